@@ -1,0 +1,175 @@
+/** Ports of the models a call can reach. Bodies are in OpenAI's shape; fields we do not know travel untouched. */
+
+export type ChatMessage = {
+  role: string
+  content?: unknown
+  name?: string | undefined
+  tool_calls?: unknown
+  tool_call_id?: string | undefined
+  [field: string]: unknown
+}
+
+export type ChatBody = {
+  model: string
+  messages: ChatMessage[]
+  stream?: boolean | null | undefined
+  n?: number | null | undefined
+  max_tokens?: number | null | undefined
+  max_completion_tokens?: number | null | undefined
+  stream_options?: { include_usage?: boolean | undefined; [field: string]: unknown } | null | undefined
+  [field: string]: unknown
+}
+
+/** Token counts of one call. `prompt` includes cached and cache-written tokens, `completion` includes reasoning. */
+export type Usage = {
+  prompt: number
+  cached: number
+  cacheWrite: number
+  completion: number
+  reasoning: number
+}
+
+export type Timeouts = { connectMs: number; firstByteMs: number; idleMs: number; totalMs: number }
+
+export type ChatCall = {
+  requestId: string
+  /** The vendor's own name of the model. */
+  model: string
+  /** The caller's body without our own extension fields. `model` in it is the name the caller asked for. */
+  body: ChatBody
+  /** No more output tokens than this may be asked of the vendor; undefined leaves the caller's own wish. */
+  maxOutputTokens?: number | undefined
+  /** Aborting it ends the vendor's work. */
+  signal: AbortSignal
+  timeouts: Timeouts
+}
+
+/** One `data:` event in OpenAI's shape: the parsed chunk for our own reading, and its JSON text for the client. */
+export type StreamPart = { chunk: ChatChunk; json: string }
+
+export type ChatChunk = {
+  id?: string
+  object?: string
+  created?: number
+  model?: string
+  choices: ChunkChoice[]
+  usage?: WireUsage | null
+  [field: string]: unknown
+}
+
+export type ChunkChoice = {
+  index: number
+  delta: {
+    role?: string
+    content?: string | null
+    refusal?: string | null
+    tool_calls?: ToolCallDelta[]
+    reasoning?: string | null
+    reasoning_content?: string | null
+    [field: string]: unknown
+  }
+  finish_reason?: string | null
+  [field: string]: unknown
+}
+
+export type ToolCallDelta = {
+  index: number
+  id?: string
+  type?: string
+  function?: { name?: string; arguments?: string }
+  [field: string]: unknown
+}
+
+/** OpenAI's `usage` object. */
+export type WireUsage = {
+  prompt_tokens: number
+  completion_tokens: number
+  total_tokens: number
+  prompt_tokens_details?: { cached_tokens?: number; [field: string]: unknown } | null
+  completion_tokens_details?: { reasoning_tokens?: number; [field: string]: unknown } | null
+  [field: string]: unknown
+}
+
+export type ChatCompletion = {
+  id: string
+  object: string
+  created: number
+  model: string
+  choices: { index: number; message: ChatMessage; finish_reason: string | null; [field: string]: unknown }[]
+  usage?: WireUsage | null
+  [field: string]: unknown
+}
+
+/**
+ * A vendor's stream, one batch a read: what had arrived when we looked. `undefined` is the vendor's own clean end
+ * (`[DONE]`, `done:true`). Anything else that ends it throws `UpstreamError`: there is no silent end.
+ */
+export type ChatStream = {
+  read(): Promise<readonly StreamPart[] | undefined>
+  /** Ends the vendor's work; safe to call twice and after the end. */
+  cancel(): void
+}
+
+/** `ignored`: fields of the body that this wire cannot express, reported to the caller in `x-helix-ignored-params`. */
+export type ChatAnswer =
+  | { kind: 'whole'; completion: ChatCompletion; usage: Usage | undefined; ignored: readonly string[] }
+  | { kind: 'stream'; stream: ChatStream; ignored: readonly string[] }
+
+export type EmbedBody = {
+  model: string
+  input: string | string[] | number[] | number[][]
+  dimensions?: number | undefined
+  encoding_format?: 'float' | 'base64' | undefined
+  [field: string]: unknown
+}
+
+export type EmbedCall = Omit<ChatCall, 'body' | 'maxOutputTokens'> & { body: EmbedBody }
+
+/** Vectors in input order. `promptTokens` is undefined when the vendor counts none. */
+export type EmbedAnswer = { vectors: number[][]; promptTokens: number | undefined; ignored: readonly string[] }
+
+export type ListedModel = { name: string; capabilities?: readonly string[] | undefined; contextWindow?: number | undefined }
+
+/** A vendor or a node that can answer. An adapter tries once: retries and fallback are dispatch's alone. */
+export type Provider = {
+  name: string
+  kind: 'vendor' | 'node'
+  timeouts: Timeouts
+  /** Throws `UpstreamError`. */
+  chat(call: ChatCall): Promise<ChatAnswer>
+  /** Throws `UpstreamError`. */
+  embed(call: EmbedCall): Promise<EmbedAnswer>
+  /** Models that this provider says it has. Throws `UpstreamError`. */
+  listModels(signal: AbortSignal): Promise<ListedModel[]>
+}
+
+/**
+ * Why an upstream attempt failed.
+ * connect: nothing was sent · timeout: sent, no (further) byte came · status: an HTTP error status ·
+ * garbage: a 2xx that is not this wire (HTML, empty, malformed) · cut: the stream ended before its own end ·
+ * reported: an error event or line inside a 2xx · aborted: we or the caller ended it
+ */
+export type UpstreamFault = 'connect' | 'timeout' | 'status' | 'garbage' | 'cut' | 'reported' | 'aborted'
+
+/** A vendor's error body in OpenAI's shape; may be shown to the caller for client errors. */
+export type VendorError = { message: string; type?: string | null; param?: string | null; code?: string | null }
+
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError'
+  readonly fault: UpstreamFault
+  readonly status: number | undefined
+  readonly retryAfterMs: number | undefined
+  readonly vendor: VendorError | undefined
+
+  constructor(
+    fault: UpstreamFault,
+    message: string,
+    extra: { status?: number; retryAfterMs?: number | undefined; vendor?: VendorError | undefined; cause?: unknown } = {},
+  ) {
+    super(message, { cause: extra.cause })
+    this.fault = fault
+    this.status = extra.status
+    this.retryAfterMs = extra.retryAfterMs
+    this.vendor = extra.vendor
+  }
+}

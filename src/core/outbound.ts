@@ -1,0 +1,36 @@
+/**
+ * What a request out of this program is for. Only `public` may go to an address that a caller named, and only
+ * behind the guard; the others go to origins that the environment names.
+ */
+export type OutboundPurpose = 'vendor' | 'node' | 'store' | 'public'
+
+export type OutboundRequest = {
+  url: string
+  purpose: OutboundPurpose
+  method?: string
+  headers?: Record<string, string>
+  body?: string | Uint8Array
+  /** Ends the request, its body included. */
+  signal?: AbortSignal
+  /** From now until the response's headers. The body's pace is the reader's to watch. */
+  headersTimeoutMs: number
+}
+
+/**
+ * The one way out. Throws `OutboundError`; a response of any status is an answer, not an error.
+ * Redirects: never followed for `vendor`, `node` and `store`; by hand and through the guard for `public`.
+ */
+export type Outbound = (request: OutboundRequest) => Promise<Response>
+
+/** `connect`: nothing of ours reached the other side, or we cannot know that it did not. `blocked`: the guard refused. `unresolved`: the guard could not ask. */
+export type OutboundFault = 'blocked' | 'unresolved' | 'connect' | 'timeout' | 'aborted'
+
+export class OutboundError extends Error {
+  override readonly name = 'OutboundError'
+  readonly fault: OutboundFault
+
+  constructor(fault: OutboundFault, message: string, cause?: unknown) {
+    super(message, { cause })
+    this.fault = fault
+  }
+}
