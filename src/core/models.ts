@@ -128,7 +128,11 @@ export type EmbedCall = Omit<ChatCall, 'body' | 'maxOutputTokens'> & { body: Emb
 /** Vectors in input order. `promptTokens` is undefined when the vendor counts none. */
 export type EmbedAnswer = { vectors: number[][]; promptTokens: number | undefined; ignored: readonly string[] }
 
-export type ListedModel = { name: string; capabilities?: readonly string[] | undefined; contextWindow?: number | undefined }
+export type ListedModel = {
+  name: string
+  capabilities?: readonly string[] | undefined
+  contextWindow?: number | undefined
+}
 
 /** A vendor or a node that can answer. An adapter tries once: retries and fallback are dispatch's alone. */
 export type Provider = {
@@ -164,7 +168,12 @@ export class UpstreamError extends Error {
   constructor(
     fault: UpstreamFault,
     message: string,
-    extra: { status?: number; retryAfterMs?: number | undefined; vendor?: VendorError | undefined; cause?: unknown } = {},
+    extra: {
+      status?: number
+      retryAfterMs?: number | undefined
+      vendor?: VendorError | undefined
+      cause?: unknown
+    } = {},
   ) {
     super(message, { cause: extra.cause })
     this.fault = fault

@@ -1,0 +1,70 @@
+import type { Deps } from './context.ts'
+import type { BudgetRef, CallFacts } from './ledger.ts'
+
+export type Limit = {
+  id: string
+  subject: 'key' | 'org'
+  metric: 'requests' | 'tokens'
+  /** Allowed in 60 seconds. */
+  perMinute: number
+  /** Requests allowed at once on top of the steady rate; unused for tokens. */
+  burst: number
+}
+
+/** Everything that governs one caller, compiled, and known by its version. */
+export type Policy = {
+  version: string
+  orgId: string
+  keyId: string
+  /** `scraper` is the holder of METRICS_TOKEN: it belongs to no organisation and may only read metrics. */
+  kind: 'api_key' | 'scraper'
+  mode: 'live' | 'test'
+  scopes: readonly string[]
+  /** Undefined allows every model. Entries are names as a caller would ask for them. */
+  allowedModels: readonly string[] | undefined
+  /** Unix seconds. */
+  expiresAt: number | undefined
+  limits: readonly Limit[]
+  /** Hard budgets only. */
+  budgets: readonly BudgetRef[]
+}
+
+/** What a route wants to know or reserve at admission, worked out from the caller's policy and the request's body. */
+export type Ask = {
+  /** Tokens to take from the caller's token limits: input and expected output. */
+  tokens: number
+  /** Targets whose breaker state is wanted, as `vendor/model`. */
+  candidates: readonly string[]
+  /** Key of an exact answer, already scoped to its organisation. */
+  cacheKey?: string | undefined
+  /** The worst case, when a hard budget applies. */
+  hold?: { facts: CallFacts; amountNanoUsd: number; deadlineMs: number } | undefined
+}
+
+export type RateState = { limit: number; remaining: number; resetSeconds: number }
+
+export type Admission = {
+  policy: Policy
+  /** True when money is held under this request's id: the call must be settled or released. */
+  held: boolean
+  /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
+  openBreakers: ReadonlyMap<string, number>
+  cached: string | undefined
+  requests: RateState | undefined
+  tokens: RateState | undefined
+}
+
+export type AdmissionRequest = {
+  requestId: string
+  /** The bearer credential as sent; undefined when there was none. */
+  credential: string | undefined
+  ip: string
+  scope: string
+  defer: (work: Promise<unknown>) => void
+}
+
+/**
+ * Decides who is asking and whether they may, in one network wait.
+ * Throws 401, 403, 429 `AppError`s, and 503 when a store that must answer did not.
+ */
+export type Admit = (deps: Deps, request: AdmissionRequest, ask: (policy: Policy) => Ask) => Promise<Admission>

@@ -1,0 +1,43 @@
+import type { Admission } from './admission.ts'
+import type { Database } from './db.ts'
+import type { OrgLedger } from './ledger.ts'
+import type { Provider } from './models.ts'
+import type { Outbound } from './outbound.ts'
+import type { Redis } from './redis.ts'
+import type { Settings } from './settings.ts'
+
+/** Structured log: an event's name in snake_case and its facts. Never a key, a token, a prompt or an answer. */
+export type Log = Record<'debug' | 'info' | 'warn' | 'error', (event: string, facts?: Record<string, unknown>) => void>
+
+/** What the program can use. Built once per isolate; knows nothing of any request. */
+export type Deps = {
+  settings: Settings
+  db: Database
+  redis: Redis
+  ledgerOf: (orgId: string) => OrgLedger
+  outbound: Outbound
+  /** Configured vendors and nodes by name, in order of preference. */
+  providers: ReadonlyMap<string, Provider>
+  /** Static files of the release (the reference page's script); undefined where the binding is absent. */
+  assets: { fetch(request: Request): Promise<Response> } | undefined
+  log: Log
+  /** Unix milliseconds. */
+  now: () => number
+  /** 0 ≤ n < 1. */
+  random: () => number
+  newId: (prefix: string) => string
+}
+
+export type Caller = { orgId: string; keyId: string; kind: 'api_key' | 'scraper'; scopes: readonly string[] }
+
+/** One request's view of the program: its dependencies, who is asking, and what may run after the reply. */
+export type Ctx = Deps & {
+  caller: Caller
+  admission: Admission
+  requestId: string
+  /** Aborted when the caller hangs up. */
+  signal: AbortSignal
+  /** Unix milliseconds at which the request came in. */
+  startedMs: number
+  defer: (work: Promise<unknown>) => void
+}

@@ -1,0 +1,76 @@
+/** Money of one organisation. All amounts are integer nano-USD (1 USD = 1,000,000,000). */
+
+export type BudgetWindow = 'total' | 'day' | 'month' | 'rolling_30d'
+
+/** A hard budget as the caller's policy states it. */
+export type BudgetRef = { id: string; window: BudgetWindow; limitNanoUsd: number }
+
+/** What is known of a call before it is made: enough to write its row if it is never heard of again. */
+export type CallFacts = {
+  request_id: string
+  org_id: string
+  key_id: string
+  operation: 'chat' | 'completion' | 'embedding'
+  provider: string
+  model: string
+  price_id: string
+  prices_hash: string
+}
+
+export type HoldRequest = {
+  facts: CallFacts
+  amountNanoUsd: number
+  /** Unix milliseconds after which the call cannot be alive any more. */
+  deadlineMs: number
+  budgets: readonly BudgetRef[]
+}
+
+export type ExtendRequest = { requestId: string; amountNanoUsd: number; budgets: readonly BudgetRef[] }
+
+/** `remainingNanoUsd` is what is left in the budget that was short. */
+export type HoldAnswer = { ok: true } | { ok: false; budgetId: string; remainingNanoUsd: number }
+
+export type LedgerStatus = 'ok' | 'error' | 'aborted' | 'budget' | 'unknown'
+
+/** A row of `usage_ledger`: append-only, unique by `request_id`, recomputable from its counts and `price_id`. */
+export type LedgerRow = CallFacts & {
+  id: string
+  status: LedgerStatus
+  prompt_tokens: number
+  cached_tokens: number
+  cache_write_tokens: number
+  completion_tokens: number
+  reasoning_tokens: number
+  cost_nanos: number
+  /** True when the counts are ours, not the vendor's. */
+  estimated: boolean
+  attempts: number
+  latency_ms: number
+  ttft_ms: number | null
+  error_code: string | null
+  stream: boolean
+  /** Unix seconds. */
+  created_at: number
+}
+
+/** Adds `amount` to one label set of a counter: `['helix_requests_total', 'provider="openai",status="ok"', 1]`. */
+export type CounterIncrement = readonly [metric: string, labels: string, amount: number]
+
+export type Settlement = {
+  row: LedgerRow
+  budgets: readonly BudgetRef[]
+  /** Tokens to add to (or take from) the caller's token windows, by Redis key and field. */
+  tokenCorrections: readonly { key: string; field: string; delta: number; ttlSeconds: number }[]
+  counters: readonly CounterIncrement[]
+}
+
+/** The one authority on the money of an organisation. Throws `DependencyError('ledger')` when it cannot be reached. */
+export type OrgLedger = {
+  /** Reserves the worst case in every budget at once, or nothing. */
+  hold(request: HoldRequest): Promise<HoldAnswer>
+  extend(request: ExtendRequest): Promise<HoldAnswer>
+  /** Releases a hold whose call was never made; unknown ids do nothing. */
+  release(requestId: string): Promise<void>
+  /** Books a call once by request id, whether or not it held; `false` when it was booked before. */
+  settle(settlement: Settlement): Promise<boolean>
+}
