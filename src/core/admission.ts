@@ -50,6 +50,8 @@ export type Admission = {
   /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
   openBreakers: ReadonlyMap<string, number>
   cached: string | undefined
+  /** Token windows that were charged, to be corrected at settlement by the real count. */
+  tokenCharges: readonly { key: string; tokens: number }[]
   requests: RateState | undefined
   tokens: RateState | undefined
 }
@@ -67,4 +69,8 @@ export type AdmissionRequest = {
  * Decides who is asking and whether they may, in one network wait.
  * Throws 401, 403, 429 `AppError`s, and 503 when a store that must answer did not.
  */
-export type Admit = (deps: Deps, request: AdmissionRequest, ask: (policy: Policy) => Ask) => Promise<Admission>
+export type Admit = (
+  deps: Deps,
+  request: AdmissionRequest,
+  ask: (policy: Policy) => Ask | Promise<Ask>,
+) => Promise<Admission>

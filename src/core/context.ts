@@ -1,6 +1,7 @@
 import type { Admission } from './admission.ts'
 import type { Database } from './db.ts'
 import type { OrgLedger } from './ledger.ts'
+import type { Memory } from './memory.ts'
 import type { Provider } from './models.ts'
 import type { Outbound } from './outbound.ts'
 import type { Redis } from './redis.ts'
@@ -20,6 +21,7 @@ export type Deps = {
   providers: ReadonlyMap<string, Provider>
   /** Static files of the release (the reference page's script); undefined where the binding is absent. */
   assets: { fetch(request: Request): Promise<Response> } | undefined
+  memory: Memory
   log: Log
   /** Unix milliseconds. */
   now: () => number

@@ -59,8 +59,8 @@ export type CounterIncrement = readonly [metric: string, labels: string, amount:
 export type Settlement = {
   row: LedgerRow
   budgets: readonly BudgetRef[]
-  /** Tokens to add to (or take from) the caller's token windows, by Redis key and field. */
-  tokenCorrections: readonly { key: string; field: string; delta: number; ttlSeconds: number }[]
+  /** Tokens to add to (or take from) the token windows that admission charged, by Redis key. */
+  tokenCorrections: readonly { key: string; delta: number }[]
   counters: readonly CounterIncrement[]
 }
 

@@ -1,0 +1,16 @@
+import type { ListedModel } from './models.ts'
+
+/**
+ * What one isolate remembers between requests: values only (a promise or a stream must not be shared between
+ * requests on Workers), each of them a hint that a store can correct.
+ */
+export type Memory = {
+  /** By target id: failures since its last success in this isolate. */
+  failures: Map<string, number>
+  /** By provider: the models it listed, for providers that have no catalog. */
+  listings: Map<string, { models: readonly ListedModel[]; fetchedMs: number; refreshing: boolean }>
+  /** Counter increments of refused calls, waiting for the next settlement to carry them. */
+  tallies: Map<string, number>
+}
+
+export const createMemory = (): Memory => ({ failures: new Map(), listings: new Map(), tallies: new Map() })

@@ -1,0 +1,26 @@
+import { bigint, index, pgTable, text } from 'drizzle-orm/pg-core'
+import { orgs } from '../orgs/table.ts'
+
+/** The secret itself is never stored: `secret_hash` is its HMAC under a pepper that only the Worker holds. */
+export const apiKeys = pgTable(
+  'api_keys',
+  {
+    id: text().primaryKey(),
+    org_id: text()
+      .notNull()
+      .references(() => orgs.id),
+    name: text().notNull(),
+    mode: text({ enum: ['live', 'test'] }).notNull(),
+    public_id: text().notNull().unique(),
+    secret_hash: text().notNull().unique(),
+    last4: text().notNull(),
+    scopes: text().array().notNull(),
+    /** Null allows every model. */
+    allowed_models: text().array(),
+    expires_at: bigint({ mode: 'number' }),
+    revoked_at: bigint({ mode: 'number' }),
+    created_at: bigint({ mode: 'number' }).notNull(),
+    updated_at: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [index().on(table.org_id, table.created_at)],
+)

@@ -1,0 +1,35 @@
+import { bigint, boolean, index, integer, pgTable, text } from 'drizzle-orm/pg-core'
+import { orgs } from '../orgs/table.ts'
+
+/** Every call that was made, once. Append-only; the columns are `LedgerRow` of core/ledger.ts. */
+export const usageLedger = pgTable(
+  'usage_ledger',
+  {
+    id: text().primaryKey(),
+    org_id: text()
+      .notNull()
+      .references(() => orgs.id),
+    request_id: text().notNull().unique(),
+    key_id: text().notNull(),
+    operation: text().notNull(),
+    provider: text().notNull(),
+    model: text().notNull(),
+    price_id: text().notNull(),
+    prices_hash: text().notNull(),
+    status: text({ enum: ['ok', 'error', 'aborted', 'budget', 'unknown'] }).notNull(),
+    prompt_tokens: bigint({ mode: 'number' }).notNull(),
+    cached_tokens: bigint({ mode: 'number' }).notNull(),
+    cache_write_tokens: bigint({ mode: 'number' }).notNull(),
+    completion_tokens: bigint({ mode: 'number' }).notNull(),
+    reasoning_tokens: bigint({ mode: 'number' }).notNull(),
+    cost_nanos: bigint({ mode: 'number' }).notNull(),
+    estimated: boolean().notNull(),
+    attempts: integer().notNull(),
+    latency_ms: integer().notNull(),
+    ttft_ms: integer(),
+    error_code: text(),
+    stream: boolean().notNull(),
+    created_at: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [index().on(table.org_id, table.created_at)],
+)

@@ -1,0 +1,21 @@
+import { bigint, index, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
+import { orgs } from '../orgs/table.ts'
+
+export type LimitSpec = { metric: 'requests' | 'tokens'; per_minute: number; burst?: number }
+
+/** Rules attached to an organisation or one of its keys; what applies to a caller is compiled from all of them. */
+export const policies = pgTable(
+  'policies',
+  {
+    id: text().primaryKey(),
+    org_id: text()
+      .notNull()
+      .references(() => orgs.id),
+    attach_kind: text({ enum: ['org', 'key'] }).notNull(),
+    attach_id: text().notNull(),
+    limits: jsonb().$type<LimitSpec[]>().notNull(),
+    created_at: bigint({ mode: 'number' }).notNull(),
+    updated_at: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [index().on(table.org_id, table.attach_kind, table.attach_id)],
+)
