@@ -41,7 +41,10 @@ function assertWhole(value: number, what: string): void {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${what} must be a whole number, got ${value}`)
 }
 
-/** Nano-USD as the USD number of a JSON answer: at most nine decimals, and `nanoFromUsd` gives back the same integer. */
+/**
+ * Nano-USD as the USD number of a JSON answer. Below 8 million USD (8 * 10^15) it has at most nine decimals and
+ * `nanoFromUsd` gives back the same integer.
+ */
 export function usdFromNano(nanoUsd: number): number {
   return nanoUsd / NANO_PER_USD
 }

@@ -84,15 +84,21 @@ describe('conversion between USD and nano-USD', () => {
     }
   })
 
-  it('gives back the same integer, with at most nine decimals on the wire', () => {
+  it('gives back the same integer below 8 million USD, with at most nine decimals on the wire', () => {
     fc.assert(
-      fc.property(fc.maxSafeNat(), (nanoUsd) => {
-        const usd = usdFromNano(nanoUsd)
-        const decimals = /e/.test(String(usd)) ? 9 : (String(usd).split('.')[1] ?? '').length
-        expect(nanoFromUsd(usd)).toBe(nanoUsd)
-        expect(nanoFromUsd(JSON.stringify(usd))).toBe(nanoUsd)
-        expect(decimals).toBeLessThanOrEqual(9)
-      }),
+      fc.property(
+        fc.oneof(
+          fc.maxSafeNat().map((value) => value % (8 * 10 ** 15)),
+          fc.nat(),
+        ),
+        (nanoUsd) => {
+          const usd = usdFromNano(nanoUsd)
+          const decimals = /e/.test(String(usd)) ? 9 : (String(usd).split('.')[1] ?? '').length
+          expect(nanoFromUsd(usd)).toBe(nanoUsd)
+          expect(nanoFromUsd(JSON.stringify(usd))).toBe(nanoUsd)
+          expect(decimals).toBeLessThanOrEqual(9)
+        },
+      ),
       { numRuns: 2_000 },
     )
   })
