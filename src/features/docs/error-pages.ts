@@ -1,0 +1,112 @@
+import type { ErrorCode } from '../../core/errors.ts'
+
+/** Why an error happens, and what its reader can do about it. A code without a page does not compile. */
+export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: string }>> = {
+  invalid_request: {
+    cause:
+      'The request does not have the form that the endpoint takes: the JSON is broken, or a field is missing, unknown, or out of range.',
+    remedy: 'The message names the first field at fault and its rule. Correct it and send the request again.',
+  },
+  missing_api_key: {
+    cause: 'The request carries no API key.',
+    remedy: 'Send the key as "Authorization: Bearer <key>", or in the header x-api-key.',
+  },
+  invalid_api_key: {
+    cause: 'The key is unknown, revoked or expired, or the headers do not hold exactly one key.',
+    remedy:
+      'Check that the whole key was copied and that only one is sent. Ask an administrator for a new one if it was revoked.',
+  },
+  permission_denied: {
+    cause: 'The key is valid but may not do this: it lacks the scope of the endpoint, or may not use the model.',
+    remedy: 'Use a key with the scope that the message names, or have the model allowed for this key.',
+  },
+  not_found: {
+    cause: 'Nothing is at this path, or the row does not exist in the organisation of the key.',
+    remedy: 'Check the path and the id. The reference at /docs lists every path.',
+  },
+  model_not_found: {
+    cause: 'No configured provider has a model of this name.',
+    remedy: 'List the models that the key may use with GET /v1/models and ask for one of them.',
+  },
+  method_not_allowed: {
+    cause: 'The path exists but does not take this method.',
+    remedy: 'Use one of the methods in the header allow.',
+  },
+  conflict: {
+    cause: 'The change does not fit the present state of the row, or another row already has this name.',
+    remedy: 'Read the row again and repeat the change if it is still wanted.',
+  },
+  payload_too_large: {
+    cause: 'The body is larger than the endpoint takes.',
+    remedy: 'Send less at once: split the input, or shorten it.',
+  },
+  unsupported_media_type: {
+    cause: 'The body is not declared as JSON in UTF-8, or it is compressed.',
+    remedy: 'Send plain JSON with the header content-type: application/json.',
+  },
+  content_blocked: {
+    cause: 'A guardrail of the organisation refused the input or the answer.',
+    remedy: 'Change the text. An administrator can say which rule applies.',
+  },
+  rate_limit_exceeded: {
+    cause: 'The key or its organisation used up its requests or tokens of the current minute.',
+    remedy: 'Wait as long as the header retry-after says, then send the request again.',
+  },
+  request_exceeds_limit: {
+    cause: 'This one request asks for more tokens than the limit allows in a whole minute, so waiting cannot help.',
+    remedy: 'Shorten the input, lower max_tokens, or have the limit raised.',
+  },
+  insufficient_quota: {
+    cause: 'The worst cost of this request does not fit into what is left of a budget.',
+    remedy: 'Lower max_tokens, wait for the next budget period, or have the budget raised.',
+  },
+  wrong_capability: {
+    cause: 'The model exists but cannot do what the endpoint asks of it: an embedding model cannot chat.',
+    remedy: 'Choose a model with the capability that the message names.',
+  },
+  outbound_blocked: {
+    cause:
+      'The request makes the gateway fetch an address that it does not connect to, such as one of a private network.',
+    remedy: 'Use a public https address.',
+  },
+  model_overloaded: {
+    cause: 'Every target that could answer is at its limit.',
+    remedy: 'Wait as long as the header retry-after says, or allow another model.',
+  },
+  no_capable_model: {
+    cause: 'No healthy model has the capability that the request needs.',
+    remedy: 'Try again later, or have a provider with that capability configured.',
+  },
+  provider_error: {
+    cause: 'The provider of the model failed.',
+    remedy: 'Try again. If it lasts, ask for another model or allow a fallback.',
+  },
+  network_error: {
+    cause: 'The provider of the model could not be reached, or the connection broke.',
+    remedy: 'Try again. If it lasts, ask for another model or allow a fallback.',
+  },
+  all_providers_failed: {
+    cause: 'Every target that was allowed for this request was tried and failed.',
+    remedy: 'Try again. The field attempted lists what was tried.',
+  },
+  upstream_timeout: {
+    cause: 'The provider of the model took longer than it is given.',
+    remedy: 'Try again, ask for less output, or stream the answer.',
+  },
+  configuration_error: {
+    cause: 'The gateway is not set up completely. Its log names what is missing.',
+    remedy: 'This is for the operator of the gateway: set what the log names.',
+  },
+  dependency_unavailable: {
+    cause: 'A store that the gateway needs did not answer. The key is not at fault.',
+    remedy: 'Try again. If it lasts, tell the operator of the gateway.',
+  },
+  budget_unavailable: {
+    cause: 'A hard budget applies and cannot be read now, so nothing may be spent.',
+    remedy: 'Try again. If it lasts, tell the operator of the gateway.',
+  },
+  internal: {
+    cause: 'The gateway has a fault. What happened is in its log under the id of the request.',
+    remedy: 'Report it with the value of the header x-request-id.',
+  },
+}

@@ -1,0 +1,117 @@
+import { AppError } from '../core/errors.ts'
+import { isDeeperThan } from './json-depth.ts'
+import { findJsonFault } from './json-fault.ts'
+
+export const MAX_BODY_BYTES = 10 * 1024 * 1024
+export const MAX_JSON_DEPTH = 64
+
+const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i
+
+const tooLarge = () =>
+  new AppError(
+    'payload_too_large',
+    `The body is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB, the most that is taken.`,
+  )
+
+const emptyBody = () => new AppError('invalid_request', 'A JSON body is required.')
+
+function checkType(request: Request): void {
+  const type = request.headers.get('content-type')
+  if (type === 'application/json') return
+  if (type === null) throw new AppError('unsupported_media_type', 'Send the body with content-type: application/json.')
+  if (!JSON_TYPE.test(type)) {
+    throw new AppError('unsupported_media_type', 'The body must be application/json in UTF-8.')
+  }
+}
+
+/** Reads until the end or the limit, whichever comes first; nothing past the limit is kept. */
+async function readChunks(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const reader = stream.getReader()
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    length += value.byteLength
+    if (length > MAX_BODY_BYTES) {
+      // Nobody waits for the sender to hear of it.
+      reader.cancel().catch(() => undefined)
+      throw tooLarge()
+    }
+    chunks.push(value)
+  }
+  const [only] = chunks
+  if (only !== undefined && chunks.length === 1) return only
+  const bytes = new Uint8Array(length)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.byteLength
+  }
+  return bytes
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
+  if (request.body === null) throw emptyBody()
+  const declared = request.headers.get('content-length')
+  if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge()
+  try {
+    // HTTP itself holds a sender to the length it declared, so only an undeclared one must be counted.
+    return declared === null ? await readChunks(request.body) : new Uint8Array(await request.arrayBuffer())
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause
+    throw new AppError('invalid_request', 'The body ended before it was complete.', { cause })
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+
+function decode(bytes: Uint8Array, request: Request): string {
+  try {
+    return utf8.decode(bytes)
+  } catch (cause) {
+    refuseEncoded(request)
+    throw new AppError('invalid_request', 'The body is not valid UTF-8.', { cause })
+  }
+}
+
+// Looked at only when the body made no sense: a request that is plain JSON does not pay for the question.
+function refuseEncoded(request: Request): void {
+  const encoding = request.headers.get('content-encoding')
+  if (encoding !== null && encoding.toLowerCase() !== 'identity') {
+    throw new AppError('unsupported_media_type', 'Compressed bodies are not taken: send it without content-encoding.')
+  }
+}
+
+function syntaxError(text: string, cause: unknown): AppError {
+  const at = findJsonFault(text) ?? text.length
+  const before = text.slice(0, at)
+  const line = before.split('\n').length
+  const column = at - before.lastIndexOf('\n')
+  const found = at >= text.length ? 'the body ends too early' : 'unexpected character'
+  return new AppError(
+    'invalid_request',
+    `The body is not valid JSON: ${found} at position ${at} (line ${line}, column ${column}).`,
+    { cause },
+  )
+}
+
+/**
+ * The JSON body of a request, parsed once. Throws 415 for another media type, 413 above 10 MB, and 400 when the body
+ * is missing, not UTF-8, nested deeper than 64, or not JSON.
+ */
+export async function readJson(request: Request): Promise<unknown> {
+  if (request.body === null) throw emptyBody()
+  checkType(request)
+  const text = decode(await readBytes(request), request)
+  if (text.length === 0) throw emptyBody()
+  if (isDeeperThan(text, MAX_JSON_DEPTH)) {
+    throw new AppError('invalid_request', `The body nests deeper than ${MAX_JSON_DEPTH} levels.`)
+  }
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    refuseEncoded(request)
+    throw syntaxError(text, cause)
+  }
+}

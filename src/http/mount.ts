@@ -1,0 +1,131 @@
+import { type Context, Hono } from 'hono'
+import type { Admission, Admit, Ask, Policy } from '../core/admission.ts'
+import type { Caller, Deps } from '../core/context.ts'
+import { AppError } from '../core/errors.ts'
+import { readJson } from './body.ts'
+import { credentialOf } from './credential.ts'
+import { errorResponse } from './errors.ts'
+import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
+import { inputError } from './input-errors.ts'
+import type { Prepared, Route } from './route.ts'
+
+/** A request's exchange travels as Hono's bindings: whatever the Worker is bound to is already in `Deps`. */
+type MountEnv = { Bindings: Exchange }
+export type MountedApp = Hono<MountEnv>
+
+type Services = { deps: Deps; admit: Admit }
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+const NOTHING: Ask = { tokens: 0, candidates: [] }
+const askNothing = (): Ask => NOTHING
+
+/** Each name once: a string, or an array of strings when it was given more often. */
+export function queryOf(url: string): Record<string, string | string[]> {
+  const start = url.indexOf('?')
+  const query: Record<string, string | string[]> = Object.create(null)
+  if (start === -1) return query
+  for (const [name, value] of new URLSearchParams(url.slice(start))) {
+    const before = query[name]
+    query[name] = before === undefined ? value : [before, value].flat()
+  }
+  return query
+}
+
+/** The checked input, or the error that its caller will see if nothing that ranks higher is wrong. */
+async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared | AppError> {
+  const { params, query, body } = route.spec
+  const { request, dialect } = c.env
+  try {
+    const prepared = route.prepare({
+      params: params && c.req.param(),
+      query: query && queryOf(request.url),
+      body: body && (await readJson(request)),
+    })
+    return 'issues' in prepared ? inputError(prepared, dialect) : prepared
+  } catch (error) {
+    if (error instanceof AppError) return error
+    throw error
+  }
+}
+
+const callerOf = ({ orgId, keyId, kind, scopes }: Policy): Caller => ({ orgId, keyId, kind, scopes })
+
+async function toResponse(route: Route, reply: unknown, around: { exchange: Exchange; admission?: Admission }) {
+  const { exchange, admission } = around
+  if (reply instanceof Response) return finishResponse(reply, exchange, admission)
+  const headers = commonHeaders(exchange, admission)
+  headers['cache-control'] = 'no-store'
+  const { response, status } = route.spec
+  if (response === undefined) return new Response(null, { status: status ?? 204, headers })
+  headers['content-type'] = 'application/json'
+  return new Response(JSON.stringify(response.parse(reply)), { status: status ?? 200, headers })
+}
+
+async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Services): Promise<Response> {
+  const exchange = c.env
+  try {
+    const input = await readInput(route, c)
+    if (input instanceof AppError) throw input
+    const { request, requestId, startedMs, defer } = exchange
+    const ctx = { ...deps, requestId, signal: request.signal, startedMs, defer }
+    return await toResponse(route, await input.answer(ctx, request), { exchange })
+  } catch (error) {
+    return errorResponse(error, exchange)
+  }
+}
+
+/**
+ * One request of a route that needs a caller. The input is read and checked before admission, because admission wants
+ * to know what it costs; what is wrong with it is said only to those who may come in.
+ */
+async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Services): Promise<Response> {
+  const exchange = c.env
+  const { request, requestId, startedMs, defer } = exchange
+  let admission: Admission | undefined
+  try {
+    const credential = credentialOf(request.headers)
+    const input = await readInput(route, c)
+    const ask = input instanceof AppError ? undefined : input.ask
+    const ip = request.headers.get('cf-connecting-ip') ?? 'unknown'
+    admission = await admit(
+      deps,
+      { requestId, credential, ip, scope: route.spec.scope, defer },
+      ask ? (policy) => ask(deps, policy) : askNothing,
+    )
+    if (input instanceof AppError) throw input
+    const caller = callerOf(admission.policy)
+    const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, defer }
+    return await toResponse(route, await input.answer(ctx, request), { exchange, admission })
+  } catch (error) {
+    return errorResponse(error, exchange, { admission })
+  }
+}
+
+/** No route took the request: the path is unknown, or known with other methods. */
+function serveUnknown(app: MountedApp, exchange: Exchange): Response {
+  const { path, request } = exchange
+  const methods = METHODS.filter((method) => app.router.match(method, path)[0].length > 0)
+  if (methods.length === 0) return errorResponse(unknownPath(exchange), exchange)
+  if (methods.includes('GET')) methods.push('HEAD')
+  const allow = [...methods, 'OPTIONS'].join(', ')
+  if (request.method === 'OPTIONS') {
+    return new Response(null, { status: 204, headers: { ...commonHeaders(exchange), allow } })
+  }
+  const error = new AppError('method_not_allowed', `${request.method} is not possible here. Allowed: ${allow}.`)
+  return errorResponse(error, exchange, { headers: { allow } })
+}
+
+export const unknownPath = ({ request, path }: Exchange) =>
+  new AppError('not_found', `Nothing answers ${request.method} ${path}.`)
+
+/** An area's routes as one Hono app. It answers every request itself, failures included. */
+export function mount(routes: readonly Route[], services: Services): MountedApp {
+  const app: MountedApp = new Hono<MountEnv>({ getPath: (_request, options) => options?.env?.path ?? '/' })
+  for (const route of routes) {
+    const answer = route.spec.scope === 'public' ? servePublic : serve
+    app.on(route.method.toUpperCase(), route.path, (c) => answer(route, c, services))
+  }
+  app.notFound((c) => serveUnknown(app, c.env))
+  return app
+}

@@ -1,0 +1,189 @@
+import * as z from 'zod'
+import { errorCodes } from '../core/errors.ts'
+import type { Dialect, Route } from './route.ts'
+
+type Json = Record<string, unknown>
+
+/** The routes of one area, as the document wants them. */
+export type DocumentedArea = { name: string; errors: Dialect; routes: readonly Route[] }
+
+const ERROR_MEDIA = { openai: 'application/json', problem: 'application/problem+json' } as const
+
+const errorSchemas: Record<Dialect, Json> = {
+  openai: {
+    type: 'object',
+    required: ['error'],
+    properties: {
+      error: {
+        type: 'object',
+        required: ['message', 'type', 'param', 'code'],
+        properties: {
+          message: { type: 'string' },
+          type: { type: 'string' },
+          param: { type: ['string', 'null'], description: 'The field at fault: `messages[0].content`.' },
+          code: { type: ['string', 'null'] },
+          retryable: { type: 'boolean', description: 'Present and true when the same request may succeed later.' },
+        },
+      },
+    },
+  },
+  problem: {
+    type: 'object',
+    required: ['type', 'title', 'status', 'detail', 'instance', 'code', 'request_id'],
+    properties: {
+      type: { type: 'string', format: 'uri-reference', description: 'The page that explains the code.' },
+      title: { type: 'string' },
+      status: { type: 'integer' },
+      detail: { type: 'string' },
+      instance: { type: 'string', format: 'uri-reference' },
+      code: { type: 'string' },
+      request_id: { type: 'string' },
+      errors: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['pointer', 'detail'],
+          properties: { pointer: { type: 'string' }, detail: { type: 'string' } },
+        },
+      },
+      retryable: { type: 'boolean', description: 'Present and true when the same request may succeed later.' },
+    },
+  },
+}
+
+const schemaName = (dialect: Dialect) => (dialect === 'openai' ? 'OpenAiError' : 'Problem')
+
+/** `post /v1/chat/completions` → `postV1ChatCompletions`; a parameter becomes `By…`. */
+export function operationIdOf({ method, path }: Pick<Route, 'method' | 'path'>): string {
+  if (path === '/') return `${method}Root`
+  const words = path.replaceAll(':', 'by_').split(/[^A-Za-z0-9]+/)
+  return method + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+}
+
+const templateOf = (path: string) => path.replace(/:(\w+)/g, '{$1}')
+
+type Schemas = Record<string, unknown>
+
+/** Points references at the document's components instead of the schema's own definitions. */
+function relocate(value: unknown, nameOf: (reference: string) => string): unknown {
+  if (Array.isArray(value)) return value.map((item) => relocate(item, nameOf))
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([key, item]) => {
+    if (key === '$ref' && typeof item === 'string') return [key, `#/components/schemas/${nameOf(item)}`]
+    return [key, relocate(item, nameOf)]
+  })
+  return Object.fromEntries(entries)
+}
+
+/** A schema's JSON Schema (2020-12, as OpenAPI 3.1 has it); what it defines for itself moves to `schemas`. */
+function toSchema(schema: z.ZodType, io: 'input' | 'output', { name, schemas }: { name: string; schemas: Schemas }) {
+  const { $schema: _dialect, $defs = {}, ...own } = z.toJSONSchema(schema, { io, unrepresentable: 'any' })
+  // Definitions without an id are numbered by zod for each schema anew.
+  const nameOf = (reference: string) => {
+    const local = reference.replace(/^#(?:\/\$defs\/)?/, '')
+    return local === '' || local.startsWith('__') ? `${name}${local}` : local
+  }
+  for (const [local, definition] of Object.entries($defs)) schemas[nameOf(local)] = relocate(definition, nameOf)
+  const result = relocate(own, nameOf)
+  if (!JSON.stringify(own).includes('"$ref":"#"')) return result
+  schemas[name] = result
+  return { $ref: `#/components/schemas/${name}` }
+}
+
+function parametersOf(place: 'path' | 'query', schema: z.ZodType | undefined): Json[] {
+  if (schema === undefined) return []
+  const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
+  return Object.entries(properties).map(([name, property]) => {
+    const description = typeof property === 'object' ? property.description : undefined
+    const isRequired = place === 'path' || required.includes(name)
+    return { name, in: place, required: isRequired, ...(description && { description }), schema: property }
+  })
+}
+
+/** Statuses that the program itself may answer before or instead of the handler. */
+function errorStatuses({ spec }: Route, dialect: Dialect): number[] {
+  return [
+    ...(spec.body ? [400, 413, 415] : []),
+    ...(spec.scope === 'public' ? [] : [401, 403, 429, 503]),
+    ...(spec.params ? [404] : []),
+    ...(spec.query ? [400] : []),
+    ...(dialect === 'problem' && (spec.body || spec.query) ? [422] : []),
+  ]
+}
+
+function successOf(route: Route, schemas: Schemas): Json {
+  const { response, raw = [], status } = route.spec
+  const code = status ?? (response || raw.length > 0 ? 200 : 204)
+  const content: Json = {}
+  if (response) {
+    const name = `${operationIdOf(route)}Response`
+    content['application/json'] = { schema: toSchema(response, 'output', { name, schemas }) }
+  }
+  for (const media of raw) content[media] = { schema: { type: 'string' } }
+  return { [code]: { description: route.spec.summary, ...(Object.keys(content).length > 0 && { content }) } }
+}
+
+function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
+  const { summary, description, scope, params, query, body } = route.spec
+  const operationId = operationIdOf(route)
+  const errors = errorStatuses(route, area.errors).map((status) => {
+    return [status, { $ref: `#/components/responses/${area.errors}_${status}` }]
+  })
+  const bodySchema = body && toSchema(body, 'input', { name: `${operationId}Body`, schemas })
+  return {
+    operationId,
+    tags: [area.name],
+    summary,
+    ...(description && { description }),
+    'x-helix-scope': scope,
+    security: scope === 'public' ? [] : [{ bearer: [] }],
+    parameters: [...parametersOf('path', params), ...parametersOf('query', query)],
+    ...(bodySchema !== undefined && {
+      requestBody: { required: true, content: { 'application/json': { schema: bodySchema } } },
+    }),
+    responses: {
+      ...successOf(route, schemas),
+      ...Object.fromEntries(errors),
+      default: { $ref: `#/components/responses/${area.errors}_default` },
+    },
+  }
+}
+
+function errorResponses(dialect: Dialect): Json {
+  const content = { [ERROR_MEDIA[dialect]]: { schema: { $ref: `#/components/schemas/${schemaName(dialect)}` } } }
+  const codesByStatus = new Map<number, string[]>()
+  for (const [code, { status }] of Object.entries(errorCodes)) {
+    codesByStatus.set(status, [...(codesByStatus.get(status) ?? []), code])
+  }
+  if (dialect === 'problem') codesByStatus.set(422, ['invalid_request', ...(codesByStatus.get(422) ?? [])])
+  const named = [...codesByStatus].map(([status, codes]) => {
+    return [`${dialect}_${status}`, { description: codes.map((code) => `\`${code}\``).join(', '), content }]
+  })
+  return { ...Object.fromEntries(named), [`${dialect}_default`]: { description: 'Any other failure.', content } }
+}
+
+/** The OpenAPI 3.1 document of every route; nothing in it is written a second time. */
+export function buildDocument(areas: readonly DocumentedArea[], version: string): Json {
+  const schemas: Schemas = { OpenAiError: errorSchemas.openai, Problem: errorSchemas.problem }
+  const paths: Record<string, Json> = {}
+  for (const area of areas) {
+    for (const route of area.routes) {
+      const path = templateOf(route.path)
+      paths[path] = { ...paths[path], [route.method]: operation(route, area, schemas) }
+    }
+  }
+  return {
+    openapi: '3.1.1',
+    info: { title: 'Helix', version, description: 'An OpenAI-compatible AI gateway and agent backend.' },
+    servers: [{ url: '/' }],
+    tags: areas.map(({ name }) => ({ name })),
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API key. `x-helix-scope` names what it must hold.' },
+      },
+      schemas,
+      responses: { ...errorResponses('openai'), ...errorResponses('problem') },
+    },
+  }
+}
