@@ -1,0 +1,187 @@
+import type { Timeouts } from '../../core/models.ts'
+
+/** How a vendor departs from OpenAI's wire. Absent means: it does not. */
+export type VendorQuirks = {
+  /** The one name under which the vendor takes the output limit; the other of the two is renamed to it. */
+  maxTokensField: 'max_tokens' | 'max_completion_tokens'
+  /** Fields that the vendor knows under another name. */
+  rename?: Readonly<Record<string, string>>
+  /** Fields that the vendor refuses, or accepts and disregards. Dropping them is reported to the caller. */
+  omit?: readonly string[]
+  /** Fields of a message that the vendor refuses. */
+  omitFromMessages?: readonly string[]
+  /** Roles that the vendor knows under another name. */
+  renameRoles?: Readonly<Record<string, string>>
+  /** False: the vendor sends usage at the end of a stream unasked, and does not know `stream_options`. */
+  supportsStreamUsage: boolean
+  /** Where the vendor puts reasoning text, when not in `reasoning_content`. */
+  reasoningField?: string
+  /** Headers that every request needs besides the key. */
+  headers?: Readonly<Record<string, string>>
+  /** The header that takes the bare key when models are listed, where that is not `authorization`. */
+  listKeyHeader?: string
+  /** What the vendor puts before a model's name in its list, but does not need in a call. */
+  listedNamePrefix?: string
+}
+
+export type VendorRow = {
+  name: string
+  /** `OPENAI` reads `OPENAI_API_KEY` and `OPENAI_BASE_URL`. */
+  envPrefix: string
+  baseUrl: string
+  /** Smaller is tried first where nothing else decides. */
+  priority: number
+  quirks: VendorQuirks
+  timeouts: Timeouts
+  wholeTotalMs: number
+}
+
+/**
+ * Of a vendor's call. `firstByteMs` runs from the request to the headers of a stream, `idleMs` is the longest silence
+ * after them (long enough for a model that thinks without a word), `totalMs` the longest stream.
+ */
+export const vendorTimeouts: Timeouts = { connectMs: 10_000, firstByteMs: 30_000, idleMs: 60_000, totalMs: 600_000 }
+
+/** An answer in one piece has no sign of life on its way, so it gets less patience than a stream. */
+export const vendorWholeTotalMs = 60_000
+
+const plain: VendorQuirks = { maxTokensField: 'max_tokens', supportsStreamUsage: true }
+
+const row = (
+  entry: Pick<VendorRow, 'name' | 'baseUrl' | 'priority'> & { quirks?: Partial<VendorQuirks> },
+): VendorRow => ({
+  ...entry,
+  envPrefix: entry.name.toUpperCase(),
+  quirks: { ...plain, ...entry.quirks },
+  timeouts: vendorTimeouts,
+  wholeTotalMs: vendorWholeTotalMs,
+})
+
+/** Vendors that speak OpenAI's wire, in order of priority. A new one is a row here. */
+export const vendorCatalog: readonly VendorRow[] = [
+  row({
+    name: 'openai',
+    baseUrl: 'https://api.openai.com/v1',
+    priority: 10,
+    // Reasoning models refuse `max_tokens`; every chat model takes the newer name.
+    quirks: { maxTokensField: 'max_completion_tokens' },
+  }),
+  row({
+    name: 'anthropic',
+    baseUrl: 'https://api.anthropic.com/v1',
+    priority: 20,
+    // platform.claude.com/docs/en/api/openai-sdk: these are "ignored", and `n` must be 1.
+    quirks: {
+      omit: [
+        'n',
+        'logprobs',
+        'top_logprobs',
+        'logit_bias',
+        'metadata',
+        'prediction',
+        'presence_penalty',
+        'frequency_penalty',
+        'seed',
+        'service_tier',
+        'audio',
+        'modalities',
+        'store',
+        'user',
+        'response_format',
+        'reasoning_effort',
+      ],
+      headers: { 'anthropic-version': '2023-06-01' },
+      // The list of models is part of the native interface, which knows no bearer token.
+      listKeyHeader: 'x-api-key',
+    },
+  }),
+  row({
+    name: 'gemini',
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    priority: 30,
+    // The request parser answers 400 `Unknown name` to each of these.
+    quirks: {
+      omit: [
+        'frequency_penalty',
+        'presence_penalty',
+        'seed',
+        'logit_bias',
+        'store',
+        'prompt_cache_key',
+        'service_tier',
+      ],
+      listedNamePrefix: 'models/',
+    },
+  }),
+  row({
+    name: 'deepseek',
+    baseUrl: 'https://api.deepseek.com/v1',
+    priority: 40,
+    // 400 `unknown variant developer, expected one of system, user, assistant, tool`.
+    quirks: { renameRoles: { developer: 'system' } },
+  }),
+  row({
+    name: 'mistral',
+    baseUrl: 'https://api.mistral.ai/v1',
+    priority: 50,
+    // Validation is strict: 422 `extra_forbidden` for every field it does not know, in messages too.
+    quirks: {
+      rename: { seed: 'random_seed', dimensions: 'output_dimension' },
+      omit: [
+        'logit_bias',
+        'logprobs',
+        'top_logprobs',
+        'store',
+        'user',
+        'service_tier',
+        'verbosity',
+        'prompt_cache_key',
+      ],
+      omitFromMessages: ['reasoning_content', 'reasoning'],
+      renameRoles: { developer: 'system' },
+      supportsStreamUsage: false,
+    },
+  }),
+  row({
+    name: 'qwen',
+    baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
+    priority: 60,
+    quirks: { renameRoles: { developer: 'system' } },
+  }),
+  row({
+    name: 'zai',
+    baseUrl: 'https://api.z.ai/api/paas/v4',
+    priority: 70,
+    quirks: { renameRoles: { developer: 'system' } },
+  }),
+  row({
+    name: 'groq',
+    baseUrl: 'https://api.groq.com/openai/v1',
+    priority: 80,
+    // console.groq.com/docs/openai: each of these is a 400, and `n` must be 1.
+    quirks: {
+      maxTokensField: 'max_completion_tokens',
+      omit: ['logprobs', 'top_logprobs', 'logit_bias', 'n'],
+      omitFromMessages: ['name'],
+      reasoningField: 'reasoning',
+    },
+  }),
+  row({
+    name: 'together',
+    baseUrl: 'https://api.together.xyz/v1',
+    priority: 90,
+    quirks: { reasoningField: 'reasoning' },
+  }),
+  row({
+    name: 'xai',
+    baseUrl: 'https://api.x.ai/v1',
+    priority: 100,
+    quirks: { maxTokensField: 'max_completion_tokens' },
+  }),
+  row({
+    name: 'openrouter',
+    baseUrl: 'https://openrouter.ai/api/v1',
+    priority: 110,
+    quirks: { reasoningField: 'reasoning' },
+  }),
+]

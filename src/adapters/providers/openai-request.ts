@@ -1,0 +1,82 @@
+import type { ChatCall, ChatMessage, EmbedCall } from '../../core/models.ts'
+import type { VendorQuirks } from './catalog.ts'
+import type { JsonObject } from './json-shape.ts'
+import { isNeutral } from './neutral.ts'
+
+/** Ours, wherever a caller may put them; no vendor must see them. */
+const gatewayFields = ['helix', 'force_provider', 'provider', 'ensemble_config']
+
+const maxTokensFields = ['max_completion_tokens', 'max_tokens'] as const
+
+export type WireRequest = { body: JsonObject; ignored: string[] }
+
+/** The caller's chat body as this vendor takes it; unknown fields travel untouched. */
+export function openAiChatRequest(call: ChatCall, quirks: VendorQuirks): WireRequest {
+  const request = vendorBody(call.body, call.model, quirks)
+  const { body } = request
+  boundOutput(body, call.maxOutputTokens, quirks)
+  if (call.body.stream === true) askForUsage(body, quirks)
+  body.messages = vendorMessages(call.body.messages, quirks, request.ignored)
+  return request
+}
+
+/** The caller's embeddings body as this vendor takes it. Vectors are always asked for as numbers. */
+export function openAiEmbedRequest(call: EmbedCall, quirks: VendorQuirks): WireRequest {
+  const request = vendorBody(call.body, call.model, quirks)
+  delete request.body.encoding_format
+  return request
+}
+
+function vendorBody(given: Readonly<JsonObject>, model: string, quirks: VendorQuirks): WireRequest {
+  const body: JsonObject = { ...given, model }
+  const ignored: string[] = []
+  for (const field of gatewayFields) delete body[field]
+  for (const field of quirks.omit ?? []) {
+    if (!(field in body)) continue
+    if (!isNeutral(field, body[field])) ignored.push(field)
+    delete body[field]
+  }
+  for (const [from, to] of Object.entries(quirks.rename ?? {})) {
+    if (!(from in body)) continue
+    body[to] ??= body[from]
+    delete body[from]
+  }
+  return { body, ignored }
+}
+
+/** `max_completion_tokens` supersedes `max_tokens`; whichever the caller used, the vendor gets its own name. */
+function boundOutput(body: JsonObject, bound: number | undefined, { maxTokensField }: VendorQuirks): void {
+  const wish = maxTokensFields.map((field) => body[field]).find((value) => value !== null && value !== undefined)
+  for (const field of maxTokensFields) delete body[field]
+  if (typeof wish === 'number' && bound !== undefined) body[maxTokensField] = Math.min(wish, bound)
+  else if (wish !== undefined || bound !== undefined) body[maxTokensField] = wish ?? bound
+}
+
+/** Exact counts need the usage chunk, whether or not the caller wants to see it. */
+function askForUsage(body: JsonObject, quirks: VendorQuirks): void {
+  if (!quirks.supportsStreamUsage) delete body.stream_options
+  else body.stream_options = { ...(body.stream_options as JsonObject | null | undefined), include_usage: true }
+}
+
+function vendorMessages(
+  messages: readonly ChatMessage[],
+  quirks: VendorQuirks,
+  ignored: string[],
+): readonly ChatMessage[] {
+  const { omitFromMessages = [], renameRoles = {} } = quirks
+  const isForeign = (message: ChatMessage) =>
+    Object.hasOwn(renameRoles, message.role) || omitFromMessages.some((field) => field in message)
+  if (!messages.some(isForeign)) return messages
+  const dropped = new Set<string>()
+  const translated = messages.map((message) => {
+    if (!isForeign(message)) return message
+    const copy: ChatMessage = { ...message, role: renameRoles[message.role] ?? message.role }
+    for (const field of omitFromMessages) {
+      if (!isNeutral(field, copy[field])) dropped.add(`messages[].${field}`)
+      delete copy[field]
+    }
+    return copy
+  })
+  ignored.push(...dropped)
+  return translated
+}

@@ -1,0 +1,136 @@
+import { type Timeouts, UpstreamError } from '../../core/models.ts'
+import { type Outbound, OutboundError, type OutboundFault, type OutboundPurpose } from '../../core/outbound.ts'
+import { parseJson } from './json-shape.ts'
+import { readText, type UpstreamBody, watchBody } from './upstream-body.ts'
+import { retryAfterMs, vendorErrorOf, withoutSecret } from './vendor-error.ts'
+
+/** 2048 embeddings of 3072 numbers are about 60 MB of JSON; nothing honest is larger. */
+const WHOLE_MAX_BYTES = 64 * 1024 * 1024
+const ERROR_MAX_BYTES = 256 * 1024
+
+/** What every request to one upstream has in common. */
+export type Upstream = {
+  name: string
+  outbound: Outbound
+  purpose: Extract<OutboundPurpose, 'vendor' | 'node'>
+  baseUrl: string
+  headers: Readonly<Record<string, string>>
+  /** Blanked out of everything that the upstream says. */
+  secret: string | undefined
+}
+
+export type UpstreamRequest = {
+  path: string
+  /** Sent as JSON with POST; without it the request is a GET. */
+  body?: unknown
+  signal: AbortSignal
+  timeouts: Timeouts
+  /** A whole answer sends its headers when it is done, so only the total limits it. */
+  expect: 'stream' | 'whole'
+  headers?: Readonly<Record<string, string>>
+}
+
+export type UpstreamAnswer = { contentType: string; body: UpstreamBody }
+
+/** Sends one request and returns the body of a 2xx. Throws `UpstreamError` for everything else. */
+export async function sendUpstream(upstream: Upstream, request: UpstreamRequest): Promise<UpstreamAnswer> {
+  const { signal, timeouts } = request
+  const deadlineMs = Date.now() + timeouts.totalMs
+  const controller = new AbortController()
+  const onAbort = () => controller.abort()
+  if (signal.aborted) throw new UpstreamError('aborted', 'The caller ended the request before it was sent.')
+  signal.addEventListener('abort', onAbort, { once: true })
+  let response: Response
+  try {
+    response = await fetchHeaders(upstream, request, controller.signal)
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+  const limits = { idleMs: request.expect === 'whole' ? timeouts.totalMs : timeouts.idleMs, deadlineMs }
+  const body = watchBody({ body: response.body, limits, controller, signal, name: upstream.name })
+  if (!response.ok) throw await statusError(upstream, response, body)
+  return { contentType: (response.headers.get('content-type') ?? '').toLowerCase(), body }
+}
+
+async function fetchHeaders(upstream: Upstream, request: UpstreamRequest, signal: AbortSignal): Promise<Response> {
+  const { timeouts } = request
+  const patienceMs = request.expect === 'whole' ? timeouts.totalMs : timeouts.connectMs + timeouts.firstByteMs
+  const json = request.body === undefined ? undefined : JSON.stringify(request.body)
+  try {
+    return await upstream.outbound({
+      url: upstream.baseUrl + request.path,
+      purpose: upstream.purpose,
+      method: json === undefined ? 'GET' : 'POST',
+      headers: {
+        accept: request.expect === 'stream' ? 'text/event-stream' : 'application/json',
+        ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        ...upstream.headers,
+        ...request.headers,
+      },
+      ...(json === undefined ? {} : { body: json }),
+      signal,
+      headersTimeoutMs: Math.min(patienceMs, timeouts.totalMs),
+    })
+  } catch (cause) {
+    throw unreached(upstream.name, cause, signal)
+  }
+}
+
+/** `blocked` and `unresolved` are the guard's: nothing was sent, as with a refused connection. */
+const faults = {
+  blocked: 'connect',
+  unresolved: 'connect',
+  connect: 'connect',
+  timeout: 'timeout',
+  aborted: 'aborted',
+} as const satisfies Record<OutboundFault, 'connect' | 'timeout' | 'aborted'>
+
+const faultWords = {
+  connect: 'could not be reached',
+  timeout: 'did not start to answer in time',
+  aborted: 'was asked to stop',
+} as const
+
+function unreached(name: string, cause: unknown, signal: AbortSignal): UpstreamError {
+  if (cause instanceof UpstreamError) return cause
+  const told = cause instanceof OutboundError ? faults[cause.fault] : 'connect'
+  const fault = signal.aborted ? 'aborted' : told
+  return new UpstreamError(fault, `${name} ${faultWords[fault]}.`, { cause })
+}
+
+async function statusError(upstream: Upstream, response: Response, body: UpstreamBody): Promise<UpstreamError> {
+  const { status, headers } = response
+  // The status alone is an answer: a body that is late, huge or cut only loses us the vendor's words.
+  const text = await readText(body, ERROR_MAX_BYTES).catch((failure: unknown) => {
+    if (failure instanceof UpstreamError && failure.fault === 'aborted') throw failure
+    body.cancel()
+    return ''
+  })
+  return new UpstreamError('status', `${upstream.name} answered with status ${status}.`, {
+    status,
+    retryAfterMs: retryAfterMs(headers, Date.now()),
+    vendor: withoutSecret(vendorErrorOf(text), upstream.secret),
+  })
+}
+
+/** One request for one JSON document. Throws `UpstreamError`; an error inside a 2xx is `reported`. */
+export async function fetchJson(upstream: Upstream, request: UpstreamRequest): Promise<unknown> {
+  const { body } = await sendUpstream(upstream, request)
+  const text = await readText(body, WHOLE_MAX_BYTES)
+  const parsed = parseJson(text)
+  if (parsed === undefined) {
+    throw new UpstreamError('garbage', `${upstream.name} sent ${text.trim() === '' ? 'an empty answer' : 'no JSON'}.`)
+  }
+  const failure = reportedError(upstream, parsed)
+  if (failure !== undefined) throw failure
+  return parsed
+}
+
+/** An `error` that an upstream put inside a successful answer, event or line. */
+export function reportedError(upstream: Pick<Upstream, 'name' | 'secret'>, parsed: unknown): UpstreamError | undefined {
+  if (typeof parsed !== 'object' || parsed === null || !('error' in parsed)) return undefined
+  const { error } = parsed
+  if (error === null || error === undefined || error === false || error === '') return undefined
+  const vendor = withoutSecret(vendorErrorOf(parsed), upstream.secret)
+  return new UpstreamError('reported', `${upstream.name} reported an error inside its answer.`, { vendor })
+}
