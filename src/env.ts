@@ -27,11 +27,13 @@ const list = z.string().transform((text) =>
     .filter(Boolean),
 )
 
-const vendorVariables = Object.fromEntries(
-  vendorNames.flatMap((name) => [
-    [`${name.toUpperCase()}_API_KEY`, z.string().optional()],
-    [`${name.toUpperCase()}_BASE_URL`, httpUrl.optional()],
-  ]),
+const VendorVariables = z.object(
+  Object.fromEntries(
+    vendorNames.flatMap((name) => [
+      [`${name.toUpperCase()}_API_KEY`, z.string().optional()],
+      [`${name.toUpperCase()}_BASE_URL`, httpUrl.optional()],
+    ]),
+  ),
 )
 
 const Variables = z.object({
@@ -65,10 +67,12 @@ export class ConfigurationError extends Error {
 /** Parses the Worker's variables. An empty string counts as absent. Throws `ConfigurationError`. */
 export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => typeof value === 'string' && value !== ''))
-  const parsed = Variables.extend(vendorVariables).safeParse(given)
-  if (!parsed.success) {
+  const parsed = Variables.safeParse(given)
+  const vendors = VendorVariables.safeParse(given)
+  if (!parsed.success || !vendors.success) {
+    const issues = [...(parsed.error?.issues ?? []), ...(vendors.error?.issues ?? [])]
     throw new ConfigurationError(
-      parsed.error.issues.map(({ path, code, message }) =>
+      issues.map(({ path, code, message }) =>
         code === 'invalid_type' && given[String(path[0])] === undefined
           ? `${path.join('.')} is missing`
           : `${path.join('.')} ${message}`,

@@ -37,8 +37,10 @@ export type Ask = {
   candidates: readonly string[]
   /** Key of an exact answer, already scoped to its organisation. */
   cacheKey?: string | undefined
-  /** The worst case, when a hard budget applies. */
-  hold?: { facts: CallFacts; amountNanoUsd: number; deadlineMs: number } | undefined
+  /** The worst case, when a hard budget applies; admission adds who is asking. */
+  hold?:
+    | { facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id'>; amountNanoUsd: number; deadlineMs: number }
+    | undefined
 }
 
 export type RateState = { limit: number; remaining: number; resetSeconds: number }

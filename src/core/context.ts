@@ -1,6 +1,7 @@
 import type { Admission } from './admission.ts'
 import type { Database } from './db.ts'
 import type { OrgLedger } from './ledger.ts'
+import type { Limiter } from './limiter.ts'
 import type { Memory } from './memory.ts'
 import type { Provider } from './models.ts'
 import type { Outbound } from './outbound.ts'
@@ -16,6 +17,7 @@ export type Deps = {
   db: Database
   redis: Redis
   ledgerOf: (orgId: string) => OrgLedger
+  limiter: Limiter
   outbound: Outbound
   /** Configured vendors and nodes by name, in order of preference. */
   providers: ReadonlyMap<string, Provider>

@@ -1,7 +1,16 @@
 export type RedisArgument = string | number
 
-/** A Lua script and the SHA-1 that Redis knows it by. */
-export type RedisScript = { text: string; sha1: string }
+/** The commands that this program sends outside its scripts. */
+export type RedisCommand =
+  | readonly ['GET' | 'HVALS' | 'HGETALL', key: string]
+  | readonly ['EXPIRE' | 'INCRBY', key: string, amount: number]
+  | readonly ['HINCRBY', key: string, field: string, amount: number]
+  | readonly ['HSET', key: string, fields: Readonly<Record<string, string>>]
+  | readonly ['HDEL', key: string, fields: readonly string[]]
+  | readonly ['SETPX', key: string, value: string, ttlMs: number]
+
+/** A Lua script, made once and kept: an adapter remembers its SHA-1 by the object. */
+export type RedisScript = { text: string }
 
 /**
  * Fast shared state: admission, caches, counters. It may be lost at any time without losing money or a key.
@@ -10,6 +19,6 @@ export type RedisScript = { text: string; sha1: string }
 export type Redis = {
   /** One round trip when Redis knows the script, two otherwise. Replies are RESP2 shapes: numbers, strings, null, arrays. */
   run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>
-  /** Many commands in one round trip; a command that Redis refuses throws. */
-  pipeline(commands: readonly (readonly [string, ...RedisArgument[]])[]): Promise<unknown[]>
+  /** Many commands in one round trip; a command that Redis refuses throws. HGETALL answers an object or null. */
+  pipeline(commands: readonly RedisCommand[]): Promise<unknown[]>
 }

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto'
+import { errors, Redis as Upstash } from '@upstash/redis/cloudflare'
+import { DependencyError } from '../core/errors.ts'
+import type { Redis, RedisCommand, RedisScript } from '../core/redis.ts'
+
+/** Admission waits for Redis: an answer that takes longer than this is no answer. */
+export const REDIS_TIMEOUT_MS = 500
+
+export type UpstashOptions = { url: string; token: string }
+
+/** The client as both our Redis port and `@upstash/ratelimit` use it. */
+export function createUpstash({ url, token }: UpstashOptions): Upstash {
+  return new Upstash({
+    url,
+    token,
+    enableTelemetry: false,
+    automaticDeserialization: false,
+    // Our values are text: base64 would only cost time on both sides.
+    responseEncoding: false,
+    enableAutoPipelining: false,
+    retry: false,
+    signal: () => AbortSignal.timeout(REDIS_TIMEOUT_MS),
+  })
+}
+
+export function createRedis(client: Upstash): Redis {
+  const sha1Of = new WeakMap<RedisScript, string>()
+  const shaOf = (script: RedisScript): string => {
+    const known = sha1Of.get(script) ?? createHash('sha1').update(script.text).digest('hex')
+    sha1Of.set(script, known)
+    return known
+  }
+
+  return {
+    async run(script, keys, args) {
+      const [allKeys, allArgs] = [[...keys], args.map(String)]
+      try {
+        return await client.evalsha(shaOf(script), allKeys, allArgs)
+      } catch (error) {
+        if (!(error instanceof errors.UpstashError && error.message.includes('NOSCRIPT'))) throw asFailure(error)
+      }
+      return client.eval(script.text, allKeys, allArgs).catch((error: unknown) => {
+        throw asFailure(error)
+      })
+    },
+
+    async pipeline(commands) {
+      const pipeline = client.pipeline()
+      for (const command of commands) queue(pipeline, command)
+      return pipeline.exec<unknown[]>().catch((error: unknown) => {
+        throw asFailure(error)
+      })
+    },
+  }
+}
+
+function queue(pipeline: ReturnType<Upstash['pipeline']>, command: RedisCommand): void {
+  switch (command[0]) {
+    case 'GET':
+      pipeline.get(command[1])
+      break
+    case 'HVALS':
+      pipeline.hvals(command[1])
+      break
+    case 'HGETALL':
+      pipeline.hgetall(command[1])
+      break
+    case 'EXPIRE':
+      pipeline.expire(command[1], command[2])
+      break
+    case 'INCRBY':
+      pipeline.incrby(command[1], command[2])
+      break
+    case 'HINCRBY':
+      pipeline.hincrby(command[1], command[2], command[3])
+      break
+    case 'HSET':
+      pipeline.hset(command[1], command[2])
+      break
+    case 'HDEL':
+      pipeline.hdel(command[1], ...command[2])
+      break
+    case 'SETPX':
+      pipeline.set(command[1], command[2], { px: command[3] })
+      break
+  }
+}
+
+/** What Redis refuses is a fault of ours and stays what it is; the rest is Redis being away. */
+function asFailure(error: unknown): unknown {
+  const refused = error instanceof errors.UpstashError && /\b(ERR|WRONGTYPE|NOPERM)\b/.test(error.message)
+  return refused ? error : new DependencyError('redis', error)
+}

@@ -1,0 +1,77 @@
+import { createLedgers, type LedgerNamespace } from './adapters/ledger.ts'
+import { createLimiter } from './adapters/limiter.ts'
+import { createLog } from './adapters/log.ts'
+import { createDatabase, databaseOrigin } from './adapters/neon.ts'
+import { createOutbound } from './adapters/outbound.ts'
+import { createOllama } from './adapters/providers/ollama.ts'
+import { vendorOrigins, createVendors } from './adapters/providers/vendors.ts'
+import { createRedis, createUpstash } from './adapters/upstash.ts'
+import type { Deps } from './core/context.ts'
+import { newId } from './core/ids.ts'
+import { createMemory } from './core/memory.ts'
+import type { Provider } from './core/models.ts'
+import type { Outbound } from './core/outbound.ts'
+import type { Settings } from './core/settings.ts'
+
+export type Bindings = { LEDGER: LedgerNamespace; ASSETS?: { fetch(request: Request): Promise<Response> } }
+
+/** Name of the node that OLLAMA_BASE_URL points to. */
+const NODE_NAME = 'ollama'
+
+/** Everything the gateway can use; the only place that names adapters. Nothing here holds a socket. */
+export function createDeps(settings: Settings, bindings: Bindings): Deps {
+  const now = () => Date.now()
+  const outbound = createSettingsOutbound(settings, now)
+  const upstash = createUpstash({ url: settings.redisUrl, token: settings.redisToken })
+  return {
+    settings,
+    db: createDatabase({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl, outbound }),
+    redis: createRedis(upstash),
+    ledgerOf: createLedgers(bindings.LEDGER),
+    limiter: createLimiter(upstash),
+    outbound,
+    providers: createProviders(settings, outbound, now),
+    assets: bindings.ASSETS,
+    memory: createMemory(),
+    log: createLog(settings.logLevel, now),
+    now,
+    random: () => Math.random(),
+    newId: (prefix) => newId(prefix, now()),
+  }
+}
+
+/** What the ledger object uses of it. */
+export function createLedgerDeps(settings: Settings): Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> {
+  const now = () => Date.now()
+  const outbound = createSettingsOutbound(settings, now)
+  return {
+    db: createDatabase({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl, outbound }),
+    redis: createRedis(createUpstash({ url: settings.redisUrl, token: settings.redisToken })),
+    log: createLog(settings.logLevel, now),
+    now,
+    newId: (prefix) => newId(prefix, now()),
+  }
+}
+
+function createSettingsOutbound(settings: Settings, now: () => number): Outbound {
+  const database = databaseOrigin({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl })
+  const stores = [database, settings.redisUrl]
+  const nodes = settings.ollamaBaseUrl === undefined ? [] : [settings.ollamaBaseUrl]
+  return createOutbound({
+    trustedOrigins: [...stores, ...nodes, ...vendorOrigins(settings.vendors)],
+    testOrigins: settings.outboundTestOrigins,
+    deniedHosts: [...stores, ...nodes].map((url) => new URL(url).hostname),
+    dohUrl: settings.dohUrl,
+    fetch: (input, init) => fetch(input, init),
+    now,
+  })
+}
+
+function createProviders(settings: Settings, outbound: Outbound, now: () => number): ReadonlyMap<string, Provider> {
+  const providers = createVendors({ vendors: settings.vendors, outbound })
+  if (settings.ollamaBaseUrl !== undefined) {
+    const { ollamaBaseUrl: baseUrl, nodeToken } = settings
+    providers.push(createOllama({ name: NODE_NAME, baseUrl, nodeToken, outbound, now }))
+  }
+  return new Map(providers.map((provider) => [provider.name, provider]))
+}

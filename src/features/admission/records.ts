@@ -1,0 +1,46 @@
+import type { Policy } from '../../core/admission.ts'
+import type { Deps } from '../../core/context.ts'
+import { AppError, DependencyError } from '../../core/errors.ts'
+import { findKey } from '../keys/service.ts'
+import { compilePolicy } from '../policies/service.ts'
+import { RECORD_TTL_SECONDS, REFUSED, REFUSED_TTL_SECONDS, redisKeys } from './keys.ts'
+
+/** The policy behind a key's hash, from Postgres. Throws `DependencyError('postgres')`: no answer is not a bad key. */
+export async function loadPolicy(deps: Deps, hash: string): Promise<Policy | undefined> {
+  const key = await findKey(deps, hash)
+  if (!key || key.revoked) return undefined
+  return compilePolicy(deps, key)
+}
+
+/** Writes what Postgres said where every isolate's admission will find it. Redis being away loses nothing. */
+export async function rememberPolicy(deps: Deps, hash: string, policy: Policy | undefined): Promise<void> {
+  const key = redisKeys.key(hash)
+  try {
+    await deps.redis.pipeline(
+      policy
+        ? [
+            ['HSET', key, { v: policy.version, p: JSON.stringify(policy) }],
+            ['EXPIRE', key, RECORD_TTL_SECONDS],
+          ]
+        : [
+            ['HSET', key, { v: REFUSED, p: '' }],
+            ['EXPIRE', key, REFUSED_TTL_SECONDS],
+          ],
+    )
+  } catch (error) {
+    if (!(error instanceof DependencyError)) throw error
+    deps.log.warn('key_record_not_written', { dependency: error.dependency })
+  }
+}
+
+/** Guards Postgres against an address that tries keys. Open while Redis is away: the look-up itself gives nothing away. */
+export async function limitLookups(deps: Deps, ip: string): Promise<void> {
+  try {
+    const { allowed, retryAfterSeconds } = await deps.limiter.take('key_lookups_per_ip', ip)
+    if (!allowed) {
+      throw new AppError('rate_limit_exceeded', 'Too many unknown keys from this address.', { retryAfterSeconds })
+    }
+  } catch (error) {
+    if (!(error instanceof DependencyError)) throw error
+  }
+}

@@ -1,0 +1,133 @@
+import type { ExtendRequest, HoldAnswer, HoldRequest, Settlement } from '../../core/ledger.ts'
+import { createAccounts } from './accounts.ts'
+import { createTables, type LedgerStorage } from './storage.ts'
+
+/** Flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
+const KEEP_FLUSHED_MS = 30 * 60_000
+
+export type OutboxEntry = {
+  requestId: string
+  /** The `LedgerRow` as JSON: it goes to Postgres as it is. */
+  rowText: string
+  corrections: Settlement['tokenCorrections']
+  counters: Settlement['counters']
+  held: boolean
+}
+
+export type Book = ReturnType<typeof createBook>
+
+/**
+ * The books of one organisation: holds in memory, settlements in storage, the outbox between them and Postgres.
+ * Everything is synchronous, and the time is always passed in.
+ */
+export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: number }) {
+  createTables(storage)
+  const accounts = createAccounts(storage, graceMs)
+  const holds = new Map<string, HoldRequest>()
+
+  const release = (requestId: string): void => {
+    const hold = holds.get(requestId)
+    if (!hold) return
+    holds.delete(requestId)
+    accounts.unreserve(hold.budgets, hold.amountNanoUsd)
+  }
+
+  return {
+    /** Asking again for a request that holds already changes nothing. */
+    hold(request: HoldRequest, nowMs: number): HoldAnswer {
+      const { facts, budgets, amountNanoUsd, deadlineMs } = request
+      if (holds.has(facts.request_id)) return { ok: true }
+      const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs, nowMs })
+      if (answer.ok) holds.set(facts.request_id, { ...request })
+      return answer
+    },
+
+    extend({ requestId, budgets, amountNanoUsd }: ExtendRequest, nowMs: number): HoldAnswer {
+      const hold = holds.get(requestId)
+      const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs: hold?.deadlineMs ?? nowMs, nowMs })
+      if (!answer.ok) return answer
+      // A restart has taken the hold: this call runs on the ghost, which was sized before the slice was asked for.
+      if (hold) hold.amountNanoUsd += amountNanoUsd
+      else accounts.unreserve(budgets, amountNanoUsd)
+      return answer
+    },
+
+    release,
+
+    /** Books a call once. False when its request id has been booked before. */
+    settle({ row, budgets, tokenCorrections, counters }: Settlement, nowMs: number): boolean {
+      const ownHold = holds.has(row.request_id)
+      const booked = storage.transaction(() => {
+        const added = storage.exec(
+          `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
+           on conflict do nothing returning request_id`,
+          row.request_id,
+          JSON.stringify(row),
+          JSON.stringify(tokenCorrections),
+          JSON.stringify(counters),
+          budgets.length > 0 ? 1 : 0,
+          nowMs,
+        )
+        if (added.length === 0) return false
+        for (const budget of budgets) accounts.spend(budget, row.cost_nanos, { ownHold, nowMs })
+        return true
+      })
+      release(row.request_id)
+      return booked
+    },
+
+    /** Calls that nobody will settle any more: their deadline and the grace after it have passed. */
+    overdue: (nowMs: number): HoldRequest[] => [...holds.values()].filter((hold) => hold.deadlineMs + graceMs <= nowMs),
+
+    /** When the first open hold becomes overdue. */
+    nextOverdueMs(): number | undefined {
+      let next: number | undefined
+      for (const hold of holds.values()) next = Math.min(next ?? Number.POSITIVE_INFINITY, hold.deadlineMs + graceMs)
+      return next
+    },
+
+    openHolds: () => holds.size,
+    holdsFor: (requestId: string) => holds.has(requestId),
+    knows: (requestId: string) => storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
+
+    unflushed(limit: number): OutboxEntry[] {
+      return storage
+        .exec(
+          'select request_id, row, corrections, counters, held from outbox where flushed_ms is null order by booked_ms limit ?',
+          limit,
+        )
+        .map((entry) => ({
+          requestId: String(entry.request_id),
+          rowText: String(entry.row),
+          corrections: JSON.parse(String(entry.corrections)),
+          counters: JSON.parse(String(entry.counters)),
+          held: entry.held === 1,
+        }))
+    },
+
+    unflushedCount(): number {
+      const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')
+      return Number(row?.count ?? 0)
+    },
+
+    markFlushed(requestIds: readonly string[], nowMs: number): void {
+      storage.transaction(() => {
+        const ids = JSON.stringify(requestIds)
+        storage.exec(
+          'update outbox set flushed_ms = ? where request_id in (select value from json_each(?))',
+          nowMs,
+          ids,
+        )
+        storage.exec('delete from outbox where flushed_ms < ?', nowMs - KEEP_FLUSHED_MS)
+      })
+    },
+
+    hauntedUntilMs: accounts.hauntedUntilMs,
+
+    clearMarks(): void {
+      if (holds.size === 0) accounts.clearMarks()
+    },
+
+    totals: accounts.totals,
+  }
+}

@@ -1,0 +1,46 @@
+import { sql } from 'drizzle-orm'
+import type { Deps } from '../../core/context.ts'
+import type { RedisCommand } from '../../core/redis.ts'
+import { redisKeys } from '../admission/service.ts'
+import type { OutboxEntry } from './book.ts'
+
+type Sink = Pick<Deps, 'db' | 'redis'>
+
+/** Minute windows of tokens live two minutes; a correction must not outlive the window it corrects. */
+const TOKEN_WINDOW_SECONDS = 120
+
+/** Redis hashes of the metric counters: one for the platform, one for each organisation. */
+export const metricsKey = (orgId?: string) => (orgId === undefined ? 'metrics' : `${orgId}:metrics`)
+
+/** The permanent record: one statement for a whole batch; a row that is there already stays as it is. */
+export async function writeRows({ db }: Sink, orgId: string, entries: readonly OutboxEntry[]): Promise<void> {
+  const rows = `[${entries.map((entry) => entry.rowText).join(',')}]`
+  await db.atomically(orgId, (query) => [
+    query.execute(
+      sql`insert into usage_ledger select * from json_populate_recordset(null::usage_ledger, ${rows}::json) on conflict (request_id) do nothing`,
+    ),
+  ])
+}
+
+/** Everything that may be lost without losing money: counters, token corrections, the list of open calls. */
+export async function writeCounters({ redis }: Sink, orgId: string, entries: readonly OutboxEntry[]): Promise<void> {
+  const counters = new Map<string, number>()
+  const corrections = new Map<string, number>()
+  for (const entry of entries) {
+    for (const [metric, labels, amount] of entry.counters) {
+      const field = `${metric}{${labels}}`
+      counters.set(field, (counters.get(field) ?? 0) + amount)
+    }
+    for (const { key, delta } of entry.corrections) corrections.set(key, (corrections.get(key) ?? 0) + delta)
+  }
+  const commands: RedisCommand[] = []
+  for (const [field, amount] of counters) {
+    commands.push(['HINCRBY', metricsKey(), field, amount], ['HINCRBY', metricsKey(orgId), field, amount])
+  }
+  for (const [key, delta] of corrections) {
+    if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, TOKEN_WINDOW_SECONDS])
+  }
+  const closed = entries.filter((entry) => entry.held).map((entry) => entry.requestId)
+  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
+  if (commands.length > 0) await redis.pipeline(commands)
+}

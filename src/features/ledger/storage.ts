@@ -1,0 +1,26 @@
+export type SqlValue = string | number | null
+
+/** The synchronous SQLite of a Durable Object, or of a test. */
+export type LedgerStorage = {
+  exec(statement: string, ...values: SqlValue[]): Record<string, SqlValue>[]
+  /** Everything in it happens, or nothing. */
+  transaction<T>(work: () => T): T
+}
+
+/**
+ * outbox  every settled call until half an hour after it was written to Postgres; its primary key is what makes a
+ *         settlement happen once
+ * spent   settled money by budget and bucket
+ * marks   by budget: the settled and held money that a crash must not forget, and until when
+ */
+export function createTables(storage: LedgerStorage): void {
+  storage.exec(`create table if not exists outbox (
+    request_id text primary key, row text not null, corrections text not null, counters text not null,
+    held integer not null, booked_ms integer not null, flushed_ms integer)`)
+  storage.exec('create index if not exists outbox_flushed on outbox (flushed_ms, booked_ms)')
+  storage.exec(`create table if not exists spent (
+    budget_id text not null, bucket text not null, nanos integer not null, primary key (budget_id, bucket))`)
+  storage.exec(
+    'create table if not exists marks (budget_id text primary key, nanos integer not null, until_ms integer not null)',
+  )
+}

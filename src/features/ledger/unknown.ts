@@ -1,0 +1,57 @@
+import * as z from 'zod'
+import type { CallFacts, HoldRequest, Settlement } from '../../core/ledger.ts'
+
+/** An entry of the list of open calls, as admission wrote it. */
+const OpenCall = z.object({
+  facts: z.object({
+    request_id: z.string(),
+    org_id: z.string(),
+    key_id: z.string(),
+    operation: z.enum(['chat', 'completion', 'embedding']),
+    provider: z.string(),
+    model: z.string(),
+    price_id: z.string(),
+    prices_hash: z.string(),
+  }),
+  amountNanoUsd: z.int(),
+  deadlineMs: z.number(),
+  budgets: z.array(
+    z.object({ id: z.string(), window: z.enum(['total', 'day', 'month', 'rolling_30d']), limitNanoUsd: z.int() }),
+  ),
+})
+
+export function readOpenCall(text: string): HoldRequest | undefined {
+  try {
+    return OpenCall.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** The row of a call that was never heard of again: its cost is bounded by what it held. */
+export function unknownSettlement(call: HoldRequest, id: string, nowMs: number): Settlement {
+  const facts: CallFacts = call.facts
+  return {
+    row: {
+      ...facts,
+      id,
+      status: 'unknown',
+      prompt_tokens: 0,
+      cached_tokens: 0,
+      cache_write_tokens: 0,
+      completion_tokens: 0,
+      reasoning_tokens: 0,
+      cost_nanos: call.amountNanoUsd,
+      estimated: true,
+      attempts: 0,
+      latency_ms: 0,
+      ttft_ms: null,
+      error_code: 'unknown',
+      stream: false,
+      created_at: Math.floor(nowMs / 1000),
+    },
+    budgets: call.budgets,
+    tokenCorrections: [],
+    counters: [['helix_errors_total', `provider="${facts.provider}",class="unknown"`, 1]],
+  }
+}

@@ -1,0 +1,28 @@
+import { createGateway, createMisconfigured, type Gateway } from '../src/app.ts'
+import { type Bindings, createDeps } from '../src/deps.ts'
+import { ConfigurationError, parseEnv } from '../src/env.ts'
+import { createAdmit } from '../src/features/admission/service.ts'
+import { areas } from '../src/features/index.ts'
+
+type Env = Record<string, unknown> & Bindings
+type Execution = { waitUntil(work: Promise<unknown>): void }
+
+/** After a change of bindings alone Cloudflare may hand a warm isolate a new `env`: each has its own gateway. */
+const gateways = new WeakMap<Env, Gateway>()
+
+function build(env: Env): Gateway {
+  try {
+    return createGateway(areas, createDeps(parseEnv(env), env), createAdmit())
+  } catch (error) {
+    if (error instanceof ConfigurationError) return createMisconfigured(error.problems)
+    throw error
+  }
+}
+
+export default {
+  fetch(request: Request, env: Env, execution: Execution): Promise<Response> {
+    const gateway = gateways.get(env) ?? build(env)
+    gateways.set(env, gateway)
+    return gateway(request, env, execution)
+  },
+}

@@ -1,0 +1,61 @@
+import { DurableObject } from 'cloudflare:workers'
+import type { ExtendRequest, HoldRequest, OrgLedger as OrgLedgerPort, Settlement } from '../../src/core/ledger.ts'
+import { createLedgerDeps } from '../../src/deps.ts'
+import { parseEnv } from '../../src/env.ts'
+import { createOrgLedger, type LedgerStorage } from '../../src/features/ledger/service.ts'
+
+type Env = Record<string, unknown>
+
+/** Cloudflare's shell around the ledger of one organisation; the object's name is the organisation's id. */
+export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
+  readonly #ledger: ReturnType<typeof createOrgLedger>
+  #alarmMs: number | undefined
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env)
+    const settings = parseEnv(env)
+    void state.blockConcurrencyWhile(async () => {
+      this.#alarmMs = (await state.storage.getAlarm()) ?? undefined
+    })
+    this.#ledger = createOrgLedger({
+      orgId: state.id.name ?? '',
+      storage: storageOf(state.storage),
+      alarm: {
+        currentMs: () => this.#alarmMs,
+        set: (atMs) => {
+          this.#alarmMs = atMs
+          void state.storage.setAlarm(atMs)
+        },
+      },
+      deps: createLedgerDeps(settings),
+      graceMs: settings.holdGraceMs,
+      background: (work) => state.waitUntil(work),
+    })
+  }
+
+  hold(request: HoldRequest) {
+    return this.#ledger.hold(request)
+  }
+
+  extend(request: ExtendRequest) {
+    return this.#ledger.extend(request)
+  }
+
+  release(requestId: string) {
+    return this.#ledger.release(requestId)
+  }
+
+  settle(settlement: Settlement) {
+    return this.#ledger.settle(settlement)
+  }
+
+  override async alarm() {
+    this.#alarmMs = undefined
+    await this.#ledger.wake()
+  }
+}
+
+const storageOf = (storage: DurableObjectStorage): LedgerStorage => ({
+  exec: (statement, ...values) => storage.sql.exec<Record<string, string | number | null>>(statement, ...values).toArray(),
+  transaction: (work) => storage.transactionSync(work),
+})
