@@ -1,0 +1,74 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { ScriptedReply } from './types.ts'
+
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const text = JSON.stringify(value)
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+  })
+  response.end(text)
+}
+
+export function sendText(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' })
+  response.end(text)
+}
+
+export function sendEmpty(response: ServerResponse, status: number): void {
+  response.writeHead(status, { 'content-length': 0 })
+  response.end()
+}
+
+/** A body written piece by piece; headers go out with the first byte. */
+export type ResponseBody = {
+  /** Resolves when the client's side can take more. */
+  write(text: string): Promise<void>
+  end(): void
+  /** Drops the connection without an end. */
+  cut(): void
+  started(): boolean
+  closed(): boolean
+}
+
+export function openBody(
+  response: ServerResponse,
+  contentType: string,
+  script: ScriptedReply | undefined,
+): ResponseBody {
+  const limit = script?.cutAfter && 'bytes' in script.cutAfter ? script.cutAfter.bytes : Number.POSITIVE_INFINITY
+  let written = 0
+  let closed = false
+  const start = () => {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': contentType })
+  }
+  const cut = () => {
+    closed = true
+    response.destroy()
+  }
+  return {
+    async write(text) {
+      start()
+      const bytes = Buffer.from(text)
+      const allowed = bytes.subarray(0, Math.max(0, limit - written))
+      written += allowed.length
+      if (allowed.length < bytes.length) {
+        // The callback waits until the kernel has the bytes; destroying earlier would lose them.
+        await new Promise<void>((resolve) => response.write(allowed, () => resolve()))
+        cut()
+      } else if (!response.write(bytes) && !response.destroyed) {
+        await Promise.race([once(response, 'drain'), once(response, 'close')])
+      }
+    },
+    end() {
+      if (closed) return
+      closed = true
+      start()
+      response.end()
+    },
+    cut,
+    started: () => response.headersSent,
+    closed: () => closed,
+  }
+}
