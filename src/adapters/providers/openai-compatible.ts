@@ -31,11 +31,13 @@ export type OpenAiCompatibleOptions = {
   timeouts: Timeouts
   /** Bounds `totalMs` for answers that are not streamed. */
   wholeTotalMs: number
+  /** Unix milliseconds. */
+  now?: () => number
 }
 
 /** A vendor that speaks OpenAI's wire. Throws `Error` when the key cannot be a header. */
 export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provider {
-  const { name, apiKey, quirks, timeouts, wholeTotalMs } = options
+  const { name, apiKey, quirks, timeouts, wholeTotalMs, now = Date.now } = options
   // A header with a stray newline fails inside `fetch` with a message that quotes the key.
   if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new Error(`The API key of ${name} has characters that no header can carry.`)
   const upstream: Upstream = {
@@ -45,6 +47,7 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
     baseUrl: options.baseUrl.replace(/\/+$/, ''),
     headers: { ...quirks.headers, authorization: `Bearer ${apiKey}` },
     secret: apiKey,
+    now,
   }
   const wholeTimeouts = (given: Timeouts) => ({ ...given, totalMs: Math.min(given.totalMs, wholeTotalMs) })
 

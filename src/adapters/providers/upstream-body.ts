@@ -29,13 +29,15 @@ type Watched = {
   signal: AbortSignal
   /** For messages. */
   name: string
+  /** Unix milliseconds. */
+  now: () => number
 }
 
 /**
  * Watches a body with one timer that re-arms itself, not one timer a chunk. Silence counts only while a read is
  * pending: a slow client that does not ask must not make its vendor look dead.
  */
-export function watchBody({ body, limits, controller, signal, name }: Watched): UpstreamBody {
+export function watchBody({ body, limits, controller, signal, name, now }: Watched): UpstreamBody {
   const reader = body?.getReader()
   let waitingSinceMs: number | undefined
   let failure: UpstreamError | undefined
@@ -59,7 +61,7 @@ export function watchBody({ body, limits, controller, signal, name }: Watched): 
   const onAbort = () => stop(new UpstreamError('aborted', `The request to ${name} was ended by the caller.`))
 
   function watch(): void {
-    const nowMs = Date.now()
+    const nowMs = now()
     const idleLeftMs = waitingSinceMs === undefined ? limits.idleMs : waitingSinceMs + limits.idleMs - nowMs
     const totalLeftMs = limits.deadlineMs - nowMs
     if (totalLeftMs <= 0) stop(new UpstreamError('timeout', `${name} did not finish its answer in time.`))
@@ -70,7 +72,7 @@ export function watchBody({ body, limits, controller, signal, name }: Watched): 
   async function read(): Promise<Uint8Array | undefined> {
     if (failure !== undefined) throw failure
     if (ended || reader === undefined) return undefined
-    waitingSinceMs = Date.now()
+    waitingSinceMs = now()
     try {
       const { done, value } = await reader.read()
       if (failure !== undefined) throw failure

@@ -17,6 +17,8 @@ export type Upstream = {
   headers: Readonly<Record<string, string>>
   /** Blanked out of everything that the upstream says. */
   secret: string | undefined
+  /** Unix milliseconds. */
+  now: () => number
 }
 
 export type UpstreamRequest = {
@@ -35,7 +37,7 @@ export type UpstreamAnswer = { contentType: string; body: UpstreamBody }
 /** Sends one request and returns the body of a 2xx. Throws `UpstreamError` for everything else. */
 export async function sendUpstream(upstream: Upstream, request: UpstreamRequest): Promise<UpstreamAnswer> {
   const { signal, timeouts } = request
-  const deadlineMs = Date.now() + timeouts.totalMs
+  const deadlineMs = upstream.now() + timeouts.totalMs
   const controller = new AbortController()
   const onAbort = () => controller.abort()
   if (signal.aborted) throw new UpstreamError('aborted', 'The caller ended the request before it was sent.')
@@ -47,7 +49,7 @@ export async function sendUpstream(upstream: Upstream, request: UpstreamRequest)
     signal.removeEventListener('abort', onAbort)
   }
   const limits = { idleMs: request.expect === 'whole' ? timeouts.totalMs : timeouts.idleMs, deadlineMs }
-  const body = watchBody({ body: response.body, limits, controller, signal, name: upstream.name })
+  const body = watchBody({ body: response.body, limits, controller, signal, name: upstream.name, now: upstream.now })
   if (!response.ok) throw await statusError(upstream, response, body)
   return { contentType: (response.headers.get('content-type') ?? '').toLowerCase(), body }
 }
@@ -108,7 +110,7 @@ async function statusError(upstream: Upstream, response: Response, body: Upstrea
   })
   return new UpstreamError('status', `${upstream.name} answered with status ${status}.`, {
     status,
-    retryAfterMs: retryAfterMs(headers, Date.now()),
+    retryAfterMs: retryAfterMs(headers, upstream.now()),
     vendor: withoutSecret(vendorErrorOf(text), upstream.secret),
   })
 }

@@ -1,28 +1,34 @@
 import type { Provider } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import type { VendorSettings } from '../../core/settings.ts'
-import { vendorCatalog } from './catalog.ts'
+import { type VendorRow, vendorCatalog } from './catalog.ts'
 import { createOpenAiCompatible } from './openai-compatible.ts'
 
-type Configured = { vendors: Readonly<Record<string, VendorSettings>>; outbound: Outbound }
+type ByName = Readonly<Record<string, VendorSettings>>
 
-/** The vendors of the catalog that have a key, in order of priority. */
-export function createVendors({ vendors, outbound }: Configured): Provider[] {
+/** The vendors of the catalog that have a key, in order of priority. Throws `Error` for a key that cannot be sent. */
+export function createVendors({ vendors, outbound }: { vendors: ByName; outbound: Outbound }): Provider[] {
+  return configuredRows(vendors).map(({ row, apiKey, baseUrl }) =>
+    createOpenAiCompatible({
+      name: row.name,
+      baseUrl,
+      apiKey,
+      outbound,
+      quirks: row.quirks,
+      timeouts: row.timeouts,
+      wholeTotalMs: row.wholeTotalMs,
+    }),
+  )
+}
+
+/** Where these vendors are reached: `https://api.openai.com`. */
+export const vendorOrigins = (vendors: ByName): string[] =>
+  configuredRows(vendors).map(({ baseUrl }) => new URL(baseUrl).origin)
+
+function configuredRows(vendors: ByName): { row: VendorRow; apiKey: string; baseUrl: string }[] {
   const rows = [...vendorCatalog].sort((left, right) => left.priority - right.priority)
-  return rows.flatMap(({ name, baseUrl, quirks, timeouts, wholeTotalMs }) => {
-    const settings = Object.hasOwn(vendors, name) ? vendors[name] : undefined
-    if (settings === undefined) return []
-    const { apiKey } = settings
-    return [
-      createOpenAiCompatible({
-        name,
-        baseUrl: settings.baseUrl ?? baseUrl,
-        apiKey,
-        outbound,
-        quirks,
-        timeouts,
-        wholeTotalMs,
-      }),
-    ]
+  return rows.flatMap((row) => {
+    const settings = Object.hasOwn(vendors, row.name) ? vendors[row.name] : undefined
+    return settings === undefined ? [] : [{ row, apiKey: settings.apiKey, baseUrl: settings.baseUrl ?? row.baseUrl }]
   })
 }

@@ -1,0 +1,132 @@
+import {
+  type ChatAnswer,
+  type ChatCall,
+  type EmbedAnswer,
+  type EmbedCall,
+  type ListedModel,
+  type Provider,
+  type Timeouts,
+  UpstreamError,
+} from '../../core/models.ts'
+import type { Outbound } from '../../core/outbound.ts'
+import { createChatStream } from './chat-stream.ts'
+import { countOf, isObject, type JsonObject } from './json-shape.ts'
+import { isNeutral } from './neutral.ts'
+import { ollamaCompletion } from './ollama-answer.ts'
+import { inexpressible } from './ollama-messages.ts'
+import { embeddedVectors, taggedModels, withShown } from './ollama-models.ts'
+import { ollamaChatRequest } from './ollama-request.ts'
+import { createOllamaDecoder } from './ollama-stream.ts'
+import { newCompletionId } from './openai-message.ts'
+import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
+import { countsOf } from './usage.ts'
+
+/** A larger batch keeps a small card busy for so long that chats beside it stall. */
+const EMBED_BATCH = 64
+
+/** A node sends nothing while it loads a model, which takes minutes for a large one from a slow disk. */
+export const nodeTimeouts: Timeouts = { connectMs: 10_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 300_000 }
+
+export type OllamaOptions = {
+  name: string
+  /** Without `/api`; a slash at its end does not matter. */
+  baseUrl: string
+  /** For a node behind a tunnel that asks for a bearer token. */
+  nodeToken?: string | undefined
+  outbound: Outbound
+  timeouts?: Timeouts
+  /** Unix milliseconds. */
+  now?: () => number
+}
+
+/** A node that speaks Ollama's own wire. Throws `Error` when the token cannot be a header. */
+export function createOllama(options: OllamaOptions): Provider {
+  const { name, nodeToken, outbound, timeouts = nodeTimeouts, now = Date.now } = options
+  if (nodeToken && !/^[\x21-\x7e]+$/.test(nodeToken)) {
+    throw new Error(`The token of ${name} has characters that no header can carry.`)
+  }
+  const upstream: Upstream = {
+    name,
+    outbound,
+    purpose: 'node',
+    baseUrl: options.baseUrl.replace(/\/+$/, ''),
+    headers: nodeToken ? { authorization: `Bearer ${nodeToken}` } : {},
+    secret: nodeToken,
+    now,
+  }
+  /** Of the models that the node listed last: bounds what context we may ask for. */
+  const contextWindows = new Map<string, number>()
+
+  async function chat(call: ChatCall): Promise<ChatAnswer> {
+    const { body, ignored } = ollamaChatRequest(call, windowOf(call.model))
+    const request = { path: '/api/chat', body, signal: call.signal, timeouts: call.timeouts }
+    if (call.body.stream === true) {
+      const answer = await sendUpstream(upstream, { ...request, expect: 'stream', headers: { accept: '*/*' } })
+      const decoder = createOllamaDecoder({ upstream, model: call.model })
+      return { kind: 'stream', stream: createChatStream(answer.body, decoder), ignored }
+    }
+    const line = await fetchJson(upstream, { ...request, expect: 'whole' })
+    if (!isObject(line) || line.done !== true || !isObject(line.message)) {
+      throw new UpstreamError('garbage', `${name} sent something that is no chat answer.`)
+    }
+    const completion = ollamaCompletion(line, { id: newCompletionId(), model: call.model })
+    return { kind: 'whole', completion, usage: completion.usage ? countsOf(completion.usage) : undefined, ignored }
+  }
+
+  /** A name without a tag means the tag `latest`. */
+  const windowOf = (model: string) => contextWindows.get(model) ?? contextWindows.get(`${model}:latest`)
+
+  async function embed(call: EmbedCall): Promise<EmbedAnswer> {
+    const texts = textsOf(call.body.input)
+    const vectors: number[][] = []
+    let promptTokens: number | undefined = 0
+    const deadlineMs = now() + call.timeouts.totalMs
+    for (let start = 0; start < texts.length; start += EMBED_BATCH) {
+      const input = texts.slice(start, start + EMBED_BATCH)
+      const leftMs = Math.max(1, deadlineMs - now())
+      const answer = await embedBatch({ ...call, timeouts: { ...call.timeouts, totalMs: leftMs } }, input)
+      vectors.push(...embeddedVectors(answer, input.length))
+      const counted = countOf(answer.prompt_eval_count)
+      promptTokens = promptTokens === undefined || counted === undefined ? undefined : promptTokens + counted
+    }
+    const known = ['model', 'input', 'dimensions', 'encoding_format']
+    const ignored = Object.entries(call.body).filter(
+      ([field, value]) => !known.includes(field) && !isNeutral(field, value),
+    )
+    return { vectors, promptTokens, ignored: ignored.map(([field]) => field) }
+  }
+
+  async function embedBatch({ model, body, signal, timeouts }: EmbedCall, input: string[]): Promise<JsonObject> {
+    const { dimensions } = body
+    const request = { model, input, truncate: false, ...(dimensions === undefined ? {} : { dimensions }) }
+    const answer = await fetchJson(upstream, { path: '/api/embed', body: request, signal, timeouts, expect: 'whole' })
+    if (!isObject(answer)) throw new UpstreamError('garbage', `${name} sent something that is no list of vectors.`)
+    return answer
+  }
+
+  async function listModels(signal: AbortSignal): Promise<ListedModel[]> {
+    const tagged = taggedModels(await fetchJson(upstream, { path: '/api/tags', signal, timeouts, expect: 'whole' }))
+    const models = await Promise.all(tagged.map(({ model, complete }) => (complete ? model : shown(model, signal))))
+    contextWindows.clear()
+    for (const model of models) {
+      if (model.contextWindow !== undefined) contextWindows.set(model.name, model.contextWindow)
+    }
+    return models
+  }
+
+  /** A model that cannot be shown is still there; only what it can do stays unknown. */
+  async function shown(model: ListedModel, signal: AbortSignal): Promise<ListedModel> {
+    const request = { path: '/api/show', body: { model: model.name }, signal, timeouts, expect: 'whole' } as const
+    const answer = await fetchJson(upstream, request).catch(() => undefined)
+    return withShown(model, answer)
+  }
+
+  return { name, kind: 'node', timeouts, chat, embed, listModels }
+}
+
+function textsOf(input: EmbedCall['body']['input']): string[] {
+  const list: readonly unknown[] = typeof input === 'string' ? [input] : input
+  const texts = list.filter((item) => typeof item === 'string')
+  if (texts.length === list.length) return texts
+  throw inexpressible('This model takes text, not token numbers.', 'input')
+}
