@@ -1,5 +1,9 @@
 const QUOTE = 34
 const BACKSLASH = 92
+const OPEN_LIST = 91
+const CLOSE_LIST = 93
+const OPEN_RECORD = 123
+const CLOSE_RECORD = 125
 
 /** Index just after the string that opens at `open`, or the text's length when it never closes. */
 function skipString(text: string, open: number): number {
@@ -37,18 +41,14 @@ function hasFewOpeners(text: string, limit: number): boolean {
 export function isDeeperThan(text: string, limit: number): boolean {
   if (hasFewOpeners(text, limit)) return false
   let depth = 0
-  for (let at = 0; at < text.length; ) {
+  const { length } = text
+  for (let at = 0; at < length; at++) {
     const code = text.charCodeAt(at)
-    if (code === QUOTE) {
-      at = skipString(text, at)
-      continue
-    }
-    // `[` 0x5b and `{` 0x7b, `]` 0x5d and `}` 0x7d: each pair differs in one bit.
-    const bracket = code & 0xffdf
-    if (bracket === 0x5b) {
+    if (code === QUOTE) at = skipString(text, at) - 1
+    else if (code < OPEN_LIST) continue
+    else if (code === OPEN_LIST || code === OPEN_RECORD) {
       if (++depth > limit) return true
-    } else if (bracket === 0x5d) depth--
-    at++
+    } else if (code === CLOSE_LIST || code === CLOSE_RECORD) depth--
   }
   return false
 }

@@ -37,7 +37,7 @@ type Described<P, Q, B, R, S> = {
 
 type Spec<P, Q, B, R, S> = Described<P, Q, B, R, S> & {
   /** What admission should reserve for this request; without it a request costs a request and nothing else. */
-  ask?: (deps: Deps, policy: Policy, body: Out<B>) => Ask
+  ask?: (deps: Deps, policy: Policy, body: Out<B>) => Ask | Promise<Ask>
 }
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
@@ -50,7 +50,7 @@ export type Rejected = { place: 'params' | 'query' | 'body'; issues: readonly z.
 
 /** A request whose input fits its route. */
 export type Prepared = {
-  ask: ((deps: Deps, policy: Policy) => Ask) | undefined
+  ask: ((deps: Deps, policy: Policy) => Ask | Promise<Ask>) | undefined
   answer: (ctx: PublicCtx | Ctx, request: Request) => unknown
 }
 
