@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { httpFailure } from './failures.ts'
 import { decodeBase64 } from './media.ts'
-import { toolField } from './requests.ts'
+import { textField, toolField } from './requests.ts'
 import { type ChatMessage, isJsonObject, type JsonObject } from './types.ts'
 
 const streamOptions = z.object({ include_usage: z.boolean().nullish() }).nullish()
@@ -12,7 +12,7 @@ const sampling = {
   stream_options: streamOptions,
   max_tokens: z.number().int().nullish(),
   seed: z.number().int().nullish(),
-  stop: z.unknown(),
+  stop: z.unknown().optional(),
   temperature: z.number().nullish(),
   top_p: z.number().nullish(),
   frequency_penalty: z.number().nullish(),
@@ -21,12 +21,12 @@ const sampling = {
 
 const toolCall = z.object({
   id: z.string().nullish(),
-  function: z.object({ name: z.string(), arguments: z.string().nullish() }),
+  function: z.object({ name: textField, arguments: z.string().nullish() }),
 })
 
 const message = z.object({
-  role: z.string(),
-  content: z.unknown(),
+  role: textField,
+  content: z.unknown().optional(),
   name: z.string().nullish(),
   reasoning: z.string().nullish(),
   tool_calls: z.array(toolCall).nullish(),
@@ -39,7 +39,7 @@ export const chatCompletionRequest = z.object({
   messages: z.array(message).nullish(),
   tools: z.array(toolField).nullish(),
   response_format: z
-    .object({ type: z.string().nullish(), json_schema: z.object({ schema: z.unknown() }).nullish() })
+    .object({ type: z.string().nullish(), json_schema: z.object({ schema: z.unknown().optional() }).nullish() })
     .nullish(),
   reasoning_effort: z.string().nullish(),
   reasoning: z.object({ effort: z.string().nullish() }).nullish(),
@@ -53,7 +53,7 @@ export const completionRequest = z.object({
 
 export const embeddingRequest = z.object({
   model: z.string().nullish(),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   dimensions: z.number().int().nullish(),
   encoding_format: z.string().nullish(),
 })

@@ -3,13 +3,19 @@ import { base64Field } from './body.ts'
 
 const object = z.record(z.string(), z.unknown())
 
+/** Go decodes a missing or null text to the empty one. */
+export const textField = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? '')
+
 const toolCall = z.object({
   id: z.string().nullish(),
-  function: z.object({ name: z.string(), arguments: object.nullish(), index: z.number().nullish() }),
+  function: z.object({ name: textField, arguments: object.nullish(), index: z.number().nullish() }),
 })
 
 const message = z.object({
-  role: z.string(),
+  role: textField,
   content: z.string().nullish(),
   thinking: z.string().nullish(),
   images: z.array(base64Field).nullish(),
@@ -21,29 +27,32 @@ const message = z.object({
 /** The `tools` entry of both API families. */
 export const toolField = z.object({
   type: z.string().nullish(),
-  function: z.object({ name: z.string(), description: z.string().nullish(), parameters: object.nullish() }),
+  function: z.object({ name: textField, description: z.string().nullish(), parameters: object.nullish() }),
 })
 
 const levels = ['high', 'medium', 'low', 'max']
 
-const thinkField = z.unknown().transform((value, context) => {
-  if (value === undefined || value === null || typeof value === 'boolean') return value ?? undefined
-  if (typeof value === 'string' && levels.includes(value)) return value
-  const rule = '"high", "medium", "low", "max", true, or false)'
-  const start =
-    typeof value === 'string'
-      ? `invalid think value: ${JSON.stringify(value)} (must be`
-      : 'think must be a boolean or string ('
-  context.addIssue({ code: 'custom', message: typeof value === 'string' ? `${start} ${rule}` : start + rule })
-  return z.NEVER
-})
+const thinkField = z
+  .unknown()
+  .optional()
+  .transform((value, context) => {
+    if (value === undefined || value === null || typeof value === 'boolean') return value ?? undefined
+    if (typeof value === 'string' && levels.includes(value)) return value
+    const rule = '"high", "medium", "low", "max", true, or false)'
+    const start =
+      typeof value === 'string'
+        ? `invalid think value: ${JSON.stringify(value)} (must be`
+        : 'think must be a boolean or string ('
+    context.addIssue({ code: 'custom', message: typeof value === 'string' ? `${start} ${rule}` : start + rule })
+    return z.NEVER
+  })
 
 const keepAlive = z.union([z.number(), z.string()]).nullish()
 
 const generation = {
   model: z.string().nullish(),
   stream: z.boolean().nullish(),
-  format: z.unknown(),
+  format: z.unknown().optional(),
   think: thinkField,
   options: object.nullish(),
   keep_alive: keepAlive,
@@ -72,7 +81,7 @@ export const generateRequest = z.object({
 
 export const embedRequest = z.object({
   model: z.string().nullish(),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   truncate: z.boolean().nullish(),
   dimensions: z.number().int().nullish(),
   options: object.nullish(),
