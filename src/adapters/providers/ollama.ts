@@ -41,7 +41,8 @@ export type OllamaOptions = {
 
 /** A node that speaks Ollama's own wire. Throws `Error` when the token cannot be a header. */
 export function createOllama(options: OllamaOptions): Provider {
-  const { name, nodeToken, outbound, timeouts = nodeTimeouts, now = Date.now } = options
+  const { name, outbound, timeouts = nodeTimeouts, now = Date.now } = options
+  const nodeToken = options.nodeToken?.trim()
   if (nodeToken && !/^[\x21-\x7e]+$/.test(nodeToken)) {
     throw new Error(`The token of ${name} has characters that no header can carry.`)
   }

@@ -37,8 +37,9 @@ export type OpenAiCompatibleOptions = {
 
 /** A vendor that speaks OpenAI's wire. Throws `Error` when the key cannot be a header. */
 export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provider {
-  const { name, apiKey, quirks, timeouts, wholeTotalMs, now = Date.now } = options
-  // A header with a stray newline fails inside `fetch` with a message that quotes the key.
+  const { name, quirks, timeouts, wholeTotalMs, now = Date.now } = options
+  // Pasted keys end in a newline, and a header with one fails inside `fetch` with a message that quotes the key.
+  const apiKey = options.apiKey.trim()
   if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new Error(`The API key of ${name} has characters that no header can carry.`)
   const upstream: Upstream = {
     name,
