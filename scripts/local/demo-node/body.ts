@@ -3,19 +3,21 @@ import { httpFailure } from './failures.ts'
 import { decodeBase64 } from './media.ts'
 import type { Exchange } from './types.ts'
 
+/** A refused body is read to its end (up to this many limits), so that the client gets to see the answer. */
+const drainLimits = 4
+
 /** Reads the whole body; 413 above the node's limit. */
 export async function readBody(exchange: Exchange): Promise<Buffer> {
   const { request, node } = exchange
-  const tooLarge = () => httpFailure(413, 'http: request body too large', { connection: 'close' })
-  if (Number(request.headers['content-length'] ?? 0) > node.maxBodyBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
     const bytes: Buffer = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk))
     size += bytes.length
-    if (size > node.maxBodyBytes) throw tooLarge()
-    chunks.push(bytes)
+    if (size > node.maxBodyBytes * drainLimits) break
+    if (size <= node.maxBodyBytes) chunks.push(bytes)
   }
+  if (size > node.maxBodyBytes) throw httpFailure(413, 'http: request body too large', { connection: 'close' })
   return Buffer.concat(chunks)
 }
 

@@ -71,7 +71,7 @@ function summarise(plan: GenerationPlan, evalTokens: number, times: { startNs: b
 
 async function applyFaultBefore(index: number, run: GenerationRun, body: ResponseBody, signal: AbortSignal) {
   const { script, stream, wire } = run
-  if (script?.cutAfter && 'pieces' in script.cutAfter && script.cutAfter.pieces === index) return body.cut()
+  if (script?.cutAfter && 'pieces' in script.cutAfter && script.cutAfter.pieces === index) return await body.cut()
   if (typeof script?.hang === 'object' && script.hang.afterPieces === index) await hangUntilGone(signal)
   if (script?.failAfter?.pieces !== index) return
   if (!stream || (index === 0 && !body.started())) throw httpFailure(500, script.failAfter.message)

@@ -26,8 +26,8 @@ export type ResponseBody = {
   /** Resolves when the client's side can take more. */
   write(text: string): Promise<void>
   end(): void
-  /** Drops the connection without an end. */
-  cut(): void
+  /** Drops the connection without an end, once everything written is out. */
+  cut(): Promise<void>
   started(): boolean
   closed(): boolean
 }
@@ -40,11 +40,22 @@ export function openBody(
   const limit = script?.cutAfter && 'bytes' in script.cutAfter ? script.cutAfter.bytes : Number.POSITIVE_INFINITY
   let written = 0
   let closed = false
+  let flushed: Promise<void> = Promise.resolve()
   const start = () => {
     if (!response.headersSent) response.writeHead(200, { 'content-type': contentType })
   }
-  const cut = () => {
+  const push = (bytes: Buffer) => {
+    let roomLeft = true
+    // The callback also comes, with an error, when the client is gone.
+    flushed = new Promise((resolve) => {
+      roomLeft = response.write(bytes, () => resolve())
+    })
+    return roomLeft
+  }
+  const cut = async () => {
     closed = true
+    // Destroying before the kernel has the bytes would lose them.
+    await flushed
     response.destroy()
   }
   return {
@@ -53,13 +64,9 @@ export function openBody(
       const bytes = Buffer.from(text)
       const allowed = bytes.subarray(0, Math.max(0, limit - written))
       written += allowed.length
-      if (allowed.length < bytes.length) {
-        // The callback waits until the kernel has the bytes; destroying earlier would lose them.
-        await new Promise<void>((resolve) => response.write(allowed, () => resolve()))
-        cut()
-      } else if (!response.write(bytes) && !response.destroyed) {
-        await Promise.race([once(response, 'drain'), once(response, 'close')])
-      }
+      const roomLeft = push(allowed)
+      if (allowed.length < bytes.length) await cut()
+      else if (!roomLeft && !response.destroyed) await Promise.race([once(response, 'drain'), once(response, 'close')])
     },
     end() {
       if (closed) return

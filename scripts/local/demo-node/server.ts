@@ -15,7 +15,7 @@ export type { DemoScript, ScriptedReply } from './types.ts'
 export type DemoNode = {
   /** `http://127.0.0.1:port`, without a trailing slash. */
   url: string
-  /** Stops listening and drops every open connection. */
+  /** Stops listening and drops every open connection; may be called again. */
   close(): Promise<void>
   /** Requests seen, for tests. */
   requests(): number
@@ -74,7 +74,7 @@ function sendFailure(path: string, response: ServerResponse, error: unknown): vo
 }
 
 async function serve(node: NodeState, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = new URL(request.url ?? '/', 'http://node').pathname
+  const path = (request.url ?? '/').replace(/\?.*$/s, '')
   if (guardAccess(request, response)) return
   const match = matchRoute(request.method ?? 'GET', path)
   if ('status' in match) {
@@ -119,13 +119,18 @@ export async function startDemoNode(options: DemoNodeOptions = {}): Promise<Demo
     void serve(node, request, response)
   })
   const url = await listen(server, options)
+  let closing: Promise<void> | undefined
+  const close = () =>
+    new Promise<void>((resolve, reject) => {
+      server.close((error) => (error ? reject(error) : resolve()))
+      server.closeAllConnections()
+    })
   return {
     url,
-    close: () =>
-      new Promise((resolve, reject) => {
-        server.close((error) => (error ? reject(error) : resolve()))
-        server.closeAllConnections()
-      }),
+    close: () => {
+      closing ??= close()
+      return closing
+    },
     requests: () => node.counters.requests,
     activeGenerations: () => node.counters.activeGenerations,
     abortedGenerations: () => node.counters.abortedGenerations,
