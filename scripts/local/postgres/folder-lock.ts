@@ -106,8 +106,9 @@ async function linuxProcessStart(pid: number): Promise<string> {
 }
 
 function inUse(holder: Holder, folder: string): string {
-  const who = holder.pid === process.pid ? 'this process' : `process ${holder.pid}`
-  return `The Postgres data in ${folder} is in use by ${who} (pid ${holder.pid}): stop it first, or choose another folder.`
+  const isSelf = holder.pid === process.pid
+  const who = `${isSelf ? 'this process' : 'another process'} (pid ${holder.pid})`
+  return `The Postgres data in ${folder} is in use by ${who}: stop it first, or choose another folder.`
 }
 
 function hasCode(error: unknown, code: string): boolean {
