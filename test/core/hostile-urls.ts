@@ -35,7 +35,6 @@ export const hostileUrls = {
     'https://08.0.0.1/',
     'https://%/',
     'https://\u00ad/',
-    'https://xn--/',
   ],
   scheme: [
     'http://example.com/',
