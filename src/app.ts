@@ -1,5 +1,7 @@
 import type { Admit } from './core/admission.ts'
-import type { Deps } from './core/context.ts'
+import type { Deps, Log } from './core/context.ts'
+import { AppError } from './core/errors.ts'
+import { newId } from './core/ids.ts'
 import { errorResponse } from './http/errors.ts'
 import { type Exchange, type Execution, openExchange } from './http/exchange.ts'
 import { type MountedApp, mount, unknownPath } from './http/mount.ts'
@@ -72,5 +74,32 @@ export function createGateway(areas: readonly Area[], deps: Deps, admit: Admit):
     const shown = path ?? new URL(request.url).pathname
     const dialect = area?.errors ?? dialectOf(shown)
     return answer(area, openExchange(deps, { request, path: shown, dialect, execution }))
+  }
+}
+
+const quiet = () => {}
+const lastResort: Log = {
+  debug: quiet,
+  info: quiet,
+  warn: quiet,
+  error: (event, facts) => console.error(JSON.stringify({ level: 'error', event, ...facts })),
+}
+
+/**
+ * What stands in for a gateway that cannot be built: 503 `configuration_error` to everyone, and what is wrong, which
+ * names variables and never their values, in the log.
+ */
+export function createMisconfigured(problems: readonly string[]): Gateway {
+  lastResort.error('configuration_error', { problems })
+  const now = () => Date.now()
+  const tools = { now, log: lastResort, newId: (prefix: string) => newId(prefix, now()) }
+  return async (request, _env, execution) => {
+    const path = pathOf(request.url) ?? '/'
+    const exchange = openExchange(tools, { request, path, dialect: dialectOf(path), execution })
+    const error = new AppError(
+      'configuration_error',
+      'This gateway is not set up completely. Its log says what is missing.',
+    )
+    return errorResponse(error, exchange)
   }
 }

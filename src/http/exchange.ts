@@ -25,7 +25,10 @@ const CLIENT_REQUEST_ID = /^[\w-]{8,64}$/
 type Arrival = { request: Request; path: string; dialect: Dialect; execution: Execution | undefined }
 
 /** Names the request and notes when it came. */
-export function openExchange(deps: Deps, { request, path, dialect, execution }: Arrival): Exchange {
+export function openExchange(
+  deps: Pick<Deps, 'newId' | 'now' | 'log'>,
+  { request, path, dialect, execution }: Arrival,
+): Exchange {
   const requestId = deps.newId('req')
   const asked = request.headers.get('x-client-request-id')
   const report = (cause: unknown) => deps.log.error('deferred_work_failed', { request_id: requestId, cause })

@@ -176,7 +176,7 @@ export function buildDocument(areas: readonly DocumentedArea[], version: string)
     openapi: '3.1.1',
     info: { title: 'Helix', version, description: 'An OpenAI-compatible AI gateway and agent backend.' },
     servers: [{ url: '/' }],
-    tags: areas.map(({ name }) => ({ name })),
+    tags: areas.filter(({ routes }) => routes.length > 0).map(({ name }) => ({ name })),
     paths,
     components: {
       securitySchemes: {

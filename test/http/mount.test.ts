@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import * as z from 'zod'
-import { createGateway } from '../../src/app.ts'
+import { createGateway, createMisconfigured } from '../../src/app.ts'
 import { AppError, DependencyError } from '../../src/core/errors.ts'
 import { get, patch, post, type Route } from '../../src/http/route.ts'
 import { fakeAdmit, fakeDeps, fakeExecution } from '../support/fake-deps.ts'
@@ -419,5 +419,21 @@ describe('an area', () => {
     expect(await textOf('/docs/a')).toBe('special')
     expect(await textOf('/docs/b')).toBe('docs')
     expect(await textOf('/api/v1/long/x/y/z')).toBe('long')
+  })
+})
+
+describe('a gateway that is not set up', () => {
+  it('says so to everyone in their dialect, and what is missing only to the log', async () => {
+    const written = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const gateway = createMisconfigured(['DATABASE_URL is missing'])
+    expect(written.mock.calls).toEqual([
+      ['{"level":"error","event":"configuration_error","problems":["DATABASE_URL is missing"]}'],
+    ])
+    written.mockRestore()
+    const openai = await gateway(new Request('http://gateway/v1/chat/completions', { method: 'POST' }))
+    const problem = await gateway(new Request('http://gateway/health'))
+    expect([openai.status, problem.status]).toEqual([503, 503])
+    expect(await openaiErrorOf(openai)).toMatchObject({ code: 'configuration_error' })
+    expect(JSON.stringify(await problemOf(problem))).not.toContain('DATABASE_URL')
   })
 })
