@@ -7,6 +7,8 @@ import { retryAfterMs, vendorErrorOf, withoutSecret } from './vendor-error.ts'
 /** 2048 embeddings of 3072 numbers are about 60 MB of JSON; nothing honest is larger. */
 const WHOLE_MAX_BYTES = 64 * 1024 * 1024
 const ERROR_MAX_BYTES = 256 * 1024
+/** The status is what matters; its words get no more patience than this. */
+const ERROR_BODY_MS = 5000
 
 /** What every request to one upstream has in common. */
 export type Upstream = {
@@ -48,7 +50,9 @@ export async function sendUpstream(upstream: Upstream, request: UpstreamRequest)
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
-  const limits = { idleMs: request.expect === 'whole' ? timeouts.totalMs : timeouts.idleMs, deadlineMs }
+  const limits = response.ok
+    ? { idleMs: request.expect === 'whole' ? timeouts.totalMs : timeouts.idleMs, deadlineMs }
+    : { idleMs: ERROR_BODY_MS, deadlineMs: Math.min(deadlineMs, upstream.now() + ERROR_BODY_MS) }
   const body = watchBody({ body: response.body, limits, controller, signal, name: upstream.name, now: upstream.now })
   if (!response.ok) throw await statusError(upstream, response, body)
   return { contentType: (response.headers.get('content-type') ?? '').toLowerCase(), body }

@@ -24,8 +24,8 @@ function fromText(text: string): VendorError | undefined {
   const trimmed = text.trim()
   if (trimmed === '' || trimmed.startsWith('<')) return undefined
   const parsed = parseJson(trimmed)
-  if (parsed === undefined) return { message: shortened(trimmed) }
-  return typeof parsed === 'string' ? { message: shortened(parsed) } : vendorErrorOf(parsed)
+  if (parsed === undefined) return fromObject({ message: trimmed })
+  return typeof parsed === 'string' ? fromObject({ message: parsed }) : vendorErrorOf(parsed)
 }
 
 function fromObject(object: JsonObject): VendorError | undefined {

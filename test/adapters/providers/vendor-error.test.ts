@@ -34,8 +34,8 @@ describe('what a vendor says about its error', () => {
     ],
     ['a list of errors', '{"errors":[{"message":"first"}]}', { message: 'first', ...labels }],
     ['an unknown object inside', '{"error":{"message":{"a":1}}}', { message: '{"a":1}', ...labels }],
-    ['plain text', 'upstream connect error', { message: 'upstream connect error' }],
-    ['a JSON string', '"slow down"', { message: 'slow down' }],
+    ['plain text', 'upstream connect error', { message: 'upstream connect error', ...labels }],
+    ['a JSON string', '"slow down"', { message: 'slow down', ...labels }],
   ])('reads %s', (_name, body, expected) => {
     expect(vendorErrorOf(body)).toEqual(expected)
   })
