@@ -4,7 +4,7 @@ import { createLog } from './adapters/log.ts'
 import { createDatabase, databaseOrigin } from './adapters/neon.ts'
 import { createOutbound } from './adapters/outbound.ts'
 import { createOllama } from './adapters/providers/ollama.ts'
-import { vendorOrigins, createVendors } from './adapters/providers/vendors.ts'
+import { createVendors, vendorOrigins } from './adapters/providers/vendors.ts'
 import { createRedis, createUpstash } from './adapters/upstash.ts'
 import type { Deps } from './core/context.ts'
 import { newId } from './core/ids.ts'
@@ -38,6 +38,12 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
     random: () => Math.random(),
     newId: (prefix) => newId(prefix, now()),
   }
+}
+
+/** What is there even when the environment is not. */
+export function createBareDeps(): Pick<Deps, 'log' | 'now' | 'newId'> {
+  const now = () => Date.now()
+  return { log: createLog('info', now), now, newId: (prefix) => newId(prefix, now()) }
 }
 
 /** What the ledger object uses of it. */

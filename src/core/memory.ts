@@ -8,7 +8,7 @@ export type Memory = {
   /** By target id: failures since its last success in this isolate. */
   failures: Map<string, number>
   /** By provider: the models it listed, for providers that have no catalog. */
-  listings: Map<string, { models: readonly ListedModel[]; fetchedMs: number; refreshing: boolean }>
+  listings: Map<string, { models: readonly ListedModel[]; fetchedMs: number; failed: boolean; refreshing: boolean }>
   /** Counter increments of refused calls, waiting for the next settlement to carry them. */
   tallies: Map<string, number>
 }

@@ -1,26 +1,31 @@
 import type { Area } from '../http/route.ts'
 
-/** A feature without endpoints of its own: it has a rank, and nothing to mount. */
-const inner = (name: string): Area => ({ name, at: [], errors: 'problem', load: async () => ({ routes: [] }) })
-
 /**
- * Every feature in rank order: a feature may use only the features above it. The one list is the mount table, the
- * order of the documentation and the order of dependency.
+ * Every area in rank order: a feature may use only the features above it. The one list is the mount table, the order
+ * of the documentation and the order of dependency. Areas without paths serve no one but other areas.
  */
 export const areas: readonly Area[] = [
-  inner('orgs'),
-  inner('keys'),
-  inner('budgets'),
-  inner('policies'),
-  inner('catalog'),
-  inner('admission'),
-  inner('ledger'),
-  inner('routing'),
-  inner('completions'),
+  area('orgs'),
+  area('keys'),
+  area('budgets'),
+  area('policies'),
+  area('catalog'),
+  area('admission'),
+  area('ledger'),
+  area('routing'),
+  { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
+  { name: 'completions', at: ['/v1/chat'], errors: 'openai', load: () => import('./completions/routes.ts') },
+  { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
   {
-    name: 'docs',
-    at: ['/', '/docs', '/openapi.json'],
+    name: 'monitoring',
+    at: ['/health', '/ready', '/metrics', '/api/v1/health', '/api/v1/ready', '/api/v1/metrics'],
     errors: 'problem',
-    load: () => import('./docs/routes.ts'),
+    load: () => import('./monitoring/routes.ts'),
   },
+  { name: 'docs', at: ['/', '/docs', '/openapi.json'], errors: 'problem', load: () => import('./docs/routes.ts') },
 ]
+
+/** A feature that has a rank but no endpoint of its own yet. */
+function area(name: string): Area {
+  return { name, at: [], errors: 'problem', load: async () => ({ routes: [] }) }
+}

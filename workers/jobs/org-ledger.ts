@@ -56,6 +56,7 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
 }
 
 const storageOf = (storage: DurableObjectStorage): LedgerStorage => ({
-  exec: (statement, ...values) => storage.sql.exec<Record<string, string | number | null>>(statement, ...values).toArray(),
+  exec: (statement, ...values) =>
+    storage.sql.exec<Record<string, string | number | null>>(statement, ...values).toArray(),
   transaction: (work) => storage.transactionSync(work),
 })

@@ -3,6 +3,7 @@ import type { Deps } from '../../core/context.ts'
 import type { RedisCommand } from '../../core/redis.ts'
 import { redisKeys } from '../admission/service.ts'
 import type { OutboxEntry } from './book.ts'
+import { countersOf } from './counters.ts'
 
 type Sink = Pick<Deps, 'db' | 'redis'>
 
@@ -27,7 +28,7 @@ export async function writeCounters({ redis }: Sink, orgId: string, entries: rea
   const counters = new Map<string, number>()
   const corrections = new Map<string, number>()
   for (const entry of entries) {
-    for (const [metric, labels, amount] of entry.counters) {
+    for (const [metric, labels, amount] of [...countersOf(JSON.parse(entry.rowText)), ...entry.counters]) {
       const field = `${metric}{${labels}}`
       counters.set(field, (counters.get(field) ?? 0) + amount)
     }

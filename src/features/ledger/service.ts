@@ -7,6 +7,7 @@ import { writeCounters, writeRows } from './flush.ts'
 import type { LedgerStorage } from './storage.ts'
 import { readOpenCall, unknownSettlement } from './unknown.ts'
 
+export { book, costOf, type Ending, errorCodeOf, NO_USAGE } from './booking.ts'
 export { metricsKey } from './flush.ts'
 export type { LedgerStorage } from './storage.ts'
 

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { CallFacts, HoldRequest, Settlement } from '../../core/ledger.ts'
+import type { HoldRequest, Settlement } from '../../core/ledger.ts'
 
 /** An entry of the list of open calls, as admission wrote it. */
 const OpenCall = z.object({
@@ -30,10 +30,9 @@ export function readOpenCall(text: string): HoldRequest | undefined {
 
 /** The row of a call that was never heard of again: its cost is bounded by what it held. */
 export function unknownSettlement(call: HoldRequest, id: string, nowMs: number): Settlement {
-  const facts: CallFacts = call.facts
   return {
     row: {
-      ...facts,
+      ...call.facts,
       id,
       status: 'unknown',
       prompt_tokens: 0,
@@ -52,6 +51,6 @@ export function unknownSettlement(call: HoldRequest, id: string, nowMs: number):
     },
     budgets: call.budgets,
     tokenCorrections: [],
-    counters: [['helix_errors_total', `provider="${facts.provider}",class="unknown"`, 1]],
+    counters: [],
   }
 }

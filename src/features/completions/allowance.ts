@@ -1,0 +1,53 @@
+import type { Ctx } from '../../core/context.ts'
+import { DependencyError } from '../../core/errors.ts'
+import type { Target } from '../routing/service.ts'
+import { costBound, heldOutput, STREAM_SLICE } from './ask.ts'
+import { type Asked, outputBound } from './request.ts'
+
+/** Another slice is asked for before the last is used up, so that the stream hardly ever waits for it. */
+const ASK_AHEAD_TOKENS = 250
+
+type World = Pick<Ctx, 'admission' | 'ledgerOf' | 'requestId' | 'log'>
+
+/**
+ * Keeps a stream within what is held for it. `covers` says whether this much output may be shown: it extends the hold
+ * by slices, and waits for the ledger only when the held output is used up.
+ */
+export function createAllowance(
+  ctx: World,
+  asked: Asked,
+  target: Target,
+): { covers(outputTokens: number): Promise<boolean> | boolean } {
+  const { admission } = ctx
+  if (!admission.held) return { covers: () => true }
+  const most = outputBound(asked, target)
+  let held = heldOutput(asked, target)
+  let asking: Promise<boolean> | undefined
+
+  const extend = async (): Promise<boolean> => {
+    const slice = Math.min(STREAM_SLICE, most - held)
+    const amountNanoUsd = costBound(target, 0, slice)
+    try {
+      const { policy } = admission
+      const answer = await ctx
+        .ledgerOf(policy.orgId)
+        .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: policy.budgets })
+      if (answer.ok) held += slice
+      return answer.ok
+    } catch (error) {
+      if (!(error instanceof DependencyError)) throw error
+      ctx.log.warn('hold_not_extended', { request_id: ctx.requestId, cause: String(error.cause) })
+      return false
+    } finally {
+      asking = undefined
+    }
+  }
+
+  return {
+    covers(outputTokens) {
+      if (held >= most || outputTokens + ASK_AHEAD_TOKENS < held) return true
+      asking ??= extend()
+      return outputTokens < held ? true : asking
+    },
+  }
+}

@@ -1,0 +1,62 @@
+import type { Ctx } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
+import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
+import type { Target } from '../routing/service.ts'
+import { heldOutput } from './ask.ts'
+import { isContent } from './meter.ts'
+import { type Asked, outputPerChoice } from './request.ts'
+
+type World = Pick<Ctx, 'requestId' | 'admission'>
+
+/**
+ * One try at one target. A stream counts as an answer from its first content on: until then nothing has been shown to
+ * the caller, and another target may still take over. Throws `UpstreamError`.
+ */
+export async function attemptChat(ctx: World, target: Target, asked: Asked, signal: AbortSignal): Promise<ChatAnswer> {
+  const answer = await target.provider.chat({
+    requestId: ctx.requestId,
+    model: target.model,
+    body: asked.body,
+    maxOutputTokens: outputLimit(ctx, target, asked),
+    signal,
+    timeouts: target.provider.timeouts,
+  })
+  if (asked.strict && answer.ignored.length > 0) {
+    if (answer.kind === 'stream') answer.stream.cancel()
+    throw new AppError('invalid_request', `${target.id} cannot express '${answer.ignored[0]}'.`, {
+      param: answer.ignored[0],
+    })
+  }
+  return answer.kind === 'whole' ? answer : { ...answer, stream: await untilContent(answer.stream) }
+}
+
+/** Under a hard budget the vendor is told to stop where the hold ends; a stream is stopped by us, slice by slice. */
+function outputLimit({ admission }: World, target: Target, asked: Asked): number | undefined {
+  if (!admission.held) return undefined
+  const most = outputPerChoice(asked.body, target)
+  return asked.stream ? most : Math.min(most, heldOutput(asked, target))
+}
+
+/** The same stream, once its first content has arrived; what came before it is kept for the first read. */
+async function untilContent(stream: ChatStream): Promise<ChatStream> {
+  const early: StreamPart[] = []
+  for (;;) {
+    const parts = await stream.read()
+    if (!parts) {
+      if (early.length === 0) throw new UpstreamError('garbage', 'The stream ended before it said anything.')
+      break
+    }
+    early.push(...parts)
+    if (parts.some(isContent)) break
+  }
+  let first: readonly StreamPart[] | undefined = early
+  return {
+    cancel: stream.cancel,
+    async read() {
+      if (!first) return stream.read()
+      const parts = first
+      first = undefined
+      return parts
+    },
+  }
+}

@@ -1,0 +1,109 @@
+import type { Deps } from '../../core/context.ts'
+import type { ChatBody, ChatMessage } from '../../core/models.ts'
+import { byteBound, roughTokens } from '../../core/tokens.ts'
+import type { Target, Wanted } from '../routing/service.ts'
+import type { ChatRequest } from './schema.ts'
+
+/** A chat request taken apart: what the vendor will read, and what only we do. */
+export type Asked = {
+  body: ChatBody
+  wanted: Wanted
+  strict: boolean
+  stream: boolean
+  includeUsage: boolean
+  onDisconnect: 'cancel' | 'drain'
+  needs: readonly ('vision' | 'tools')[]
+}
+
+/** Output tokens that a call without a limit of its own is expected to need. */
+const EXPECTED_OUTPUT = 1000
+/** The most that a model of unknown limits is let write under a hard budget. */
+const UNKNOWN_MAX_OUTPUT = 8192
+/** What a chat template and a tool's declaration add to the bytes of their text, at the most. */
+const TOKENS_PER_MESSAGE = 16
+const TOKENS_PER_TOOL = 64
+const DEFAULT_IMAGE_BOUND = 8192
+
+export function readRequest(request: ChatRequest): Asked {
+  const { helix, force_provider, provider, ...body } = request
+  const only = helix?.provider ?? force_provider ?? (typeof provider === 'string' ? provider : undefined)
+  // An object under this name is OpenRouter's own routing block, and goes there untouched.
+  if (typeof provider === 'object') Object.assign(body, { provider })
+  return {
+    body: body as ChatBody,
+    wanted: { model: request.model, provider: only, fallbacks: helix?.fallback_models, kind: 'chat' },
+    strict: helix?.strict === true,
+    stream: request.stream === true,
+    includeUsage: request.stream_options?.include_usage === true,
+    onDisconnect: helix?.on_disconnect ?? 'cancel',
+    needs: needsOf(body as ChatBody),
+  }
+}
+
+function needsOf({ messages, tools }: ChatBody): ('vision' | 'tools')[] {
+  const needs: ('vision' | 'tools')[] = []
+  if (messages.some(({ content }) => Array.isArray(content) && content.some((part) => part?.type === 'image_url'))) {
+    needs.push('vision')
+  }
+  if (Array.isArray(tools) && tools.length > 0) needs.push('tools')
+  return needs
+}
+
+/** Texts and images of a conversation, for counting. Data URLs are images, not text. */
+function measure(messages: readonly ChatMessage[], count: (text: string) => number): { text: number; images: number } {
+  let text = 0
+  let images = 0
+  for (const { content, tool_calls, name } of messages) {
+    if (typeof content === 'string') text += count(content)
+    else if (Array.isArray(content)) {
+      for (const part of content) {
+        if (part?.type === 'text' && typeof part.text === 'string') text += count(part.text)
+        else if (part?.type === 'image_url') images += 1
+        else text += count(JSON.stringify(part))
+      }
+    }
+    if (tool_calls) text += count(JSON.stringify(tool_calls))
+    if (name) text += count(name)
+  }
+  return { text, images }
+}
+
+const askedOutput = ({ max_tokens, max_completion_tokens }: ChatBody) =>
+  max_completion_tokens ?? max_tokens ?? undefined
+
+/** Tokens to take from the caller's token limits before the real count is known. */
+export function expectedTokens({ body }: Asked): number {
+  const { text, images } = measure(body.messages, (words) => words.length)
+  const tools = body.tools ? JSON.stringify(body.tools).length : 0
+  const output = Math.min(askedOutput(body) ?? EXPECTED_OUTPUT, EXPECTED_OUTPUT) * (body.n ?? 1)
+  return roughTokens(text + tools) + images * 765 + output
+}
+
+/** A rough count of the prompt for a call whose vendor counts nothing. */
+export function estimatedPrompt({ body }: Asked, countTokens: (text: string) => number): number {
+  const { text, images } = measure(body.messages, countTokens)
+  return text + images * 765 + body.messages.length * 4 + (body.tools ? countTokens(JSON.stringify(body.tools)) : 0)
+}
+
+/** No tokenizer makes more input tokens of this request than that. */
+export function inputBound({ body }: Asked, target: Target): number {
+  const { text, images } = measure(body.messages, byteBound)
+  const tools = Array.isArray(body.tools) ? body.tools : []
+  const declared = byteBound(JSON.stringify([tools, body.response_format ?? '', body.functions ?? '']))
+  const perImage = target.entry?.imageTokenBound ?? DEFAULT_IMAGE_BOUND
+  return (
+    text + declared + images * perImage + body.messages.length * TOKENS_PER_MESSAGE + tools.length * TOKENS_PER_TOOL
+  )
+}
+
+/** The most output tokens the target may write, over all choices: the caller's limit, or the model's own. */
+export function outputBound({ body }: Asked, target: Target): number {
+  return outputPerChoice(body, target) * (body.n ?? 1)
+}
+
+export function outputPerChoice(body: ChatBody, target: Target): number {
+  const most = target.entry?.maxOutputTokens ?? UNKNOWN_MAX_OUTPUT
+  return Math.min(askedOutput(body) ?? most, most)
+}
+
+export type World = Pick<Deps, 'providers' | 'memory' | 'now'>

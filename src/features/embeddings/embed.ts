@@ -1,0 +1,196 @@
+import type { Ask, Policy } from '../../core/admission.ts'
+import type { Ctx, Deps } from '../../core/context.ts'
+import type { EmbedAnswer, EmbedBody, Usage } from '../../core/models.ts'
+import { usdFromNano } from '../../core/money.ts'
+import { byteBound, estimateTokens, roughTokens } from '../../core/tokens.ts'
+import { costNanoUsd, pricesHash } from '../catalog/service.ts'
+import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
+import {
+  dispatch,
+  failureOf,
+  idsOf,
+  knowsNodes,
+  learnNodes,
+  MAX_ATTEMPTS,
+  plan,
+  refreshNodes,
+  refuseUnheld,
+  requireTargets,
+  type Target,
+  targetsFor,
+  type Wanted,
+} from '../routing/service.ts'
+import type { EmbeddingRequest } from './schema.ts'
+
+const MARGIN_MS = 30_000
+/** What a tokenizer may add to each input beside its bytes. */
+const TOKENS_PER_INPUT = 4
+
+export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask | Promise<Ask> {
+  if (!knowsNodes(deps)) return learnNodes(deps).then(() => embeddingAsk(deps, policy, request))
+  return embeddingAsk(deps, policy, request)
+}
+
+function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
+  const targets = targetsFor(deps, policy, wantedOf(request)).targets.slice(0, MAX_ATTEMPTS)
+  const [first] = targets
+  const limited = policy.limits.some((limit) => limit.metric === 'tokens')
+  const held = policy.budgets.length > 0 && first && targets.every(({ price }) => price)
+  return {
+    tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
+    candidates: idsOf(targets),
+    hold: held
+      ? {
+          facts: {
+            operation: 'embedding',
+            provider: first.provider.name,
+            model: first.model,
+            price_id: first.price?.id ?? '',
+            prices_hash: pricesHash,
+          },
+          amountNanoUsd: Math.max(...targets.map((target) => worstCase(request, target))),
+          deadlineMs: deps.now() + first.provider.timeouts.totalMs + MARGIN_MS,
+        }
+      : undefined,
+  }
+}
+
+/** Vectors for texts, in their order. Throws `AppError`. */
+export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Response> {
+  const wanted = wantedOf(request)
+  const planned = await prepare(ctx, wanted)
+  refreshNodes(ctx)
+  const { provider, force_provider, ...rest } = request
+  const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
+    repeatable: true,
+    attempt: (target) =>
+      target.provider.embed({
+        requestId: ctx.requestId,
+        model: target.model,
+        body: withoutNulls(rest),
+        signal: ctx.signal,
+        timeouts: target.provider.timeouts,
+      }),
+  })
+  if (!outcome.ok) {
+    const error = failureOf(outcome.failures)
+    const last = outcome.failures.at(-1)
+    if (last) {
+      const attempts = outcome.failures.length
+      ctx.defer(
+        book(ctx, { ...endingOf(last.target, NO_USAGE, attempts), status: 'error', errorCode: errorCodeOf(error) }),
+      )
+    }
+    throw error
+  }
+  const { answer, target, attempts } = outcome
+  const prompt = answer.promptTokens ?? count(request, estimateTokens)
+  const ending = {
+    ...endingOf(target, { ...NO_USAGE, prompt }, attempts),
+    estimated: answer.promptTokens === undefined,
+  }
+  ctx.defer(book(ctx, ending))
+  return respond(ctx, request, { answer, ending })
+}
+
+async function prepare(ctx: Ctx, wanted: Wanted) {
+  try {
+    const targets = requireTargets(ctx, wanted)
+    refuseUnheld(ctx.admission, targets)
+    const { openBreakers } = ctx.admission
+    return plan({ targets, openBreakers, model: wanted.model, needs: [], nowMs: ctx.now() })
+  } catch (error) {
+    if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
+    throw error
+  }
+}
+
+function respond(
+  ctx: Ctx,
+  request: EmbeddingRequest,
+  { answer, ending }: { answer: EmbedAnswer; ending: Ending },
+): Response {
+  const { target, usage, attempts } = ending
+  const body = {
+    object: 'list',
+    data: answer.vectors.map((vector, index) => ({
+      object: 'embedding',
+      index,
+      embedding: request.encoding_format === 'base64' ? toBase64(vector) : vector,
+    })),
+    model: target.model,
+    usage: { prompt_tokens: usage.prompt, total_tokens: usage.prompt },
+  }
+  const elapsedMs = String(ctx.now() - ctx.startedMs)
+  return new Response(JSON.stringify(body), {
+    headers: {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      'x-helix-provider': target.provider.name,
+      'x-helix-model': encodeURI(target.model),
+      'x-helix-attempts': String(attempts),
+      'x-helix-cost-usd': String(usdFromNano(costOf(ending))),
+      'x-helix-latency-ms': elapsedMs,
+      'openai-processing-ms': elapsedMs,
+      ...(answer.ignored.length > 0 && { 'x-helix-ignored-params': answer.ignored.join(',') }),
+    },
+  })
+}
+
+/** OpenAI's base64 form: little-endian 32-bit floats. */
+function toBase64(vector: readonly number[]): string {
+  const bytes = new DataView(new ArrayBuffer(vector.length * 4))
+  vector.forEach((value, at) => {
+    bytes.setFloat32(at * 4, value, true)
+  })
+  return Buffer.from(bytes.buffer).toString('base64')
+}
+
+const wantedOf = ({ model, provider, force_provider }: EmbeddingRequest): Wanted => ({
+  model,
+  provider: provider ?? force_provider,
+  kind: 'embedding',
+})
+
+const endingOf = (target: Target, usage: Usage, attempts: number): Ending => ({
+  operation: 'embedding',
+  status: 'ok',
+  target,
+  usage,
+  estimated: false,
+  attempts,
+  stream: false,
+})
+
+/** Token ids count themselves. */
+function count({ input }: EmbeddingRequest, ofText: (text: string) => number): number {
+  const items = Array.isArray(input) ? input : [input]
+  let tokens = 0
+  for (const item of items) {
+    if (typeof item === 'string') tokens += ofText(item)
+    else tokens += typeof item === 'number' ? 1 : item.length
+  }
+  return tokens
+}
+
+function worstCase(request: EmbeddingRequest, { price }: Target): number {
+  if (!price) return 0
+  const inputs = Array.isArray(request.input) ? request.input.length : 1
+  const prompt = count(request, byteBound) + inputs * TOKENS_PER_INPUT
+  return costNanoUsd(price, { ...NO_USAGE, prompt })
+}
+
+function withoutNulls({
+  dimensions,
+  encoding_format,
+  ...body
+}: Omit<EmbeddingRequest, 'provider' | 'force_provider'>): EmbedBody {
+  const rest = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+  return {
+    ...rest,
+    model: body.model,
+    input: body.input,
+    ...(dimensions ? { dimensions } : {}),
+    ...(encoding_format ? { encoding_format } : {}),
+  }
+}

@@ -1,0 +1,107 @@
+import type { Ctx } from '../../core/context.ts'
+import { AppError, DependencyError } from '../../core/errors.ts'
+import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
+import type { Usage } from '../../core/models.ts'
+import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
+import { writeRows } from './flush.ts'
+
+/** How a call ended, as the ledger wants to know it. */
+export type Ending = {
+  operation: LedgerRow['operation']
+  status: LedgerStatus
+  /** What answered, or the last that failed. */
+  target: { provider: { name: string }; model: string; price: Price | undefined }
+  usage: Usage
+  /** The counts are ours, not the vendor's. */
+  estimated: boolean
+  attempts: number
+  stream: boolean
+  /** Unix milliseconds of the first content, for streams. */
+  firstContentMs?: number | undefined
+  errorCode?: string | undefined
+}
+
+type World = Pick<
+  Ctx,
+  'ledgerOf' | 'db' | 'redis' | 'log' | 'now' | 'newId' | 'requestId' | 'startedMs' | 'admission' | 'memory'
+>
+
+export const NO_USAGE: Usage = { prompt: 0, cached: 0, cacheWrite: 0, completion: 0, reasoning: 0 }
+
+const SETTLE_TRIES = 3
+const RETRY_MS = 250
+
+export function costOf({ target, usage }: Pick<Ending, 'target' | 'usage'>): number {
+  return target.price ? costNanoUsd(target.price, usage) : 0
+}
+
+/** The row of a finished call. */
+export function rowOf(ctx: World, ending: Ending): LedgerRow {
+  const { usage, target } = ending
+  const { policy } = ctx.admission
+  const nowMs = ctx.now()
+  return {
+    id: ctx.newId('led'),
+    request_id: ctx.requestId,
+    org_id: policy.orgId,
+    key_id: policy.keyId,
+    operation: ending.operation,
+    provider: target.provider.name,
+    model: target.model,
+    price_id: target.price?.id ?? '',
+    prices_hash: pricesHash,
+    status: ending.status,
+    prompt_tokens: usage.prompt,
+    cached_tokens: usage.cached,
+    cache_write_tokens: usage.cacheWrite,
+    completion_tokens: usage.completion,
+    reasoning_tokens: usage.reasoning,
+    cost_nanos: costOf(ending),
+    estimated: ending.estimated,
+    attempts: ending.attempts,
+    latency_ms: nowMs - ctx.startedMs,
+    ttft_ms: ending.firstContentMs === undefined ? null : ending.firstContentMs - ctx.startedMs,
+    error_code: ending.errorCode ?? null,
+    stream: ending.stream,
+    created_at: Math.floor(nowMs / 1000),
+  }
+}
+
+/**
+ * The one ledger call after a response. A ledger that does not answer is asked again, for settling twice is settling
+ * once; if it stays away the row goes straight to Postgres, and only the budgets learn of it later.
+ */
+export async function book(ctx: World, ending: Ending): Promise<void> {
+  const row = rowOf(ctx, ending)
+  const { policy, tokenCharges } = ctx.admission
+  const used = row.prompt_tokens + row.completion_tokens
+  const settlement: Settlement = {
+    row,
+    budgets: policy.budgets,
+    tokenCorrections: tokenCharges.map(({ key, tokens }) => ({ key, delta: used - tokens })),
+    counters: takeTallies(ctx),
+  }
+  for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
+    try {
+      await ctx.ledgerOf(policy.orgId).settle(settlement)
+      return
+    } catch (error) {
+      if (!(error instanceof DependencyError)) throw error
+      ctx.log.warn('settlement_failed', { request_id: row.request_id, tries, cause: String(error.cause) })
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries))
+    }
+  }
+  const entry = { requestId: row.request_id, rowText: JSON.stringify(row), corrections: [], counters: [], held: false }
+  await writeRows(ctx, policy.orgId, [entry])
+  ctx.log.error('settled_without_ledger', { request_id: row.request_id, org_id: policy.orgId })
+}
+
+/** What this isolate refused since its last settlement rides along. */
+function takeTallies({ memory }: Pick<World, 'memory'>): CounterIncrement[] {
+  if (memory.tallies.size === 0) return []
+  const taken = [...memory.tallies].map(([labels, amount]): CounterIncrement => ['helix_refused_total', labels, amount])
+  memory.tallies.clear()
+  return taken
+}
+
+export const errorCodeOf = (error: unknown): string => (error instanceof AppError ? error.code : 'internal')

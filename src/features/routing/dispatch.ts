@@ -1,0 +1,69 @@
+import type { Ctx } from '../../core/context.ts'
+import { UpstreamError } from '../../core/models.ts'
+import { noteFailure, noteSuccess } from './breaker.ts'
+import { MAX_ATTEMPTS, type Plan } from './plan.ts'
+import { afterFailure } from './retry.ts'
+import type { Target } from './target.ts'
+
+export type FailedAttempt = { target: Target; error: UpstreamError }
+
+/** What came of a plan: an answer, or every reason why not. */
+export type Dispatched<Answer> =
+  | { ok: true; answer: Answer; target: Target; attempts: number; failures: readonly FailedAttempt[] }
+  | { ok: false; failures: readonly FailedAttempt[] }
+
+type World = Pick<Ctx, 'memory' | 'redis' | 'log' | 'now' | 'random' | 'defer' | 'signal' | 'requestId'>
+
+/**
+ * Tries the plan's targets in order. Retries and fallback live here and nowhere else; `attempt` tries once and must not
+ * let the caller see anything before it succeeds. Never throws `UpstreamError`.
+ */
+export async function dispatch<Answer>(
+  world: World,
+  { targets }: Plan,
+  call: { attempt: (target: Target) => Promise<Answer>; repeatable: boolean },
+): Promise<Dispatched<Answer>> {
+  const failures: FailedAttempt[] = []
+  let at = 0
+  while (failures.length < MAX_ATTEMPTS) {
+    const target = targets[at]?.target
+    if (!target) break
+    try {
+      const answer = await call.attempt(target)
+      noteSuccess(world, target.id)
+      return { ok: true, answer, target, attempts: failures.length + 1, failures }
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error
+      failures.push({ target, error })
+      const next = afterFailure(error, { number: failures.length, repeatable: call.repeatable, random: world.random() })
+      report(world, target, error)
+      if (next.counts) noteFailure(world, target.id)
+      if (next.otherTarget && at + 1 < targets.length) at += 1
+      else if (next.sameTargetAfterMs === undefined || failures.length >= MAX_ATTEMPTS) break
+      else await pause(next.sameTargetAfterMs, world.signal)
+      if (world.signal.aborted) break
+    }
+  }
+  return { ok: false, failures }
+}
+
+function report({ log, requestId }: World, target: Target, error: UpstreamError): void {
+  const facts = { request_id: requestId, target: target.id, fault: error.fault, status: error.status }
+  const credentialRefused = error.status === 401 || error.status === 403
+  if (error.fault === 'aborted') log.debug('attempt_aborted', facts)
+  else if (credentialRefused) log.error('provider_refused_credential', facts)
+  else log.warn('attempt_failed', { ...facts, message: error.message })
+}
+
+/** Ends early when the caller leaves. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })
+}
