@@ -59,11 +59,13 @@ function answerTo({ endpoint, body }: Generation, script: Script, seed: number):
 /** An answer and its bytes, each made when first needed. */
 type Prepared = { answer: Answer; frame: Frame; whole?: Buffer; batches?: Batch[] }
 const prepared = new Map<string, Prepared>()
-const preparedLimit = 500
+const preparedLimit = 4096
+/** So many different texts there are: enough to tell answers apart, few enough that varied prompts share their bytes. */
+const variants = 1009
 
 function prepare(asked: Generation, script: Script, prompt: number): Prepared {
   const { endpoint, body } = asked
-  const seed = seedOf(speechOf(asked))
+  const seed = seedOf(speechOf(asked)) % variants
   const withUsageField = body.stream_options?.include_usage === true
   const make = (): Prepared => {
     const answer = answerTo(asked, script, seed)
