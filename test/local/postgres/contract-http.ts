@@ -114,6 +114,11 @@ export function describeHttp(target: () => Target): void {
     await expect(neon(url.href)`select 1`).rejects.toMatchObject({ code: '28P01' })
     url.username = 'constructor'
     await expect(neon(url.href)`select 1`).rejects.toMatchObject({ code: '28P01' })
+    // More than there are places for connections of different users.
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      url.password = `wrong${attempt}`
+      await expect(neon(url.href)`select 1`).rejects.toMatchObject({ code: '28P01' })
+    }
     const response = await postSql(postgres, { query: 'select 1' }, { 'Neon-Connection-String': 'nonsense' })
     expect(response.status).toBe(400)
     await expect(connect()`select 1 as still`).resolves.toEqual([{ still: 1 }])
