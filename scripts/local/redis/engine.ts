@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { createIoredisMock } from 'js-redis-server'
 import { isScripted } from './commands.ts'
-import { failure, withTimeLimit } from './failure.ts'
+import { failure, isReplyError, withTimeLimit } from './failure.ts'
 import {
   createScriptRewriter,
   type PreparedCommand,
@@ -43,9 +43,11 @@ export async function openEmbedded(log: Log): Promise<Engine> {
 
 /**
  * A Redis or Valkey server over TCP.
- * @throws Error when it cannot be reached; the message never has the password
+ * @throws Error when the URL has another scheme or the server cannot be reached; the message never has the password
  */
 export async function openUpstream(url: string, commandTimeoutMs: number, log: Log): Promise<Engine> {
+  if (!/^rediss?:\/\//.test(url))
+    throw new Error(`a Redis URL starts with redis:// or rediss://: ${withoutPassword(url)}`)
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: commandTimeoutMs,
@@ -63,7 +65,7 @@ export async function openUpstream(url: string, commandTimeoutMs: number, log: L
     lastProblem = ''
   })
   try {
-    await client.connect()
+    await withTimeLimit(client.connect(), commandTimeoutMs)
   } catch (error) {
     client.disconnect()
     const reason = lastProblem || (error instanceof Error ? error.message : String(error))
@@ -80,9 +82,9 @@ export async function openUpstream(url: string, commandTimeoutMs: number, log: L
   }
 }
 
-/** Runs one command within the time limit. @throws ReplyError, or RequestFailure 504 */
+/** Runs one command within the time limit. @throws ReplyError, or RequestFailure 503 or 504 */
 export async function runOne(engine: Engine, command: PreparedCommand, limitMs: number): Promise<unknown> {
-  const work = Promise.resolve(engine.client.callBuffer(command.name, command.args))
+  const work = Promise.resolve(engine.client.callBuffer(command.name, command.args)).catch(throwUnreachable)
   const reply = await withTimeLimit(work, limitMs, () => isScripted(command) && engine.stopScripts())
   return command.mapReply ? command.mapReply(reply) : reply
 }
@@ -90,7 +92,7 @@ export async function runOne(engine: Engine, command: PreparedCommand, limitMs: 
 /**
  * Runs commands in order, all within one time limit; a failing one does not stop the others. With `atomic` nothing else
  * runs in between, and a command that Redis refuses to queue discards all.
- * @throws ReplyError EXECABORT, or RequestFailure 504
+ * @throws ReplyError EXECABORT, or RequestFailure 503 or 504
  */
 export async function runMany(
   engine: Engine,
@@ -100,13 +102,19 @@ export async function runMany(
   const batch = options.atomic ? engine.client.multi() : engine.client.pipeline()
   for (const command of commands) batch.callBuffer(command.name, command.args)
   const stop = () => commands.some(isScripted) && engine.stopScripts()
-  const replies = await withTimeLimit(batch.exec(), options.limitMs, stop)
+  const replies = await withTimeLimit(batch.exec().catch(throwUnreachable), options.limitMs, stop)
   if (!replies) throw failure(400, 'EXECABORT Transaction discarded')
   return replies.map(([error, reply], index): Outcome => {
+    if (error) return isReplyError(error) ? { error: error.message } : throwUnreachable(error)
     const mapReply = commands[index]?.mapReply
-    if (error) return { error: error.message }
     return { result: mapReply ? mapReply(reply) : reply }
   })
+}
+
+/** Any error of ioredis but a reply is about the connection. */
+function throwUnreachable(error: unknown): never {
+  if (isReplyError(error)) throw error
+  throw failure(503, `ERR Redis is not reachable: ${error instanceof Error ? error.message : String(error)}`)
 }
 
 /**
@@ -135,5 +143,5 @@ function scriptStopper(client: Redis, log: Log): () => void {
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//')
+  return url.replace(/\/\/.*@/, '//')
 }

@@ -5,13 +5,16 @@ export function failure(status: number, message: string): RequestFailure {
   return Object.assign(new Error(message), { status })
 }
 
-/** The status and text a client sees for anything thrown while its request was served. */
-export function describeFailure(thrown: unknown): { status: number; message: string } {
-  if (!(thrown instanceof Error)) return { status: 500, message: 'ERR internal error' }
-  if ('status' in thrown && typeof thrown.status === 'number') return { status: thrown.status, message: thrown.message }
-  // ioredis gives this name to error replies, whose text is Redis' own ("WRONGTYPE …", "ERR …").
-  if (thrown.name === 'ReplyError') return { status: 400, message: thrown.message }
-  return { status: 503, message: `ERR Redis did not answer: ${thrown.message}` }
+/** Whether Redis itself refused the command; the text is its own ("WRONGTYPE …", "ERR …"). ioredis names them so. */
+export function isReplyError(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && thrown.name === 'ReplyError'
+}
+
+/** The status and text a client sees for what was thrown while its request was served; undefined for a bug in here. */
+export function describeFailure(thrown: unknown): { status: number; message: string } | undefined {
+  if (isReplyError(thrown)) return { status: 400, message: thrown.message }
+  if (!(thrown instanceof Error) || !('status' in thrown) || typeof thrown.status !== 'number') return undefined
+  return { status: thrown.status, message: thrown.message }
 }
 
 /**

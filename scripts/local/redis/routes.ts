@@ -18,6 +18,9 @@ export type RouteOptions = {
   onCommands(commands: readonly Command[]): void
   /** Called for every request but health checks. */
   onRequest(): void
+  log(message: string): void
+  /** Whether connections should end with their next answer. */
+  isClosing(): boolean
 }
 
 /** The REST API of Upstash Redis as a request listener. It answers every error as `{"error": …}` in JSON. */
@@ -28,6 +31,7 @@ export function createRoutes(options: RouteOptions): (request: IncomingMessage, 
   function send(response: ServerResponse, status: number, body: Answer | Answer[] | Record<string, string>): void {
     if (response.headersSent) return void response.destroy()
     answers += 1
+    if (options.isClosing()) response.setHeader('connection', 'close')
     const text = Buffer.from(JSON.stringify(body))
     response.writeHead(status, {
       'content-type': 'application/json',
@@ -57,12 +61,17 @@ export function createRoutes(options: RouteOptions): (request: IncomingMessage, 
     send(response, 200, await answer(options, { route, target, body, base64 }))
   }
 
+  function sendFailure(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+    // A client that left while it was sending needs no answer.
+    if (request.destroyed && !request.complete) return
+    const known = describeFailure(thrown)
+    if (!known) options.log(`redis: internal error: ${thrown instanceof Error ? thrown.stack : String(thrown)}`)
+    if (!request.complete) response.setHeader('connection', 'close')
+    send(response, known?.status ?? 500, { error: known?.message ?? 'ERR internal error' })
+  }
+
   return (request, response) => {
-    serve(request, response).catch((thrown: unknown) => {
-      const { status, message } = describeFailure(thrown)
-      if (!request.complete) response.setHeader('connection', 'close')
-      send(response, status, { error: message })
-    })
+    serve(request, response).catch((thrown: unknown) => sendFailure(request, response, thrown))
   }
 }
 

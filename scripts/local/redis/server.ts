@@ -1,9 +1,9 @@
 import { createServer, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isWrite } from './commands.ts'
-import { openEmbedded, openUpstream } from './engine.ts'
+import { type Engine, openEmbedded, openUpstream } from './engine.ts'
 import { createRoutes } from './routes.ts'
-import { startSnapshots } from './snapshot.ts'
+import { type Snapshots, startSnapshots } from './snapshot.ts'
 import { createSubscriptions } from './subscriptions.ts'
 
 const HOST = '127.0.0.1'
@@ -38,23 +38,32 @@ export type LocalRedisOptions = {
  * @throws Error when the token is empty, the port is taken, or the upstream cannot be reached
  */
 export async function startRedis(options: LocalRedisOptions): Promise<LocalRedis> {
-  const { token, upstream, snapshotFile, maxBodyBytes = 10 * 1024 * 1024, commandTimeoutMs = 5_000 } = options
-  const log = options.log ?? (() => {})
+  const { token, upstream, commandTimeoutMs = 5_000, log = () => {} } = options
   if (token === '') throw new Error('the local Redis needs a token')
   const engine = upstream === undefined ? await openEmbedded(log) : await openUpstream(upstream, commandTimeoutMs, log)
-  const intervalMs = SNAPSHOT_INTERVAL_MS
-  const snapshots =
-    snapshotFile !== undefined && upstream === undefined
-      ? await startSnapshots({ client: engine.client, file: snapshotFile, intervalMs, log })
-      : undefined
+  try {
+    return await serve(engine, { ...options, commandTimeoutMs, log })
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}
+
+type ServeOptions = LocalRedisOptions & { commandTimeoutMs: number; log: (message: string) => void }
+
+async function serve(engine: Engine, options: ServeOptions): Promise<LocalRedis> {
+  const { token, maxBodyBytes = 10 * 1024 * 1024, commandTimeoutMs, log } = options
   const subscriptions = createSubscriptions(engine.client)
   const counts = { http: 0, commands: 0 }
+  let snapshots: Snapshots | undefined
+  let stopped: Promise<void> | undefined
   const routes = createRoutes({
     engine,
     subscriptions,
     token,
     maxBodyBytes,
     commandTimeoutMs,
+    log,
     onCommands(commands) {
       counts.commands += commands.length
       if (commands.some(isWrite)) snapshots?.touch()
@@ -62,9 +71,12 @@ export async function startRedis(options: LocalRedisOptions): Promise<LocalRedis
     onRequest() {
       counts.http += 1
     },
+    isClosing: () => stopped !== undefined,
   })
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 60_000, headersTimeout: 10_000 }, routes)
   server.on('clientError', answerBrokenRequest)
+  snapshots = await openSnapshots(engine, options)
+  const port = await listen(server, options.port ?? 0)
 
   async function stop(): Promise<void> {
     subscriptions.close()
@@ -72,23 +84,21 @@ export async function startRedis(options: LocalRedisOptions): Promise<LocalRedis
     await snapshots?.close()
     await engine.close()
   }
-
-  try {
-    const port = await listen(server, options.port ?? 0)
-    let stopped: Promise<void> | undefined
-    return {
-      url: `http://${HOST}:${port}`,
-      token,
-      requests: () => ({ ...counts }),
-      close() {
-        stopped ??= stop()
-        return stopped
-      },
-    }
-  } catch (error) {
-    await engine.close()
-    throw error
+  return {
+    url: `http://${HOST}:${port}`,
+    token,
+    requests: () => ({ ...counts }),
+    close() {
+      stopped ??= stop()
+      return stopped
+    },
   }
+}
+
+/** A real Redis keeps its own data; only the embedded engine needs a file. */
+async function openSnapshots(engine: Engine, { snapshotFile, log }: ServeOptions): Promise<Snapshots | undefined> {
+  if (snapshotFile === undefined || engine.kind === 'upstream') return undefined
+  return startSnapshots({ client: engine.client, file: snapshotFile, intervalMs: SNAPSHOT_INTERVAL_MS, log })
 }
 
 function listen(server: Server, port: number): Promise<number> {

@@ -30,7 +30,7 @@ export function createSubscriptions(client: Redis): Subscriptions {
       response.on('close', () => {
         streams.delete(response)
         // The embedded engine keeps the subscriptions of a connection that just goes away.
-        connection.quit().catch(() => connection.disconnect())
+        withTimeLimit(connection.quit(), limitMs).catch(() => connection.disconnect())
       })
       const waiting: string[][] = []
       let started = false
