@@ -103,16 +103,3 @@ export function createMisconfigured(problems: readonly string[]): Gateway {
     return errorResponse(error, exchange)
   }
 }
-
-/**
- * Stands in for a gateway whose environment cannot be used. What is wrong goes to the log; the caller learns that it
- * is not their fault. Never rejects.
- */
-export function createMisconfigured(around: Pick<Deps, 'newId' | 'now' | 'log'>, problems: readonly string[]): Gateway {
-  return async (request, _env, execution) => {
-    const path = pathOf(request.url) ?? '/'
-    const exchange = openExchange(around, { request, path, dialect: dialectOf(path), execution })
-    around.log.error('configuration_error', { request_id: exchange.requestId, problems })
-    return errorResponse(new AppError('configuration_error', 'This gateway is not set up yet: see its log.'), exchange)
-  }
-}

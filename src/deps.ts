@@ -40,12 +40,6 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
   }
 }
 
-/** What is there even when the environment is not. */
-export function createBareDeps(): Pick<Deps, 'log' | 'now' | 'newId'> {
-  const now = () => Date.now()
-  return { log: createLog('info', now), now, newId: (prefix) => newId(prefix, now()) }
-}
-
 /** What the ledger object uses of it. */
 export function createLedgerDeps(settings: Settings): Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> {
   const now = () => Date.now()

@@ -1,5 +1,5 @@
 import { createGateway, createMisconfigured, type Gateway } from '../src/app.ts'
-import { type Bindings, createBareDeps, createDeps } from '../src/deps.ts'
+import { type Bindings, createDeps } from '../src/deps.ts'
 import { ConfigurationError, parseEnv } from '../src/env.ts'
 import { createAdmit } from '../src/features/admission/service.ts'
 import { areas } from '../src/features/index.ts'
@@ -14,7 +14,7 @@ function build(env: Env): Gateway {
   try {
     return createGateway(areas, createDeps(parseEnv(env), env), createAdmit())
   } catch (error) {
-    if (error instanceof ConfigurationError) return createMisconfigured(createBareDeps(), error.problems)
+    if (error instanceof ConfigurationError) return createMisconfigured(error.problems)
     throw error
   }
 }

@@ -60,14 +60,13 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
   const wanted = wantedOf(request)
   const planned = await prepare(ctx, wanted)
   refreshNodes(ctx)
-  const { provider, force_provider, ...rest } = request
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
     attempt: (target) =>
       target.provider.embed({
         requestId: ctx.requestId,
         model: target.model,
-        body: withoutNulls(rest),
+        body: vendorBody(request),
         signal: ctx.signal,
         timeouts: target.provider.timeouts,
       }),
@@ -180,16 +179,13 @@ function worstCase(request: EmbeddingRequest, { price }: Target): number {
   return costNanoUsd(price, { ...NO_USAGE, prompt })
 }
 
-function withoutNulls({
-  dimensions,
-  encoding_format,
-  ...body
-}: Omit<EmbeddingRequest, 'provider' | 'force_provider'>): EmbedBody {
-  const rest = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+/** The body for a vendor: no field is null, which some of them take for a value. */
+function vendorBody(request: EmbeddingRequest): EmbedBody {
+  const { provider, force_provider, model, input, dimensions, encoding_format, ...rest } = request
   return {
-    ...rest,
-    model: body.model,
-    input: body.input,
+    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)),
+    model,
+    input,
     ...(dimensions ? { dimensions } : {}),
     ...(encoding_format ? { encoding_format } : {}),
   }
