@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { readText, watchBody } from '../../../src/adapters/providers/upstream-body.ts'
 import type { ChatStream } from '../../../src/core/models.ts'
 import type { Outbound } from '../../../src/core/outbound.ts'
 import {
@@ -65,7 +66,10 @@ describe('a silent vendor', () => {
     const { stream, write } = await openFed()
     void write(piece)
     await stream.read()
+    const arming = vi.spyOn(globalThis, 'setTimeout')
     await vi.advanceTimersByTimeAsync(timeouts.idleMs * 3)
+    expect(arming.mock.calls.length).toBeLessThanOrEqual(4)
+    arming.mockRestore()
     const read = stream.read()
     await write(piece)
     expect(await read).toHaveLength(1)
@@ -156,6 +160,23 @@ describe('a broken or cancelled stream', () => {
     void writer.close()
     stream.cancel()
     expect(await stream.read()).toBeUndefined()
+  })
+})
+
+describe('a body that is read whole', () => {
+  const bodyOf = (text: string) => {
+    const controller = new AbortController()
+    const limits = { idleMs: 1000, deadlineMs: Date.now() + 1000 }
+    const { signal } = new AbortController()
+    const body = watchBody({ body: new Response(text).body, limits, controller, signal, name: 'vendor', now: Date.now })
+    return { body, controller }
+  }
+
+  it('may be as large as its cap, and is given up one byte later', async () => {
+    expect(await readText(bodyOf('äbcd').body, 5)).toBe('äbcd')
+    const { body, controller } = bodyOf('äbcde')
+    expect(await upstreamFailure(readText(body, 5))).toMatchObject({ fault: 'garbage' })
+    expect(controller.signal.aborted).toBe(true)
   })
 })
 
