@@ -1,0 +1,56 @@
+/**
+ * Brings the database to this release's schema: `npm run migrate`.
+ *
+ * With DATABASE_ADMIN_URL (needed the first time, and whenever a password changes) it first makes the three roles and
+ * sets their passwords from DATABASE_OWNER_URL, DATABASE_URL and DATABASE_SYSTEM_URL; then the owner's migrations run.
+ */
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { Pool } from '@neondatabase/serverless'
+import { drizzle } from 'drizzle-orm/neon-serverless'
+import { migrate as runMigrations } from 'drizzle-orm/neon-serverless/migrator'
+import { requireVariable, withDatabase } from './database.ts'
+
+export type DatabaseUrls = {
+  /** May create roles; undefined when they exist already. */
+  adminUrl: string | undefined
+  ownerUrl: string
+  appUrl: string
+  systemUrl: string
+  proxyUrl: string | undefined
+}
+
+const folder = fileURLToPath(new URL('../drizzle', import.meta.url))
+
+export async function migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl }: DatabaseUrls): Promise<void> {
+  if (adminUrl !== undefined) {
+    await withDatabase({ url: adminUrl, proxyUrl }, async (pool) => {
+      await pool.query(await readFile(`${folder}/roles.sql`, 'utf8'))
+      for (const url of [ownerUrl, appUrl, systemUrl]) await setPassword(pool, url)
+    })
+  }
+  await withDatabase({ url: ownerUrl, proxyUrl }, async (pool) => {
+    await runMigrations(drizzle({ client: pool }), { migrationsFolder: folder })
+  })
+}
+
+/** Postgres itself quotes the name and the password. */
+async function setPassword(pool: Pool, url: string): Promise<void> {
+  const { username, password } = new URL(url)
+  const { rows } = await pool.query<{ statement: string }>(
+    `select format('alter role %I login password %L', $1::text, $2::text) as statement`,
+    [decodeURIComponent(username), decodeURIComponent(password)],
+  )
+  if (rows[0]) await pool.query(rows[0].statement)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await migrate({
+    adminUrl: process.env.DATABASE_ADMIN_URL || undefined,
+    ownerUrl: requireVariable('DATABASE_OWNER_URL'),
+    appUrl: requireVariable('DATABASE_URL'),
+    systemUrl: requireVariable('DATABASE_SYSTEM_URL'),
+    proxyUrl: process.env.NEON_PROXY_URL || undefined,
+  })
+  console.log('The database is up to date.')
+}

@@ -1,0 +1,139 @@
+/**
+ * Creates an organisation and an API key, and prints the key once: `npm run seed -- --name "My team"`.
+ *
+ *   --name <text>          name of the organisation (default: My team)
+ *   --budget-usd <number>  a hard budget for the organisation, in total
+ *   --rpm <number>         requests a minute that the key may make (default: unlimited)
+ *   --tpm <number>         tokens a minute that the key may use (default: unlimited)
+ *   --mode live|test       a test key reaches the team's own nodes only (default: live)
+ */
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { Pool } from '@neondatabase/serverless'
+import { newId } from '../src/core/ids.ts'
+import { nanoFromUsd } from '../src/core/money.ts'
+import { createKey, parseKey } from '../src/features/keys/format.ts'
+import { hashKey } from '../src/features/keys/service.ts'
+import { requireVariable, withDatabase } from './database.ts'
+
+export type SeedOptions = {
+  name: string
+  mode?: 'live' | 'test' | undefined
+  scopes?: readonly string[] | undefined
+  allowedModels?: readonly string[] | undefined
+  /** Unix seconds. */
+  expiresAt?: number | undefined
+  budgetUsd?: number | undefined
+  requestsPerMinute?: number | undefined
+  burst?: number | undefined
+  tokensPerMinute?: number | undefined
+}
+
+export type Seeded = { orgId: string; keyId: string; apiKey: string; budgetId: string | undefined }
+
+type Where = { systemUrl: string; proxyUrl: string | undefined; pepper: string }
+
+/** Everything that a key of a working team may do. */
+export const defaultScopes = ['chat:write', 'models:read', 'semantic:write', 'monitoring:read'] as const
+
+export async function seed({ systemUrl, proxyUrl, pepper }: Where, options: SeedOptions): Promise<Seeded> {
+  return withDatabase({ url: systemUrl, proxyUrl }, (pool) => insert(pool, pepper, options))
+}
+
+/** The same over a connection that is already open, for tests that make many organisations. */
+export async function insert(pool: Pick<Pool, 'query'>, pepper: string, options: SeedOptions): Promise<Seeded> {
+  const nowMs = Date.now()
+  const now = Math.floor(nowMs / 1000)
+  const orgId = newId('org', nowMs)
+  const keyId = newId('key', nowMs)
+  const mode = options.mode ?? 'live'
+  const apiKey = createKey(mode)
+  await pool.query('insert into orgs (id, name, slug, status, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)', [
+    orgId,
+    options.name,
+    orgId.replace('_', '-'),
+    'active',
+    now,
+  ])
+  await pool.query(
+    `insert into api_keys (id, org_id, name, mode, public_id, secret_hash, last4, scopes, allowed_models, expires_at, created_at, updated_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)`,
+    [
+      keyId,
+      orgId,
+      'First key',
+      mode,
+      parseKey(apiKey)?.publicId,
+      await hashKey(pepper, apiKey),
+      apiKey.slice(-4),
+      options.scopes ?? defaultScopes,
+      options.allowedModels ?? null,
+      options.expiresAt ?? null,
+      now,
+    ],
+  )
+  await insertLimits(pool, { orgId, keyId, now }, options)
+  const budgetId = await insertBudget(pool, { orgId, now }, options.budgetUsd)
+  return { orgId, keyId, apiKey, budgetId }
+}
+
+async function insertLimits(
+  pool: Pick<Pool, 'query'>,
+  { orgId, keyId, now }: { orgId: string; keyId: string; now: number },
+  { requestsPerMinute, burst, tokensPerMinute }: SeedOptions,
+): Promise<void> {
+  const limits = [
+    ...(requestsPerMinute ? [{ metric: 'requests', per_minute: requestsPerMinute, ...(burst ? { burst } : {}) }] : []),
+    ...(tokensPerMinute ? [{ metric: 'tokens', per_minute: tokensPerMinute }] : []),
+  ]
+  if (limits.length === 0) return
+  await pool.query(
+    `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+     values ($1, $2, 'key', $3, $4, $5, $5)`,
+    [newId('pol', Date.now()), orgId, keyId, JSON.stringify(limits), now],
+  )
+}
+
+async function insertBudget(
+  pool: Pick<Pool, 'query'>,
+  { orgId, now }: { orgId: string; now: number },
+  budgetUsd: number | undefined,
+): Promise<string | undefined> {
+  if (budgetUsd === undefined) return undefined
+  const id = newId('bud', Date.now())
+  await pool.query(
+    `insert into budgets (id, org_id, subject_kind, subject_id, "window", limit_nanos, hard, created_at, updated_at)
+     values ($1, $2, 'org', $2, 'total', $3, true, $4, $4)`,
+    [id, orgId, nanoFromUsd(budgetUsd), now],
+  )
+  return id
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({
+    options: {
+      name: { type: 'string', default: 'My team' },
+      'budget-usd': { type: 'string' },
+      rpm: { type: 'string' },
+      tpm: { type: 'string' },
+      mode: { type: 'string', default: 'live' },
+    },
+  })
+  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+  const seeded = await seed(
+    {
+      systemUrl: requireVariable('DATABASE_SYSTEM_URL'),
+      proxyUrl: process.env.NEON_PROXY_URL || undefined,
+      pepper: requireVariable('KEY_PEPPER'),
+    },
+    {
+      name: values.name,
+      mode: values.mode === 'test' ? 'test' : 'live',
+      budgetUsd: number(values['budget-usd']),
+      requestsPerMinute: number(values.rpm),
+      tokensPerMinute: number(values.tpm),
+    },
+  )
+  console.log(`Organisation  ${seeded.orgId}`)
+  console.log(`API key       ${seeded.apiKey}   (shown once)`)
+}
