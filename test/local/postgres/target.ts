@@ -42,9 +42,13 @@ export async function withPool<Result>(
   // A connection that the server ends while it is idle is not what these checks are about.
   pool.on('error', () => undefined)
   try {
-    return await work(pool)
-  } finally {
+    const result = await work(pool)
     await pool.end()
+    return result
+  } catch (error) {
+    // Not awaited: a check that failed may still hold a connection, and the pool waits for it.
+    void pool.end()
+    throw error
   }
 }
 
