@@ -56,11 +56,14 @@ const schemaName = (dialect: Dialect) => (dialect === 'openai' ? 'OpenAiError' :
 /** `post /v1/chat/completions` → `postV1ChatCompletions`; a parameter becomes `By…`. */
 export function operationIdOf({ method, path }: Pick<Route, 'method' | 'path'>): string {
   if (path === '/') return `${method}Root`
-  const words = path.replaceAll(':', 'by_').split(/[^A-Za-z0-9]+/)
+  const words = path.replace(PARAM, 'by_$1').split(/[^A-Za-z0-9]+/)
   return method + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
 
-const templateOf = (path: string) => path.replace(/:(\w+)/g, '{$1}')
+/** A parameter of a path, with the pattern that Hono may be given for it. */
+const PARAM = /:(\w+)(?:\{[^}]*\})?/g
+
+const templateOf = (path: string) => path.replace(PARAM, '{$1}')
 
 type Schemas = Record<string, unknown>
 

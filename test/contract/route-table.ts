@@ -1,6 +1,9 @@
 import * as z from 'zod'
 import type { Area, Dialect, Route } from '../../src/http/route.ts'
 
+/** A parameter of a path, and the pattern it may be limited to: `:model{.+}`. */
+const PARAM = /:(\w+)(?:\{([^}]*)\})?/g
+
 export type Entry = { area: string; at: readonly string[]; errors: Dialect; route: Route }
 
 /** Every route of every area, in the order in which they are mounted. */
@@ -13,10 +16,13 @@ export async function loadTable(areas: readonly Area[]): Promise<Entry[]> {
 
 export const nameOf = ({ route }: Entry) => `${route.method.toUpperCase()} ${route.path}`
 
-/** A path that the route answers, with a word for each parameter. */
-export const sampleOf = ({ path }: Route) => path.replace(/:\w+/g, 'x')
+/** The route as the document names it. */
+export const documentedName = ({ route }: Entry) => `${route.method.toUpperCase()} ${route.path.replace(PARAM, '{$1}')}`
 
-const paramNames = ({ path }: Route) => [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => name)
+/** A path that the route answers, with a word for each parameter. */
+export const sampleOf = ({ path }: Route) => path.replace(PARAM, 'x')
+
+const paramNames = ({ path }: Route) => [...path.matchAll(PARAM)].map(([, name = '']) => name)
 
 /** Whether the route takes that word for each of its parameters. */
 export function takesSample(route: Route): boolean {
@@ -24,7 +30,10 @@ export function takesSample(route: Route): boolean {
   return route.spec.params === undefined || route.spec.params.safeParse(params).success
 }
 
-const patternOf = ({ path }: Route) => new RegExp(`^${path.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+')}$`)
+function patternOf({ path }: Route): RegExp {
+  const source = path.replace(/[.](?![^{]*})/g, '\\.').replace(PARAM, (_param, _name, pattern = '[^/]+') => pattern)
+  return new RegExp(`^${source}$`)
+}
 
 const owns = (prefix: string, path: string) => path === prefix || path.startsWith(`${prefix}/`)
 

@@ -129,6 +129,13 @@ describe('a JSON body', () => {
     expect((await send('/v1/thing', { method: 'POST', body })).status).toBe(415)
   })
 
+  it('that is declared empty is missing, whatever its type', async () => {
+    const { send } = setup()
+    const response = await send('/v1/thing', { method: 'POST', headers: { 'content-length': '0' }, body: '' })
+    expect(response.status).toBe(400)
+    expect((await openaiErrorOf(response)).message).toContain('required')
+  })
+
   it('that is compressed is an unsupported media type, not broken JSON', async () => {
     const { send } = setup()
     const headers = { ...json, 'content-encoding': 'gzip' }

@@ -105,6 +105,7 @@ describe('the document', () => {
 it('operations are named after method and path', () => {
   expect(operationIdOf({ method: 'post', path: '/v1/chat/completions' })).toBe('postV1ChatCompletions')
   expect(operationIdOf({ method: 'get', path: '/api/v1/keys/:id' })).toBe('getApiV1KeysById')
+  expect(operationIdOf({ method: 'get', path: '/v1/models/:model{.+}' })).toBe('getV1ModelsByModel')
   expect(operationIdOf({ method: 'get', path: '/' })).toBe('getRoot')
   expect(operationIdOf({ method: 'get', path: '/openapi.json' })).toBe('getOpenapiJson')
 })
