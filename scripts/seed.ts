@@ -48,13 +48,10 @@ export async function insert(pool: Pick<Pool, 'query'>, pepper: string, options:
   const keyId = newId('key', nowMs)
   const mode = options.mode ?? 'live'
   const apiKey = createKey(mode)
-  await pool.query('insert into orgs (id, name, slug, status, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)', [
-    orgId,
-    options.name,
-    orgId.replace('_', '-'),
-    'active',
-    now,
-  ])
+  await pool.query(
+    'insert into orgs (id, name, slug, status, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)',
+    [orgId, options.name, orgId.replace('_', '-'), 'active', now],
+  )
   await pool.query(
     `insert into api_keys (id, org_id, name, mode, public_id, secret_hash, last4, scopes, allowed_models, expires_at, created_at, updated_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)`,

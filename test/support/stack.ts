@@ -1,0 +1,101 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { neonConfig, Pool } from '@neondatabase/serverless'
+import type { Miniflare } from 'miniflare'
+import { inject } from 'vitest'
+import { insert, type Seeded, type SeedOptions } from '../../scripts/seed.ts'
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
+import { startWorkers } from './workers.ts'
+
+const pepper = 'pepper-of-the-tests-pepper-of-the-tests'
+
+export type StackOptions = {
+  /** Added to the Workers' variables: vendors, nodes, tokens. */
+  vars?: Readonly<Record<string, string>> | undefined
+  persistTo?: string | undefined
+  jobsScript?: string | undefined
+}
+
+/** The gateway as it ships, in workerd, over the local stores; with a proxy before each store that can play dead. */
+export type Stack = {
+  url: string
+  redis: FaultProxy
+  postgres: FaultProxy
+  /** A fresh organisation with a key. */
+  org(options?: Partial<SeedOptions>): Promise<Seeded>
+  /** Rows as the cross-organisation role sees them. */
+  query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>
+  /** A request with a key. */
+  call(apiKey: string, path: string, body?: unknown, init?: RequestInit): Promise<Response>
+  /** Ends workerd without warning. */
+  kill(): void
+  /** Starts it again on the same port and storage. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startStack({ vars = {}, persistTo, jobsScript }: StackOptions = {}): Promise<Stack> {
+  const stores = inject('stores')
+  const [redis, postgres] = await Promise.all([startFaultProxy(stores.redisUrl), startFaultProxy(stores.proxyUrl)])
+  neonConfig.wsProxy = () => `${new URL(stores.proxyUrl).host}/v2`
+  neonConfig.useSecureWebSocket = false
+  const pool = new Pool({ connectionString: stores.systemUrl, max: 4 })
+  pool.on('error', () => {})
+  const options = {
+    vars: {
+      ENVIRONMENT: 'test',
+      LOG_LEVEL: 'error',
+      DATABASE_URL: stores.databaseUrl,
+      NEON_PROXY_URL: postgres.url,
+      UPSTASH_REDIS_REST_URL: redis.url,
+      UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
+      KEY_PEPPER: pepper,
+      ...vars,
+    },
+    persistTo,
+    jobsScript,
+  }
+  let workers: Miniflare = await startWorkers(options)
+  const url = (await workers.ready).href.replace(/\/$/, '')
+
+  return {
+    url,
+    redis,
+    postgres,
+    org: (wanted = {}) => insert(pool, pepper, { name: 'A test', ...wanted }),
+    query: async (text, values) => (await pool.query(text, values)).rows,
+    call: (apiKey, path, body, init = {}) =>
+      fetch(`${url}${path}`, {
+        method: body === undefined ? 'GET' : 'POST',
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...init,
+        headers: {
+          authorization: `Bearer ${apiKey}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...init.headers,
+        },
+      }),
+    kill: () => {
+      for (const pid of workerdChildren()) process.kill(pid, 'SIGKILL')
+    },
+    restart: async () => {
+      await workers.dispose().catch(() => {})
+      workers = await startWorkers({ ...options, port: Number(new URL(url).port) })
+    },
+    close: async () => {
+      await workers.dispose()
+      await Promise.all([redis.close(), postgres.close(), pool.end()])
+    },
+  }
+}
+
+/** workerd processes that this one started, by /proc. */
+function workerdChildren(): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    try {
+      const [, command, , parent] = /^\d+ \((.*)\) (\S) (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8')) ?? []
+      return command === 'workerd' && Number(parent) === process.pid ? [Number(name)] : []
+    } catch {
+      return []
+    }
+  })
+}

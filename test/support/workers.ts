@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const compatibilityDate = '2026-08-01'
+
+export type WorkersOptions = {
+  vars: Readonly<Record<string, string>>
+  /** Folder of the Durable Objects' storage; without it they forget. */
+  persistTo?: string | undefined
+  /** Source of a stand-in for the jobs Worker. */
+  jobsScript?: string | undefined
+  port?: number | undefined
+}
+
+/** The built Workers in workerd, bound to each other as their configurations say. */
+export async function startWorkers({ vars, persistTo, jobsScript, port = 0 }: WorkersOptions): Promise<Miniflare> {
+  const [gateway, jobs] = await Promise.all([
+    readFile(`${root}.build/gateway/gateway.js`, 'utf8'),
+    jobsScript ?? readFile(`${root}.build/jobs/index.js`, 'utf8'),
+  ])
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: '127.0.0.1',
+      port,
+      ...(persistTo === undefined ? {} : { durableObjectsPersist: persistTo }),
+      workers: [
+        {
+          name: 'helix',
+          modules: [{ type: 'ESModule', path: 'gateway.js', contents: gateway }],
+          compatibilityDate,
+          compatibilityFlags: ['nodejs_compat', 'enable_request_signal', 'global_fetch_strictly_public'],
+          bindings: vars,
+          durableObjects: { LEDGER: { className: 'OrgLedger', scriptName: 'helix-jobs', useSQLite: true } },
+        },
+        {
+          name: 'helix-jobs',
+          modules: [{ type: 'ESModule', path: 'index.js', contents: jobs }],
+          compatibilityDate,
+          compatibilityFlags: ['nodejs_compat', 'global_fetch_strictly_public'],
+          bindings: vars,
+          durableObjects: { LEDGER: { className: 'OrgLedger', useSQLite: true } },
+        },
+      ],
+    }),
+  )
+  await miniflare.ready
+  return miniflare
+}
