@@ -5,6 +5,7 @@
  * sets their passwords from DATABASE_OWNER_URL, DATABASE_URL and DATABASE_SYSTEM_URL; then the owner's migrations run.
  */
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Pool } from '@neondatabase/serverless'
 import { drizzle } from 'drizzle-orm/neon-serverless'
@@ -20,7 +21,7 @@ export type DatabaseUrls = {
   proxyUrl: string | undefined
 }
 
-const folder = fileURLToPath(new URL('../drizzle', import.meta.url))
+const folder = join(import.meta.dirname, '../drizzle')
 
 export async function migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl }: DatabaseUrls): Promise<void> {
   if (adminUrl !== undefined) {

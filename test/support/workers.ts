@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = `${join(import.meta.dirname, '../..')}/`
 const compatibilityDate = '2026-08-01'
 
 export type WorkersOptions = {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startPostgres } from '../../../scripts/local/postgres/server.ts'
 import { startRedis } from '../../../scripts/local/redis/server.ts'
@@ -58,7 +58,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /** What the tests run is what a deployment would upload. */
 function buildWorkers(): Promise<void> {
-  const root = fileURLToPath(new URL('../../../', import.meta.url))
+  const root = join(import.meta.dirname, '../../..')
   return new Promise((resolve, reject) => {
     const build = spawn('npm', ['run', '--silent', 'build'], {
       cwd: root,
