@@ -73,7 +73,10 @@ export function createGateway(areas: readonly Area[], deps: Deps, admit: Admit):
     const area = path === undefined ? undefined : areaOf(path)
     const shown = path ?? new URL(request.url).pathname
     const dialect = area?.errors ?? dialectOf(shown)
-    return answer(area, openExchange(deps, { request, path: shown, dialect, execution }))
+    const answered = answer(area, openExchange(deps, { request, path: shown, dialect, execution }))
+    // A caller who leaves ends their request, but not what has to be released, booked or written down for it.
+    execution?.waitUntil(answered)
+    return answered
   }
 }
 

@@ -1,5 +1,13 @@
 import type { Ctx } from '../../core/context.ts'
-import type { ChatAnswer, ChatChunk, ChatStream, StreamPart, Usage } from '../../core/models.ts'
+import type { LedgerStatus } from '../../core/ledger.ts'
+import {
+  type ChatAnswer,
+  type ChatChunk,
+  type ChatStream,
+  type StreamPart,
+  UpstreamError,
+  type Usage,
+} from '../../core/models.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { wireUsageOf } from '../../core/usage.ts'
@@ -104,10 +112,9 @@ function streamOf(ctx: Ctx, asked: Asked, coming: Promise<Answered<Streamed>>): 
   const ending = (how: RelayEnd): Ending | undefined => {
     if (!answered) return undefined
     const usage = meter.reported()
-    const status = how === 'left' ? 'aborted' : how === 'stopped' ? 'budget' : how === 'finished' ? 'ok' : 'error'
     return {
       operation: 'chat',
-      status,
+      status: statusOf(how),
       target: answered.target,
       usage: usage ?? countedUsage(asked, meter),
       estimated: usage === undefined,
@@ -132,6 +139,12 @@ function streamOf(ctx: Ctx, asked: Asked, coming: Promise<Answered<Streamed>>): 
     const end = ending(how)
     if (end) await book(ctx, end)
   }
+}
+
+function statusOf(how: RelayEnd): LedgerStatus {
+  if (typeof how === 'object')
+    return how.failed instanceof UpstreamError && how.failed.fault === 'aborted' ? 'aborted' : 'error'
+  return how === 'left' ? 'aborted' : how === 'stopped' ? 'budget' : 'ok'
 }
 
 const countedUsage = (asked: Asked, meter: Meter): Usage => ({
