@@ -1,0 +1,149 @@
+import { neonConfig, Pool } from '@neondatabase/serverless'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
+import { type DatabaseUrls, migrate } from '../../scripts/migrate.ts'
+import { insert } from '../../scripts/seed.ts'
+import { hashKey } from '../../src/features/keys/service.ts'
+import { startRealPostgres } from '../support/real-postgres.ts'
+
+const pepper = 'pepper-of-this-test-pepper-of-this-test'
+const passwords = { helix_owner: "owner's password", helix_app: 'app"password', helix_system: 'system-password' }
+const tenantTables = ['orgs', 'api_keys', 'policies', 'budgets', 'usage_ledger']
+
+const real = await startRealPostgres()
+if (!real) console.log('Migrations on a real Postgres are skipped: none is installed.')
+
+const servers = [
+  { name: 'the embedded Postgres', upstream: undefined, admin: { postgres: 'admin-password' } },
+  ...(real ? [{ name: 'a real Postgres', upstream: real.url, admin: { postgres: real.password } }] : []),
+]
+
+afterAll(() => real?.stop())
+
+describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
+  let server: LocalPostgres
+  let urls: DatabaseUrls
+  const pools: Pool[] = []
+
+  const as = (url: string): Pool => {
+    const { host } = new URL(server.proxyUrl)
+    neonConfig.wsProxy = () => `${host}/v2`
+    neonConfig.useSecureWebSocket = false
+    const pool = new Pool({ connectionString: url, max: 1 })
+    pools.push(pool)
+    return pool
+  }
+
+  beforeAll(async () => {
+    server = await startPostgres({
+      users: { ...admin, ...passwords },
+      upstream,
+      database: upstream ? undefined : 'helix',
+    })
+    urls = {
+      adminUrl: server.urlFor('postgres'),
+      ownerUrl: server.urlFor('helix_owner'),
+      appUrl: server.urlFor('helix_app'),
+      systemUrl: server.urlFor('helix_system'),
+      proxyUrl: server.proxyUrl,
+    }
+    await migrate(urls)
+  })
+
+  afterAll(async () => {
+    await Promise.all(pools.map((pool) => pool.end()))
+    await server?.close()
+  })
+
+  it('may run again without an administrator and change nothing', async () => {
+    await migrate({ ...urls, adminUrl: undefined })
+    await migrate(urls)
+    const { rows } = await as(urls.ownerUrl).query('select count(*)::int as count from drizzle.__drizzle_migrations')
+    expect(rows).toEqual([{ count: 2 }])
+  })
+
+  it('give no role the power to pass row-level security by', async () => {
+    const { rows } = await as(urls.ownerUrl).query(
+      `select rolname, rolsuper, rolbypassrls from pg_roles where rolname like 'helix_%' order by rolname`,
+    )
+    expect(rows).toEqual(
+      ['helix_app', 'helix_owner', 'helix_system'].map((rolname) => ({
+        rolname,
+        rolsuper: false,
+        rolbypassrls: false,
+      })),
+    )
+  })
+
+  it('force row-level security on every table', async () => {
+    const { rows } = await as(urls.ownerUrl).query(
+      `select relname, relrowsecurity and relforcerowsecurity as forced from pg_class
+       where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname`,
+    )
+    expect(rows).toEqual([...tenantTables].sort().map((relname) => ({ relname, forced: true })))
+  })
+
+  it('show a role nothing but the organisation that its transaction names', async () => {
+    const [first, second] = [
+      await insert(as(urls.systemUrl), pepper, { name: 'First', budgetUsd: 1, requestsPerMinute: 5 }),
+      await insert(as(urls.systemUrl), pepper, { name: 'Second', budgetUsd: 1, requestsPerMinute: 5 }),
+    ]
+    const client = await as(urls.appUrl).connect()
+    try {
+      for (const table of tenantTables) expect((await client.query(`select * from ${table}`)).rows).toEqual([])
+      await client.query('begin')
+      await client.query(`select set_config('app.org', $1, true)`, [first.orgId])
+      const keys = await client.query('select org_id from api_keys')
+      expect(keys.rows).toEqual([{ org_id: first.orgId }])
+      const change = await client.query('update budgets set limit_nanos = 0 where org_id = $1', [second.orgId])
+      expect(change.rowCount).toBe(0)
+      await client.query('commit')
+      expect((await client.query('select * from api_keys')).rows).toEqual([])
+    } finally {
+      client.release()
+    }
+    expect((await as(urls.ownerUrl).query('select * from api_keys')).rows).toEqual([])
+  })
+
+  it('refuse a row for another organisation than the one that is named', async () => {
+    const [mine, other] = [
+      await insert(as(urls.systemUrl), pepper, { name: 'Mine' }),
+      await insert(as(urls.systemUrl), pepper, { name: 'Other' }),
+    ]
+    const client = await as(urls.appUrl).connect()
+    try {
+      await client.query('begin')
+      await client.query(`select set_config('app.org', $1, true)`, [mine.orgId])
+      const foreign = client.query(
+        `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+         values ('pol_x', $1, 'org', $1, '[]', 0, 0)`,
+        [other.orgId],
+      )
+      await expect(foreign).rejects.toMatchObject({ code: '42501' })
+      await client.query('rollback')
+    } finally {
+      client.release()
+    }
+  })
+
+  it('find a key by its hash before the organisation is known, and nothing by another', async () => {
+    const seeded = await insert(as(urls.systemUrl), pepper, { name: 'Found' })
+    const app = as(urls.appUrl)
+    const found = await app.query('select id, org_id, org_status from find_api_key($1)', [
+      await hashKey(pepper, seeded.apiKey),
+    ])
+    expect(found.rows).toEqual([{ id: seeded.keyId, org_id: seeded.orgId, org_status: 'active' }])
+    expect((await app.query('select * from find_api_key($1)', ['nothing'])).rows).toEqual([])
+  })
+
+  it.each([
+    ['update usage_ledger set cost_nanos = 0'],
+    ['delete from usage_ledger'],
+    ['truncate usage_ledger'],
+    ['create table mine (id int)'],
+    ['alter table api_keys disable row level security'],
+    ['delete from orgs'],
+  ])('do not let the application %s', async (statement) => {
+    await expect(as(urls.appUrl).query(statement)).rejects.toMatchObject({ code: '42501' })
+  })
+})
