@@ -13,6 +13,7 @@ export type StackOptions = {
   vars?: Readonly<Record<string, string>> | undefined
   persistTo?: string | undefined
   jobsScript?: string | undefined
+  assets?: boolean | undefined
 }
 
 /** The gateway as it ships, in workerd, over the local stores; with a proxy before each store that can play dead. */
@@ -33,7 +34,7 @@ export type Stack = {
   close(): Promise<void>
 }
 
-export async function startStack({ vars = {}, persistTo, jobsScript }: StackOptions = {}): Promise<Stack> {
+export async function startStack({ vars = {}, persistTo, jobsScript, assets }: StackOptions = {}): Promise<Stack> {
   const stores = inject('stores')
   const [redis, postgres] = await Promise.all([startFaultProxy(stores.redisUrl), startFaultProxy(stores.proxyUrl)])
   neonConfig.wsProxy = () => `${new URL(stores.proxyUrl).host}/v2`
@@ -53,6 +54,7 @@ export async function startStack({ vars = {}, persistTo, jobsScript }: StackOpti
     },
     persistTo,
     jobsScript,
+    assets,
   }
   let workers: Miniflare = await startWorkers(options)
   const url = (await workers.ready).href.replace(/\/$/, '')

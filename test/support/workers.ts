@@ -5,6 +5,12 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 const root = `${join(import.meta.dirname, '../..')}/`
 const compatibilityDate = '2026-08-01'
 
+const staticFiles = {
+  directory: `${root}.build/assets`,
+  binding: 'ASSETS',
+  routerConfig: { has_user_worker: true, invoke_user_worker_ahead_of_assets: true },
+}
+
 export type WorkersOptions = {
   vars: Readonly<Record<string, string>>
   /** Folder of the Durable Objects' storage; without it they forget. */
@@ -12,10 +18,18 @@ export type WorkersOptions = {
   /** Source of a stand-in for the jobs Worker. */
   jobsScript?: string | undefined
   port?: number | undefined
+  /** Also serves the static files of the release, as the root configuration does. */
+  assets?: boolean | undefined
 }
 
 /** The built Workers in workerd, bound to each other as their configurations say. */
-export async function startWorkers({ vars, persistTo, jobsScript, port = 0 }: WorkersOptions): Promise<Miniflare> {
+export async function startWorkers({
+  vars,
+  persistTo,
+  jobsScript,
+  port = 0,
+  assets,
+}: WorkersOptions): Promise<Miniflare> {
   const [gateway, jobs] = await Promise.all([
     readFile(`${root}.build/gateway/gateway.js`, 'utf8'),
     jobsScript ?? readFile(`${root}.build/jobs/index.js`, 'utf8'),
@@ -32,6 +46,7 @@ export async function startWorkers({ vars, persistTo, jobsScript, port = 0 }: Wo
           compatibilityDate,
           compatibilityFlags: ['nodejs_compat', 'enable_request_signal', 'global_fetch_strictly_public'],
           bindings: vars,
+          ...(assets ? { assets: staticFiles } : {}),
           durableObjects: { LEDGER: { className: 'OrgLedger', scriptName: 'helix-jobs', useSQLite: true } },
         },
         {
