@@ -9,6 +9,7 @@ import {
   UpstreamError,
 } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
+import { countsOf } from '../../core/usage.ts'
 import { createChatStream } from './chat-stream.ts'
 import { countOf, isObject, type JsonObject } from './json-shape.ts'
 import { isNeutral } from './neutral.ts'
@@ -19,7 +20,6 @@ import { ollamaChatRequest } from './ollama-request.ts'
 import { createOllamaDecoder } from './ollama-stream.ts'
 import { newCompletionId } from './openai-message.ts'
 import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
-import { countsOf } from './usage.ts'
 
 /** A larger batch keeps a small card busy for so long that chats beside it stall. */
 const EMBED_BATCH = 64

@@ -8,6 +8,7 @@ import type {
   Timeouts,
 } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
+import { countsOf } from '../../core/usage.ts'
 import type { VendorQuirks } from './catalog.ts'
 import { createChatStream } from './chat-stream.ts'
 import { isObject, parseJson } from './json-shape.ts'
@@ -16,7 +17,7 @@ import { openAiChatRequest, openAiEmbedRequest } from './openai-request.ts'
 import { createOpenAiDecoder, errorInsteadOfStream } from './openai-stream.ts'
 import { readText } from './upstream-body.ts'
 import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
-import { countsOf, normalUsage } from './usage.ts'
+import { normalUsage } from './usage.ts'
 
 /** An error document in place of a stream is small; a page of HTML is not worth more than this either. */
 const DOCUMENT_MAX_BYTES = 1024 * 1024

@@ -1,4 +1,4 @@
-import type { Usage, WireUsage } from '../../core/models.ts'
+import type { WireUsage } from '../../core/models.ts'
 import { countOf, isObject } from './json-shape.ts'
 
 /**
@@ -39,14 +39,4 @@ function movedCacheHits(raw: Record<string, unknown>): WireUsage['prompt_tokens_
   const details = isObject(raw.prompt_tokens_details) ? raw.prompt_tokens_details : {}
   if (hits === undefined || countOf(details.cached_tokens) !== undefined) return undefined
   return { ...details, cached_tokens: hits }
-}
-
-/** The counts of a normal `usage`. A part is never larger than its whole, whatever the vendor says. */
-export function countsOf(usage: WireUsage): Usage {
-  const prompt = countOf(usage.prompt_tokens) ?? 0
-  const completion = countOf(usage.completion_tokens) ?? 0
-  const cached = Math.min(prompt, countOf(usage.prompt_tokens_details?.cached_tokens) ?? 0)
-  const cacheWrite = Math.min(prompt - cached, countOf(usage.prompt_tokens_details?.cache_write_tokens) ?? 0)
-  const reasoning = Math.min(completion, countOf(usage.completion_tokens_details?.reasoning_tokens) ?? 0)
-  return { prompt, cached, cacheWrite, completion, reasoning }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { countsOf } from '../../../src/adapters/providers/usage.ts'
 import { type StreamPart, UpstreamError } from '../../../src/core/models.ts'
+import { countsOf } from '../../../src/core/usage.ts'
 import { type RecordedStream, recordedStreams } from '../../support/streams.ts'
 import { decode, decoderOf, textOf } from './support.ts'
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { countsOf, normalUsage } from '../../../src/adapters/providers/usage.ts'
+import { normalUsage } from '../../../src/adapters/providers/usage.ts'
+import { countsOf } from '../../../src/core/usage.ts'
 
 describe('a vendor’s usage', () => {
   it('stays the same object when it is in order', () => {
