@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Call, chatBody, median, sendMany, streamBody } from './load.ts'
+import { cpuMsOf } from './processes.ts'
+import type { Figure } from './report.ts'
+import type { Subject } from './workerd.ts'
+
+const WARM_CALLS = 1500
+const CALLS = 1000
+const ROUNDS = 9
+const PARALLEL = 8
+
+const STREAM_ROUNDS = 7
+const STREAMS = 24
+const STREAMS_PARALLEL = 6
+const SHORT = 50
+const LONG = 450
+
+/** A ledger writes its batch within this time: it belongs to the round that filled it. */
+const SETTLE_MS = 1300
+
+type Round = { call: Call; total: number; parallel: number }
+
+/** CPU milliseconds of a subject's workerd from the first call to the last batch. */
+async function cpuOfRound(subject: Subject, { call, total, parallel }: Round): Promise<{ ms: number; reads: number }> {
+  const before = cpuMsOf(subject.pid)
+  const answers = await sendMany(subject, call, { total, parallel })
+  await sleep(SETTLE_MS)
+  return { ms: cpuMsOf(subject.pid) - before, reads: median(answers.map(({ reads }) => reads)) }
+}
+
+export type Compared = { bare: Subject; floor: Subject; helix: Subject }
+
+/** CPU of a warm call that is not streamed. The three take turns within each round. */
+export async function measureCalls({ bare, floor, helix }: Compared): Promise<Figure[]> {
+  const subjects = [bare, floor, helix]
+  const perCall = new Map<Subject, number[]>(subjects.map((subject) => [subject, []]))
+  const call = { body: chatBody }
+  for (const subject of subjects) await sendMany(subject, call, { total: WARM_CALLS, parallel: PARALLEL })
+  await sleep(SETTLE_MS)
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const subject of subjects) {
+      const { ms } = await cpuOfRound(subject, { call, total: CALLS, parallel: PARALLEL })
+      perCall.get(subject)?.push(ms / CALLS)
+    }
+  }
+  const ratioTo = (base: Subject) =>
+    median((perCall.get(helix) ?? []).map((ms, round) => ms / (perCall.get(base)?.[round] ?? Number.NaN)))
+  const ofSubject = (subject: Subject): Figure => ({
+    name: `CPU a call, ${subject.name}`,
+    value: median(perCall.get(subject) ?? []),
+    unit: 'ms',
+    spread: perCall.get(subject),
+  })
+  return [
+    ...subjects.map(ofSubject),
+    { name: 'CPU a call, helix / floor', value: ratioTo(floor), unit: 'x', most: 1.35 },
+    { name: 'CPU a call, helix / bare', value: ratioTo(bare), unit: 'x', most: 5 },
+  ]
+}
+
+/** CPU of one event of a stream: long streams less short ones, so that what a call costs by itself falls out. */
+export async function measureChunks({ floor, helix }: Compared): Promise<Figure[]> {
+  const paths = new Map<Subject, string>([
+    [floor, '/tee'],
+    [helix, '/v1/chat/completions'],
+  ])
+  const perChunk = new Map<Subject, number[]>([...paths.keys()].map((subject) => [subject, []]))
+  let readsPerStream = Number.POSITIVE_INFINITY
+  const roundOf = (path: string, events: number): Round => ({
+    call: { path, body: streamBody(events) },
+    total: STREAMS,
+    parallel: STREAMS_PARALLEL,
+  })
+  for (let round = -1; round < STREAM_ROUNDS; round++) {
+    for (const [subject, path] of paths) {
+      const short = await cpuOfRound(subject, roundOf(path, SHORT))
+      const long = await cpuOfRound(subject, roundOf(path, LONG))
+      // The first round only warms up.
+      if (round < 0) continue
+      perChunk.get(subject)?.push(((long.ms - short.ms) * 1000) / (STREAMS * (LONG - SHORT)))
+      readsPerStream = Math.min(readsPerStream, long.reads)
+    }
+  }
+  const [tee = [], own = []] = [perChunk.get(floor), perChunk.get(helix)]
+  return [
+    { name: 'CPU a chunk, tee with one reader', value: median(tee), unit: 'µs', spread: tee },
+    { name: 'CPU a chunk, helix', value: median(own), unit: 'µs', spread: own },
+    { name: 'CPU a chunk, helix / tee', value: median(own) / median(tee), unit: 'x', most: 1.3 },
+    { name: `network chunks of a stream of ${LONG} events`, value: readsPerStream, unit: '' },
+  ]
+}
