@@ -4,8 +4,6 @@ import { bucketOf, firstBucketOf } from './windows.ts'
 
 /** A mark moves in steps of this share of its budget, so that hardly a hold needs a durable write. */
 const MARK_STEPS = 100
-/** A mark's time is written this far ahead, so that it too moves seldom. */
-const UNTIL_SLACK_MS = 30_000
 
 type Mark = { nanos: number; untilMs: number }
 type Account = { bucket: string; settled: number; held: number; ghost: number; mark: Mark }
@@ -14,8 +12,8 @@ export type Accounts = ReturnType<typeof createAccounts>
 
 /**
  * What is settled and held of every budget. For each hold: settled + held + ghost ≤ limit. The ghost is what a crash
- * may have made us forget: the mark left by the last life, less what was settled when this one began; it fades when
- * the last call of that life must have ended.
+ * may have made us forget: the mark left by the last life, less what was settled when this one began; it stops to
+ * count when the last call of that life must have ended.
  */
 export function createAccounts(storage: LedgerStorage, graceMs: number) {
   const accounts = new Map<string, Account>()
@@ -24,18 +22,19 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       .exec('select budget_id, nanos, until_ms from marks')
       .map((row) => [String(row.budget_id), { nanos: Number(row.nanos), untilMs: Number(row.until_ms) }]),
   )
+  /** A mark's time is written this far ahead, so that it too moves seldom. */
+  const untilSlackMs = Math.ceil(graceMs / 2)
 
   const open = (budget: BudgetRef, nowMs: number): Account => {
     const bucket = bucketOf(budget.window, nowMs)
     const known = accounts.get(budget.id)
-    if (known?.bucket === bucket) {
-      if (known.ghost > 0 && !haunted(budget.id, nowMs)) known.ghost = 0
-      return known
-    }
+    if (known?.bucket === bucket) return known
     const settled = readSettled(storage, budget, nowMs)
     const mark = inherited.get(budget.id) ?? { nanos: 0, untilMs: 0 }
-    const ghost = haunted(budget.id, nowMs) ? Math.max(0, mark.nanos - settled) : 0
-    const account = known ? { ...known, bucket, settled } : { bucket, settled, held: 0, ghost, mark }
+    const account = known
+      ? // The last window's mark covers this one too, but by far too much: the next hold writes its own.
+        { ...known, bucket, settled, mark: { nanos: 0, untilMs: known.mark.untilMs } }
+      : { bucket, settled, held: 0, ghost: Math.max(0, mark.nanos - settled), mark }
     accounts.set(budget.id, account)
     return account
   }
@@ -43,13 +42,18 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
   const haunted = (budgetId: string, nowMs: number): boolean =>
     (inherited.get(budgetId)?.untilMs ?? Number.NEGATIVE_INFINITY) + graceMs > nowMs
 
+  const totalsOf = (budget: BudgetRef, nowMs: number): { settled: number; held: number; ghost: number } => {
+    const { settled, held, ghost } = open(budget, nowMs)
+    return { settled, held, ghost: haunted(budget.id, nowMs) ? ghost : 0 }
+  }
+
   const raiseMark = (budget: BudgetRef, account: Account, deadlineMs: number): void => {
     const needed = account.settled + account.held + account.ghost
     if (needed <= account.mark.nanos && deadlineMs <= account.mark.untilMs) return
     const step = Math.ceil(budget.limitNanoUsd / MARK_STEPS)
     account.mark = {
       nanos: Math.max(account.mark.nanos, needed, Math.min(budget.limitNanoUsd, needed + step)),
-      untilMs: Math.max(account.mark.untilMs, deadlineMs + UNTIL_SLACK_MS),
+      untilMs: deadlineMs <= account.mark.untilMs ? account.mark.untilMs : deadlineMs + untilSlackMs,
     }
     storage.exec(
       `insert into marks (budget_id, nanos, until_ms) values (?, ?, ?)
@@ -68,7 +72,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       { deadlineMs, nowMs }: { deadlineMs: number; nowMs: number },
     ): HoldAnswer {
       for (const budget of budgets) {
-        const { settled, held, ghost } = open(budget, nowMs)
+        const { settled, held, ghost } = totalsOf(budget, nowMs)
         const remaining = budget.limitNanoUsd - settled - held - ghost
         if (amount > remaining) return { ok: false, budgetId: budget.id, remainingNanoUsd: Math.max(0, remaining) }
       }
@@ -87,19 +91,53 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       }
     },
 
-    /** Inside a transaction. A call of the last life is paid out of its ghost. */
-    spend(budget: BudgetRef, amount: number, { ownHold, nowMs }: { ownHold: boolean; nowMs: number }): void {
-      const account = open(budget, nowMs)
-      storage.exec(
-        `insert into spent (budget_id, bucket, nanos) values (?, ?, ?)
-         on conflict (budget_id, bucket) do update set nanos = nanos + excluded.nanos`,
-        budget.id,
-        account.bucket,
-        amount,
-      )
-      account.settled += amount
-      if (!ownHold) account.ghost = Math.max(0, account.ghost - amount)
+    /** What was reserved belongs to a call of the last life: it ends with the ghost. */
+    leaveToGhost(budgets: readonly BudgetRef[], amount: number): void {
+      for (const { id } of budgets) {
+        const account = accounts.get(id)
+        if (!account) continue
+        account.held -= amount
+        account.ghost += amount
+      }
     },
+
+    /** The durable half of a spending, inside the transaction that books its call. */
+    record(budgets: readonly BudgetRef[], amount: number, nowMs: number): void {
+      for (const budget of budgets) {
+        const { bucket } = open(budget, nowMs)
+        storage.exec(
+          `insert into spent (budget_id, bucket, nanos) values (?, ?, ?)
+           on conflict (budget_id, bucket) do update set nanos = nanos + excluded.nanos`,
+          budget.id,
+          bucket,
+          amount,
+        )
+      }
+    },
+
+    /**
+     * The half in memory, once the transaction stands and the call's own hold is released. A call of the last life is
+     * paid out of its ghost.
+     */
+    apply(
+      budgets: readonly BudgetRef[],
+      amount: number,
+      { ownHold, nowMs }: { ownHold: boolean; nowMs: number },
+    ): void {
+      for (const budget of budgets) {
+        const account = open(budget, nowMs)
+        account.settled += amount
+        if (!ownHold) account.ghost = Math.max(0, account.ghost - amount)
+        // A call that cost more than it held must not use up the mark of those that still hold.
+        if (account.held + account.ghost > 0) raiseMark(budget, account, account.mark.untilMs)
+      }
+    },
+
+    isHaunted: (budgets: readonly BudgetRef[], nowMs: number): boolean => budgets.some(({ id }) => haunted(id, nowMs)),
+
+    /** What the last life's lost calls can have held in all of these budgets, whether or not it still counts. */
+    ghostOf: (budgets: readonly BudgetRef[], nowMs: number): number =>
+      Math.min(...budgets.map((budget) => open(budget, nowMs).ghost)),
 
     /** When the last life's calls must all have ended; undefined when it left none. */
     hauntedUntilMs(): number | undefined {
@@ -107,20 +145,22 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       return times.length === 0 ? undefined : Math.max(...times)
     },
 
-    /** Nothing is held and nobody is missing: a crash from here on forgets nothing. */
-    clearMarks(): void {
-      storage.exec('delete from marks')
+    /** Every call of the last life is accounted for. */
+    forgetGhosts(): void {
       inherited.clear()
       for (const account of accounts.values()) {
         account.ghost = 0
-        account.mark = { nanos: 0, untilMs: 0 }
+        account.mark = { nanos: 0, untilMs: account.mark.untilMs }
       }
     },
 
-    totals(budget: BudgetRef, nowMs: number): { settled: number; held: number; ghost: number } {
-      const { settled, held, ghost } = open(budget, nowMs)
-      return { settled, held, ghost }
+    /** Nothing is held and nobody is missing: a crash from here on forgets nothing. */
+    clearMarks(): void {
+      storage.exec('delete from marks')
+      for (const account of accounts.values()) account.mark = { nanos: 0, untilMs: 0 }
     },
+
+    totals: totalsOf,
   }
 }
 

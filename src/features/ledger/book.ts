@@ -1,5 +1,6 @@
 import type { ExtendRequest, HoldAnswer, HoldRequest, Settlement } from '../../core/ledger.ts'
 import { createAccounts } from './accounts.ts'
+import { rowTextOf } from './flush.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
 
 /** Flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
@@ -24,6 +25,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   createTables(storage)
   const accounts = createAccounts(storage, graceMs)
   const holds = new Map<string, HoldRequest>()
+  let waiting = countWaiting(storage)
 
   const release = (requestId: string): void => {
     const hold = holds.get(requestId)
@@ -44,11 +46,15 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     extend({ requestId, budgets, amountNanoUsd }: ExtendRequest, nowMs: number): HoldAnswer {
       const hold = holds.get(requestId)
+      const [first] = budgets
+      // Neither a call of this life nor of the last: it is overdue and booked, and gets no more money.
+      if (!hold && first && !accounts.isHaunted(budgets, nowMs)) {
+        return { ok: false, budgetId: first.id, remainingNanoUsd: 0 }
+      }
       const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs: hold?.deadlineMs ?? nowMs, nowMs })
       if (!answer.ok) return answer
-      // A restart has taken the hold: this call runs on the ghost, which was sized before the slice was asked for.
       if (hold) hold.amountNanoUsd += amountNanoUsd
-      else accounts.unreserve(budgets, amountNanoUsd)
+      else accounts.leaveToGhost(budgets, amountNanoUsd)
       return answer
     },
 
@@ -62,18 +68,21 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
           `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
            on conflict do nothing returning request_id`,
           row.request_id,
-          JSON.stringify(row),
+          rowTextOf(row),
           JSON.stringify(tokenCorrections),
           JSON.stringify(counters),
           budgets.length > 0 ? 1 : 0,
           nowMs,
         )
         if (added.length === 0) return false
-        for (const budget of budgets) accounts.spend(budget, row.cost_nanos, { ownHold, nowMs })
+        accounts.record(budgets, row.cost_nanos, nowMs)
         return true
       })
       release(row.request_id)
-      return booked
+      if (!booked) return false
+      waiting += 1
+      accounts.apply(budgets, row.cost_nanos, { ownHold, nowMs })
+      return true
     },
 
     /** Calls that nobody will settle any more: their deadline and the grace after it have passed. */
@@ -105,10 +114,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
         }))
     },
 
-    unflushedCount(): number {
-      const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')
-      return Number(row?.count ?? 0)
-    },
+    unflushedCount: () => waiting,
 
     markFlushed(requestIds: readonly string[], nowMs: number): void {
       storage.transaction(() => {
@@ -120,14 +126,23 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
         )
         storage.exec('delete from outbox where flushed_ms < ?', nowMs - KEEP_FLUSHED_MS)
       })
+      waiting -= requestIds.length
     },
 
     hauntedUntilMs: accounts.hauntedUntilMs,
+    ghostOf: accounts.ghostOf,
+    forgetGhosts: accounts.forgetGhosts,
 
+    /** Marks are for those who hold or are missing: without any, a crash forgets nothing. */
     clearMarks(): void {
-      if (holds.size === 0) accounts.clearMarks()
+      if (holds.size === 0 && accounts.hauntedUntilMs() === undefined) accounts.clearMarks()
     },
 
     totals: accounts.totals,
   }
+}
+
+function countWaiting(storage: LedgerStorage): number {
+  const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')
+  return Number(row?.count ?? 0)
 }

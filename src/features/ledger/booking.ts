@@ -3,7 +3,7 @@ import { AppError, DependencyError } from '../../core/errors.ts'
 import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
 import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
-import { writeRows } from './flush.ts'
+import { rowTextOf, writeRows } from './flush.ts'
 
 /** How a call ended, as the ledger wants to know it. */
 export type Ending = {
@@ -91,7 +91,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries))
     }
   }
-  const entry = { requestId: row.request_id, rowText: JSON.stringify(row), corrections: [], counters: [], held: false }
+  const entry = { requestId: row.request_id, rowText: rowTextOf(row), corrections: [], counters: [], held: false }
   await writeRows(ctx, policy.orgId, [entry])
   ctx.log.error('settled_without_ledger', { request_id: row.request_id, org_id: policy.orgId })
 }

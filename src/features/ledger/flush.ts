@@ -1,9 +1,11 @@
-import { sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Deps } from '../../core/context.ts'
+import type { LedgerRow } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
 import { redisKeys } from '../admission/service.ts'
 import type { OutboxEntry } from './book.ts'
 import { countersOf } from './counters.ts'
+import { usageLedger } from './table.ts'
 
 type Sink = Pick<Deps, 'db' | 'redis'>
 
@@ -23,8 +25,32 @@ export async function writeRows({ db }: Sink, orgId: string, entries: readonly O
   ])
 }
 
-/** Everything that may be lost without losing money: counters, token corrections, the list of open calls. */
-export async function writeCounters({ redis }: Sink, orgId: string, entries: readonly OutboxEntry[]): Promise<void> {
+/** Which of these calls are in the permanent record already. */
+export async function bookedAmong({ db }: Sink, orgId: string, requestIds: readonly string[]): Promise<Set<string>> {
+  const [rows] = await db.atomically(orgId, (query) => [
+    query
+      .select({ id: usageLedger.request_id })
+      .from(usageLedger)
+      .where(and(eq(usageLedger.org_id, orgId), inArray(usageLedger.request_id, [...requestIds]))),
+  ])
+  return new Set(rows.map(({ id }) => id))
+}
+
+/**
+ * A row as JSON that Postgres takes: its text knows neither NUL nor half a surrogate pair, and one such name from a
+ * caller must not keep a whole batch from being written.
+ */
+export const rowTextOf = (row: LedgerRow): string =>
+  JSON.stringify(row, (_name, value: unknown) =>
+    typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value,
+  )
+
+/** Everything that may be lost without losing money: counters, token corrections, and who is no longer open. */
+export async function writeCounters(
+  { redis }: Sink,
+  orgId: string,
+  { entries, closed }: { entries: readonly OutboxEntry[]; closed: readonly string[] },
+): Promise<void> {
   const counters = new Map<string, number>()
   const corrections = new Map<string, number>()
   for (const entry of entries) {
@@ -41,7 +67,6 @@ export async function writeCounters({ redis }: Sink, orgId: string, entries: rea
   for (const [key, delta] of corrections) {
     if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, TOKEN_WINDOW_SECONDS])
   }
-  const closed = entries.filter((entry) => entry.held).map((entry) => entry.requestId)
   if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
   if (commands.length > 0) await redis.pipeline(commands)
 }

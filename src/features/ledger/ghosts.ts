@@ -1,0 +1,47 @@
+import type { Deps } from '../../core/context.ts'
+import type { HoldRequest } from '../../core/ledger.ts'
+import { redisKeys } from '../admission/service.ts'
+import type { Book } from './book.ts'
+import { bookedAmong } from './flush.ts'
+import { readOpenCall, unknownSettlement } from './unknown.ts'
+
+type Parts = {
+  orgId: string
+  book: Book
+  deps: Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'>
+  graceMs: number
+  /** Takes a call off the list of open ones. */
+  close: (requestId: string) => void
+}
+
+/**
+ * After a crash, once every call of the last life must have ended: those that only Redis remembers become `unknown`
+ * rows. Together they never cost more than what the last life can have held, for Redis also lists calls whose hold was
+ * refused a moment before the crash. False while it is too early; throws `DependencyError` when a store is away.
+ */
+export async function layGhosts({ orgId, book, deps, graceMs, close }: Parts): Promise<boolean> {
+  const untilMs = book.hauntedUntilMs()
+  if (untilMs === undefined) return true
+  if (untilMs > deps.now()) return false
+  const [reply] = await deps.redis.pipeline([['HVALS', redisKeys.open(orgId)]])
+  const lost = (Array.isArray(reply) ? reply : [])
+    .map((text) => readOpenCall(String(text)))
+    .filter((call): call is HoldRequest => call !== undefined && call.deadlineMs + graceMs <= untilMs)
+    .filter(({ facts }) => !book.knows(facts.request_id) && !book.holdsFor(facts.request_id))
+    .sort((left, right) => left.deadlineMs - right.deadlineMs)
+  const ids = lost.map(({ facts }) => facts.request_id)
+  const booked = ids.length === 0 ? new Set<string>() : await bookedAmong(deps, orgId, ids)
+  for (const call of lost) {
+    const { request_id } = call.facts
+    if (booked.has(request_id)) close(request_id)
+    else bookLost(call)
+  }
+  book.forgetGhosts()
+  return true
+
+  function bookLost(call: HoldRequest): void {
+    const nowMs = deps.now()
+    const amountNanoUsd = Math.min(call.amountNanoUsd, book.ghostOf(call.budgets, nowMs))
+    book.settle(unknownSettlement({ ...call, amountNanoUsd }, deps.newId('led'), nowMs), nowMs)
+  }
+}

@@ -1,0 +1,87 @@
+import type { Deps } from '../../core/context.ts'
+import type { Book } from './book.ts'
+import { writeCounters, writeRows } from './flush.ts'
+
+const BATCH = 500
+const FLUSH_AFTER_MS = 1000
+const RETRY_FIRST_MS = 1000
+const RETRY_LAST_MS = 60_000
+/** Redis alone being away delays nothing that matters. */
+const REDIS_RETRY_MS = 10_000
+/** Beyond it the list of open calls is left to age: what is booked is recognised without it. */
+const MAX_CLOSED = 20_000
+
+type Parts = { orgId: string; book: Book; deps: Pick<Deps, 'db' | 'redis' | 'log' | 'now'> }
+
+/** The way of booked calls to Postgres, and of what they changed to Redis. One flush runs at a time. */
+export function createOutbox({ orgId, book, deps }: Parts) {
+  /** Calls that Redis still lists as open. */
+  const closed = new Set<string>()
+  let flushing = false
+  let failures = 0
+  let notBeforeMs = 0
+  let redisAway = false
+
+  const close = (requestId: string): void => {
+    if (closed.size < MAX_CLOSED) closed.add(requestId)
+  }
+
+  /** True when there may be more. */
+  const writeBatch = async (): Promise<boolean> => {
+    const entries = book.unflushed(BATCH)
+    if (entries.length > 0) {
+      await writeRows(deps, orgId, entries)
+      book.markFlushed(
+        entries.map((entry) => entry.requestId),
+        deps.now(),
+      )
+      for (const { held, requestId } of entries) if (held) close(requestId)
+    }
+    const closing = [...closed].slice(0, BATCH)
+    try {
+      await writeCounters(deps, orgId, { entries, closed: closing })
+      for (const requestId of closing) closed.delete(requestId)
+      redisAway = false
+    } catch (cause) {
+      redisAway = true
+      deps.log.warn('ledger_counters_lost', { org_id: orgId, entries: entries.length, cause: String(cause) })
+    }
+    return entries.length === BATCH
+  }
+
+  return {
+    /** The call ended: Redis need not remember it any longer. */
+    close,
+
+    /** The call holds (again). */
+    reopen: (requestId: string): void => {
+      closed.delete(requestId)
+    },
+
+    /** When the next flush is due; undefined when there is nothing to write. */
+    dueMs(nowMs: number): number | undefined {
+      if (book.unflushedCount() > 0) return Math.max(nowMs + FLUSH_AFTER_MS, notBeforeMs)
+      return closed.size > 0 ? nowMs + (redisAway ? REDIS_RETRY_MS : FLUSH_AFTER_MS) : undefined
+    },
+
+    /** Enough for a batch before its time, unless Postgres has just failed. */
+    isFull: (nowMs: number) => book.unflushedCount() >= BATCH && nowMs >= notBeforeMs && !flushing,
+
+    /** Writes batch after batch; what fails stays for the next time. Never throws. */
+    async flush(): Promise<void> {
+      if (flushing) return
+      flushing = true
+      try {
+        while (await writeBatch());
+        failures = 0
+        notBeforeMs = 0
+      } catch (error) {
+        notBeforeMs = deps.now() + Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** failures)
+        failures += 1
+        deps.log.error('ledger_flush_failed', { org_id: orgId, failures, cause: String(error) })
+      } finally {
+        flushing = false
+      }
+    },
+  }
+}

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest'
+import { createBook } from '../../../src/features/ledger/book.ts'
+import { sqliteStorage } from '../../support/sqlite-storage.ts'
+import { budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
+
+const GRACE_MS = 1000
+const open = (storage = sqliteStorage()) => createBook(storage, { graceMs: GRACE_MS })
+const total = budgetOf(1000)
+
+describe('a book of one life', () => {
+  it('holds up to the limit, refuses beyond it, and says what is left', () => {
+    const book = open()
+    expect(book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 600 }), NOON)).toEqual({ ok: true })
+    expect(book.hold(holdOf('b', { budgets: [total], amountNanoUsd: 401 }), NOON)).toEqual({
+      ok: false,
+      budgetId: total.id,
+      remainingNanoUsd: 400,
+    })
+    expect(book.hold(holdOf('c', { budgets: [total], amountNanoUsd: 400 }), NOON)).toEqual({ ok: true })
+    expect(book.totals(total, NOON)).toEqual({ settled: 0, held: 1000, ghost: 0 })
+  })
+
+  it('reserves in every budget of a caller or in none', () => {
+    const book = open()
+    const small = budgetOf(100, 'day')
+    expect(book.hold(holdOf('a', { budgets: [total, small], amountNanoUsd: 101 }), NOON)).toMatchObject({
+      ok: false,
+      budgetId: small.id,
+    })
+    expect(book.totals(total, NOON).held).toBe(0)
+  })
+
+  it('changes nothing when a request that holds asks again', () => {
+    const book = open()
+    const hold = holdOf('a', { budgets: [total], amountNanoUsd: 600 })
+    expect(book.hold(hold, NOON)).toEqual({ ok: true })
+    expect(book.hold(hold, NOON)).toEqual({ ok: true })
+    expect(book.totals(total, NOON).held).toBe(600)
+  })
+
+  it('settles once: what was held and not spent is free again', () => {
+    const book = open()
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 600 }), NOON)
+    expect(book.settle(settlementOf('a', 200, [total]), NOON)).toBe(true)
+    expect(book.settle(settlementOf('a', 200, [total]), NOON)).toBe(false)
+    expect(book.totals(total, NOON)).toEqual({ settled: 200, held: 0, ghost: 0 })
+    expect(book.unflushedCount()).toBe(1)
+  })
+
+  it('does not double a settlement that comes again after its row was written', () => {
+    const book = open()
+    book.settle(settlementOf('a', 200, [total]), NOON)
+    book.markFlushed(['a'], NOON)
+    expect(book.settle(settlementOf('a', 200, [total]), NOON + 29 * 60_000)).toBe(false)
+    expect(book.totals(total, NOON).settled).toBe(200)
+    expect(book.unflushedCount()).toBe(0)
+  })
+
+  it('extends a hold, and refuses more to a call that nobody knows', () => {
+    const book = open()
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 600 }), NOON)
+    expect(book.extend({ requestId: 'a', amountNanoUsd: 400, budgets: [total] }, NOON)).toEqual({ ok: true })
+    expect(book.extend({ requestId: 'a', amountNanoUsd: 1, budgets: [total] }, NOON)).toMatchObject({ ok: false })
+    book.release('a')
+    expect(book.extend({ requestId: 'a', amountNanoUsd: 1, budgets: [total] }, NOON)).toMatchObject({ ok: false })
+    expect(book.totals(total, NOON)).toEqual({ settled: 0, held: 0, ghost: 0 })
+  })
+
+  it('knows who is overdue and when the next will be', () => {
+    const book = open()
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 1, deadlineMs: NOON + 10 }), NOON)
+    book.hold(holdOf('b', { budgets: [total], amountNanoUsd: 1, deadlineMs: NOON + 5 }), NOON)
+    expect(book.nextOverdueMs()).toBe(NOON + 5 + GRACE_MS)
+    expect(book.overdue(NOON + 5 + GRACE_MS).map(({ facts }) => facts.request_id)).toEqual(['b'])
+    expect(book.overdue(NOON + 4 + GRACE_MS)).toEqual([])
+  })
+
+  it('keeps what storage refuses out of its memory too', () => {
+    const storage = sqliteStorage()
+    const book = open(storage)
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 600 }), NOON)
+    const broken = { ...settlementOf('a', 200, [total]) }
+    storage.exec('alter table spent rename to elsewhere')
+    expect(() => book.settle(broken, NOON)).toThrow()
+    storage.exec('alter table elsewhere rename to spent')
+    expect(book.totals(total, NOON)).toEqual({ settled: 0, held: 600, ghost: 0 })
+    expect(book.unflushedCount()).toBe(0)
+    expect(book.settle(broken, NOON)).toBe(true)
+    expect(book.totals(total, NOON)).toEqual({ settled: 200, held: 0, ghost: 0 })
+  })
+
+  it('writes names that Postgres cannot store in a form that it can', () => {
+    const book = open()
+    const settlement = settlementOf('a', 1)
+    book.settle({ ...settlement, row: { ...settlement.row, model: 'a\0b\ud800c' } }, NOON)
+    expect(JSON.parse(book.unflushed(1)[0]?.rowText ?? '').model).toBe('a\ufffdb\ufffdc')
+    expect(book.unflushed(1)[0]?.rowText).not.toMatch(/\\u/)
+  })
+})
+
+describe('windows', () => {
+  it.each([
+    { window: 'day' as const, nextMs: DAY_MS },
+    { window: 'month' as const, nextMs: DAY_MS },
+    { window: 'rolling_30d' as const, nextMs: 30 * DAY_MS },
+  ])('frees a $window budget when its window has passed, and keeps its holds', ({ window, nextMs }) => {
+    const book = open()
+    const budget = budgetOf(1000, window)
+    book.settle(settlementOf('a', 900, [budget]), NOON)
+    book.hold(holdOf('b', { budgets: [budget], amountNanoUsd: 100, deadlineMs: NOON + nextMs }), NOON)
+    expect(book.totals(budget, NOON + nextMs - DAY_MS / 2 - 1).settled).toBe(900)
+    expect(book.totals(budget, NOON + nextMs)).toEqual({ settled: 0, held: 100, ghost: 0 })
+    book.settle(settlementOf('b', 70, [budget]), NOON + nextMs)
+    expect(book.totals(budget, NOON + nextMs)).toEqual({ settled: 70, held: 0, ghost: 0 })
+  })
+
+  it('never frees a total budget', () => {
+    const book = open()
+    book.settle(settlementOf('a', 900, [total]), NOON)
+    expect(book.totals(total, NOON + 1000 * DAY_MS).settled).toBe(900)
+  })
+})
+
+describe('a book after a crash', () => {
+  it('counts everything up to the mark until the last call must have ended, then frees it', () => {
+    const storage = sqliteStorage()
+    open(storage).hold(holdOf('a', { budgets: [total], amountNanoUsd: 600, deadlineMs: NOON + 5000 }), NOON)
+    const book = open(storage)
+    const { ghost } = book.totals(total, NOON)
+    expect(ghost).toBeGreaterThanOrEqual(600)
+    expect(ghost).toBeLessThanOrEqual(610)
+    const until = book.hauntedUntilMs() ?? 0
+    expect(until).toBeGreaterThanOrEqual(NOON + 5000 + GRACE_MS)
+    expect(until).toBeLessThanOrEqual(NOON + 5000 + 2 * GRACE_MS)
+    expect(book.totals(total, until - 1).ghost).toBe(ghost)
+    expect(book.totals(total, until).ghost).toBe(0)
+  })
+
+  it('pays a call of the last life out of its ghost', () => {
+    const storage = sqliteStorage()
+    open(storage).hold(holdOf('a', { budgets: [total], amountNanoUsd: 1000 }), NOON)
+    const book = open(storage)
+    expect(book.settle(settlementOf('a', 300, [total]), NOON)).toBe(true)
+    expect(book.totals(total, NOON)).toEqual({ settled: 300, held: 0, ghost: 700 })
+  })
+
+  it('lets calls of the last life extend, each slice once', () => {
+    const storage = sqliteStorage()
+    const life = open(storage)
+    life.hold(holdOf('a', { budgets: [total], amountNanoUsd: 500 }), NOON)
+    life.hold(holdOf('b', { budgets: [total], amountNanoUsd: 380 }), NOON)
+    const book = open(storage)
+    const left = 1000 - book.totals(total, NOON).ghost
+    expect(left).toBeGreaterThanOrEqual(100)
+    expect(book.extend({ requestId: 'a', amountNanoUsd: left, budgets: [total] }, NOON)).toEqual({ ok: true })
+    expect(book.extend({ requestId: 'b', amountNanoUsd: left, budgets: [total] }, NOON)).toMatchObject({ ok: false })
+  })
+
+  it('covers those who still hold when another call costs more than it held', () => {
+    const storage = sqliteStorage()
+    const life = open(storage)
+    life.hold(holdOf('a', { budgets: [total], amountNanoUsd: 10 }), NOON)
+    life.hold(holdOf('b', { budgets: [total], amountNanoUsd: 40 }), NOON)
+    life.settle(settlementOf('a', 500, [total]), NOON)
+    expect(open(storage).totals(total, NOON).ghost).toBeGreaterThanOrEqual(40)
+  })
+
+  it('forgets nothing of an idle life, and keeps the marks while somebody is missing', () => {
+    const storage = sqliteStorage()
+    const life = open(storage)
+    life.hold(holdOf('a', { budgets: [total], amountNanoUsd: 500 }), NOON)
+    life.clearMarks()
+    const second = open(storage)
+    second.clearMarks()
+    expect(open(storage).hauntedUntilMs()).toBeDefined()
+    second.forgetGhosts()
+    second.clearMarks()
+    expect(open(storage).hauntedUntilMs()).toBeUndefined()
+    expect(open(storage).totals(total, NOON)).toEqual({ settled: 0, held: 0, ghost: 0 })
+  })
+})
