@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = join(import.meta.dirname, '../../')
 
 /** Minified sources of everything that is compared. */
 export type Bundles = { bare: string; floor: string; floorLedger: string; gateway: string; jobs: string }
@@ -27,7 +27,7 @@ async function bundle(name: string, classes: readonly string[]): Promise<string>
   const { outputFiles } = await build({
     stdin: {
       contents: `export { ${['worker as default', ...classes].join(', ')} } from './${name}.ts'`,
-      resolveDir: fileURLToPath(new URL('workers/', import.meta.url)),
+      resolveDir: join(import.meta.dirname, 'workers'),
     },
     bundle: true,
     minify: true,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Call, chatBody, median, sendMany, streamBody } from './load.ts'
 import { cpuMsOf } from './processes.ts'
 import type { Figure } from './report.ts'
-import type { Subject } from './workerd.ts'
+import type { Subject } from './subjects.ts'
 
 const WARM_CALLS = 1500
 const CALLS = 1000

@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http'
-import type { Subject } from './workerd.ts'
+import type { Subject } from './subjects.ts'
 
 export type Call = {
   path?: string
@@ -79,7 +79,10 @@ export function median(values: readonly number[]): number {
 }
 
 const talk = [
-  { role: 'system', content: 'You are a helpful assistant of a small team. Answer briefly, and say when you do not know.' },
+  {
+    role: 'system',
+    content: 'You are a helpful assistant of a small team. Answer briefly, and say when you do not know.',
+  },
   { role: 'user', content: 'What should we look at first when our service became slower after the last release?' },
 ]
 

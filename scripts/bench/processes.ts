@@ -1,8 +1,8 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import type { StoreCounts, StoresReady } from './stores.ts'
 
 /** Linux counts a process's time in ticks of 10 ms. */
@@ -15,9 +15,10 @@ export type Stores = StoresReady & {
 }
 
 export async function startStores(): Promise<Stores> {
-  const child = fork(fileURLToPath(new URL('stores.ts', import.meta.url)), {
+  const child = fork(join(import.meta.dirname, 'stores.ts'), {
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
+  endWithThis(child)
   const next = async (): Promise<unknown> => {
     const [message] = await Promise.race([
       once(child, 'message'),
@@ -39,14 +40,20 @@ export async function startStores(): Promise<Stores> {
 export type Vendor = { url: string; close(): Promise<void> }
 
 export async function startVendor(): Promise<Vendor> {
-  const file = fileURLToPath(new URL('../../test/support/fake-vendor/run.ts', import.meta.url))
+  const file = join(import.meta.dirname, '../../test/support/fake-vendor/run.ts')
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file, '--port', '0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  endWithThis(child)
   const lines = createInterface({ input: child.stdout })
   const [line] = await once(lines, 'line')
   const { url } = JSON.parse(String(line)) as { url: string }
   return { url, close: () => end(child) }
+}
+
+/** Whatever ends this process, its children do not outlive it. */
+export function endWithThis(child: ChildProcess): void {
+  process.once('exit', () => child.kill('SIGKILL'))
 }
 
 async function end(child: ChildProcess): Promise<void> {
@@ -56,36 +63,12 @@ async function end(child: ChildProcess): Promise<void> {
   await exited
 }
 
-type ProcessStat = { command: string; parent: number; cpuMs: number }
-
-/** `/proc/<pid>/stat`, see proc(5): fields 2, 4, and 14 + 15. Undefined when the process is gone. */
-function statOf(pid: number | string): ProcessStat | undefined {
-  let text: string
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  } catch {
-    return undefined
-  }
-  const end = text.lastIndexOf(')')
-  const rest = text.slice(end + 2).split(' ')
-  return {
-    command: text.slice(text.indexOf('(') + 1, end),
-    parent: Number(rest[1]),
-    cpuMs: (Number(rest[11]) + Number(rest[12])) * TICK_MS,
-  }
-}
-
-/** User and system time of a process since it began, all of its threads together. */
+/**
+ * User and system time of a process since it began, all of its threads together: fields 14 and 15 of
+ * `/proc/<pid>/stat`, see proc(5). Throws when the process is gone.
+ */
 export function cpuMsOf(pid: number): number {
-  const stat = statOf(pid)
-  if (!stat) throw new Error(`There is no process ${pid}.`)
-  return stat.cpuMs
-}
-
-/** The workerd processes that this one has started. */
-export function workerdPids(): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    const stat = /^\d+$/.test(name) ? statOf(name) : undefined
-    return stat?.command === 'workerd' && stat.parent === process.pid ? [Number(name)] : []
-  })
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS
 }

@@ -1,100 +1,103 @@
-import { createHash } from 'node:crypto'
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import type { Bundles } from './build.ts'
-import { type Stores, type Vendor, workerdPids } from './processes.ts'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { endWithThis } from './processes.ts'
 
-const compatibilityDate = '2026-08-01'
-const compatibilityFlags = ['nodejs_compat', 'enable_request_signal', 'global_fetch_strictly_public']
-
-/** Costs Redis no more than a look at its keys, and answers in the shape of admission's own script. */
-const floorScript = `redis.call('HGET', KEYS[1], 'v')
-return {3, 99999999, 1, 999999872, 60000, redis.call('GET', KEYS[5]), false}`
-
-/** One Worker in a workerd of its own, reached without any proxy before it. */
-export type Subject = { name: string; url: string; pid: number; apiKey: string; close(): Promise<void> }
-
-type Worker = {
+/** One Worker of a configuration; what it is bound to are texts, Durable Objects of a Worker beside it, and a loader. */
+export type Worker = {
   name: string
   source: string
-  bindings?: Record<string, string>
-  ledger?: { className: string; scriptName?: string }
+  texts?: Readonly<Record<string, string>>
+  ledger?: { className: string; workerName: string }
+  /** Name of a binding that loads further Workers. */
+  loader?: string
 }
 
-/** The first Worker serves; the others are bound to it. */
-export async function startSubject(name: string, apiKey: string, workers: readonly Worker[]): Promise<Subject> {
-  const before = new Set(workerdPids())
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      host: '127.0.0.1',
-      port: 0,
-      workers: workers.map((worker, position) => ({
-        name: worker.name,
-        modules: [{ type: 'ESModule' as const, path: `${worker.name}.js`, contents: worker.source }],
-        compatibilityDate,
-        compatibilityFlags,
-        bindings: worker.bindings ?? {},
-        ...(worker.ledger ? { durableObjects: { LEDGER: { ...worker.ledger, useSQLite: true } } } : {}),
-        // Miniflare's own front costs more than a bare Worker: it is passed by.
-        ...(position === 0 ? { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] } : {}),
-      })),
-    }),
-  )
-  await miniflare.ready
-  const url = (await miniflare.unsafeGetDirectURL(workers[0]?.name)).href.replace(/\/$/, '')
-  const pid = workerdPids().find((candidate) => !before.has(candidate))
-  if (pid === undefined) throw new Error('workerd was started and cannot be found.')
-  return { name, url, pid, apiKey, close: () => miniflare.dispose() }
-}
+/** A workerd process whose first Worker serves. */
+export type Workerd = { url: string; pid: number; readyMs: number; close(): Promise<void> }
 
-export function startBare({ bare }: Bundles, vendor: Vendor): Promise<Subject> {
-  return startSubject('bare', 'none', [
-    { name: 'bare', source: bare, bindings: { VENDOR_URL: vendor.url, VENDOR_KEY: 'sk-fake-bare' } },
-  ])
-}
+const compatibilityDate = '2026-08-01'
+const compatibilityFlags = ['nodejs_compat', 'enable_request_signal']
 
-export async function startFloor(bundles: Bundles, vendor: Vendor, stores: Stores): Promise<Subject> {
-  await loadScript(stores, floorScript)
-  const bindings = {
-    VENDOR_URL: vendor.url,
-    VENDOR_KEY: 'sk-fake-floor',
-    DATABASE_URL: stores.databaseUrl,
-    NEON_PROXY_URL: stores.proxyUrl,
-    UPSTASH_REDIS_REST_URL: stores.redisUrl,
-    UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
-    SCRIPT_SHA: createHash('sha1').update(floorScript).digest('hex'),
-  }
-  return startSubject('floor', 'none', [
-    { name: 'floor', source: bundles.floor, bindings, ledger: { className: 'FloorLedger', scriptName: 'floor-jobs' } },
-    { name: 'floor-jobs', source: bundles.floorLedger, bindings, ledger: { className: 'FloorLedger' } },
-  ])
-}
+// The package has no types, and its command is a wrapper that would stand between us and the process.
+const binary = (createRequire(import.meta.url)('workerd') as { default: string }).default
 
-async function loadScript({ redisUrl, redisToken }: Stores, script: string): Promise<void> {
-  const response = await fetch(redisUrl, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${redisToken}` },
-    body: JSON.stringify(['SCRIPT', 'LOAD', script]),
+/**
+ * Starts workerd itself. Miniflare would put Workers of its own before and behind ours (one a request, one a `fetch`),
+ * which cost more than what is measured here.
+ */
+export async function startWorkerd(workers: readonly Worker[]): Promise<Workerd> {
+  const folder = await mkdtemp(join(tmpdir(), 'helix-bench-'))
+  await mkdir(join(folder, 'objects'))
+  for (const { name, source } of workers) await writeFile(join(folder, `${name}.js`), source)
+  await writeFile(join(folder, 'config.capnp'), configOf(workers, join(folder, 'objects')))
+  const startMs = performance.now()
+  const child = spawn(binary, ['serve', '--experimental', '--control-fd=3', join(folder, 'config.capnp')], {
+    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
   })
-  if (!response.ok) throw new Error(`Redis did not take the script: ${await response.text()}`)
+  endWithThis(child)
+  const close = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    await rm(folder, { recursive: true, force: true })
+  }
+  const lines = createInterface({ input: child.stdio[3] as Readable })
+  const [line] = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => [])])
+  if (line === undefined || child.pid === undefined) {
+    await close()
+    throw new Error('workerd did not start.')
+  }
+  const { port } = JSON.parse(String(line)) as { port: number }
+  return { url: `http://127.0.0.1:${port}`, pid: child.pid, readyMs: performance.now() - startMs, close }
 }
 
-/** The gateway's variables, as a deployment to these stores and this vendor would set them. */
-export const gatewayVariables = (vendor: Pick<Vendor, 'url'>, stores: Omit<Stores, 'counts' | 'close'>) => ({
-  ENVIRONMENT: 'test',
-  LOG_LEVEL: 'error',
-  DATABASE_URL: stores.databaseUrl,
-  NEON_PROXY_URL: stores.proxyUrl,
-  UPSTASH_REDIS_REST_URL: stores.redisUrl,
-  UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
-  KEY_PEPPER: stores.pepper,
-  OPENAI_API_KEY: 'sk-fake-helix',
-  OPENAI_BASE_URL: vendor.url,
-})
+/** Cap'n Proto's text form; its strings are quoted as JSON's are. */
+const text = (value: string): string => JSON.stringify(value)
+const list = (items: readonly string[]): string => `[${items.join(', ')}]`
 
-export function startHelix(bundles: Bundles, vendor: Vendor, stores: Stores): Promise<Subject> {
-  const bindings = gatewayVariables(vendor, stores)
-  return startSubject('helix', stores.apiKey, [
-    { name: 'helix', source: bundles.gateway, bindings, ledger: { className: 'OrgLedger', scriptName: 'helix-jobs' } },
-    { name: 'helix-jobs', source: bundles.jobs, bindings, ledger: { className: 'OrgLedger' } },
-  ])
+function configOf(workers: readonly Worker[], objectsFolder: string): string {
+  const services = workers.map(({ name }, position) => `(name = ${text(name)}, worker = .worker${position})`)
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = ${list([
+    ...services,
+    '(name = "internet", network = (allow = ["public", "private", "local"]))',
+    `(name = "objects", disk = (path = ${text(objectsFolder)}, writable = true))`,
+  ])},
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = ${text(workers[0]?.name ?? '')})],
+);
+${workers.map(workerOf).join('')}`
+}
+
+function workerOf(worker: Worker, position: number): string {
+  const bindings = Object.entries(worker.texts ?? {}).map(
+    ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
+  )
+  const { ledger, loader } = worker
+  if (loader !== undefined) bindings.push(`(name = ${text(loader)}, workerLoader = ())`)
+  if (ledger) {
+    const { className, workerName } = ledger
+    const namespace = `(className = ${text(className)}, serviceName = ${text(workerName)})`
+    bindings.push(`(name = "LEDGER", durableObjectNamespace = ${namespace})`)
+  }
+  const objects =
+    ledger?.workerName === worker.name
+      ? `
+  durableObjectNamespaces = [(className = ${text(ledger.className)}, uniqueKey = "bench", enableSql = true)],
+  durableObjectStorage = (localDisk = "objects"),`
+      : ''
+  return `const worker${position} :Workerd.Worker = (
+  modules = [(name = "main.js", esModule = embed ${text(`${worker.name}.js`)})],
+  compatibilityDate = ${text(compatibilityDate)},
+  compatibilityFlags = ${list(compatibilityFlags.map(text))},
+  bindings = ${list(bindings)},${objects}
+);
+`
 }

@@ -91,7 +91,9 @@ app.post('/v1/chat/completions', async (c) => {
   const response = await forward(env, c.req.raw.body)
   const row = { ...facts, ...counts, id: `led_${request_id}`, request_id, created_at: Math.floor(now / 1000) }
   const corrections = [{ key: keys[2] ?? '', delta: -48 }]
-  executionCtx.waitUntil(env.LEDGER.getByName(ORG).settle({ row, budgets, tokenCorrections: corrections, counters: [] }))
+  executionCtx.waitUntil(
+    env.LEDGER.getByName(ORG).settle({ row, budgets, tokenCorrections: corrections, counters: [] }),
+  )
   return response
 })
 
