@@ -3,6 +3,7 @@ import type { Ctx, Deps } from '../../core/context.ts'
 import type { EmbedAnswer, EmbedBody, Usage } from '../../core/models.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { byteBound, estimateTokens, roughTokens } from '../../core/tokens.ts'
+import { headerText } from '../../http/header-text.ts'
 import { costNanoUsd, pricesHash } from '../catalog/service.ts'
 import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
@@ -126,12 +127,12 @@ function respond(
       'content-type': 'application/json',
       'cache-control': 'no-store',
       'x-helix-provider': target.provider.name,
-      'x-helix-model': encodeURI(target.model),
+      'x-helix-model': headerText(target.model),
       'x-helix-attempts': String(attempts),
       'x-helix-cost-usd': String(usdFromNano(costOf(ending))),
       'x-helix-latency-ms': elapsedMs,
       'openai-processing-ms': elapsedMs,
-      ...(answer.ignored.length > 0 && { 'x-helix-ignored-params': answer.ignored.join(',') }),
+      ...(answer.ignored.length > 0 && { 'x-helix-ignored-params': headerText(answer.ignored.join(',')) }),
     },
   })
 }
