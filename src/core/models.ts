@@ -39,6 +39,8 @@ export type ChatCall = {
   body: ChatBody
   /** No more output tokens than this may be asked of the vendor; undefined leaves the caller's own wish. */
   maxOutputTokens?: number | undefined
+  /** A body that this wire cannot express in full is refused before anything is sent. */
+  strict?: boolean | undefined
   /** Aborting it ends the vendor's work. */
   signal: AbortSignal
   timeouts: Timeouts

@@ -12,7 +12,7 @@ import type { Outbound } from '../../core/outbound.ts'
 import { countsOf } from '../../core/usage.ts'
 import { createChatStream } from './chat-stream.ts'
 import { countOf, isObject, type JsonObject } from './json-shape.ts'
-import { isNeutral } from './neutral.ts'
+import { isNeutral, refuseLoss } from './neutral.ts'
 import { ollamaCompletion } from './ollama-answer.ts'
 import { inexpressible } from './ollama-messages.ts'
 import { embeddedVectors, taggedModels, withShown } from './ollama-models.ts'
@@ -60,6 +60,7 @@ export function createOllama(options: OllamaOptions): Provider {
 
   async function chat(call: ChatCall): Promise<ChatAnswer> {
     const { body, ignored } = ollamaChatRequest(call, windowOf(call.model))
+    refuseLoss(name, call, ignored)
     const request = { path: '/api/chat', body, signal: call.signal, timeouts: call.timeouts }
     if (call.body.stream === true) {
       const answer = await sendUpstream(upstream, { ...request, expect: 'stream', headers: { accept: '*/*' } })

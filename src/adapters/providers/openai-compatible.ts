@@ -12,6 +12,7 @@ import { countsOf } from '../../core/usage.ts'
 import type { VendorQuirks } from './catalog.ts'
 import { createChatStream } from './chat-stream.ts'
 import { isObject, parseJson } from './json-shape.ts'
+import { refuseLoss } from './neutral.ts'
 import { openAiCompletion, openAiModels, openAiVectors } from './openai-answer.ts'
 import { openAiChatRequest, openAiEmbedRequest } from './openai-request.ts'
 import { createOpenAiDecoder, errorInsteadOfStream } from './openai-stream.ts'
@@ -55,6 +56,7 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
 
   async function chat(call: ChatCall): Promise<ChatAnswer> {
     const { body, ignored } = openAiChatRequest(call, quirks)
+    refuseLoss(name, call, ignored)
     if (call.body.stream === true) return { kind: 'stream', stream: await openStream(call, body), ignored }
     const completion = openAiCompletion(
       await fetchJson(upstream, {

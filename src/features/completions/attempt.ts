@@ -1,5 +1,4 @@
 import type { Ctx } from '../../core/context.ts'
-import { AppError } from '../../core/errors.ts'
 import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
 import type { Target } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
@@ -18,15 +17,10 @@ export async function attemptChat(ctx: World, target: Target, asked: Asked, sign
     model: target.model,
     body: asked.body,
     maxOutputTokens: outputLimit(ctx, target, asked),
+    strict: asked.strict,
     signal,
     timeouts: target.provider.timeouts,
   })
-  if (asked.strict && answer.ignored.length > 0) {
-    if (answer.kind === 'stream') answer.stream.cancel()
-    throw new AppError('invalid_request', `${target.id} cannot express '${answer.ignored[0]}'.`, {
-      param: answer.ignored[0],
-    })
-  }
   return answer.kind === 'whole' ? answer : { ...answer, stream: await untilContent(answer.stream) }
 }
 
