@@ -23,9 +23,11 @@ export function createAllowance(
   const most = outputBound(asked, target)
   let held = heldOutput(asked, target)
   let asking: Promise<boolean> | undefined
+  let refused = false
 
-  const extend = async (): Promise<boolean> => {
-    const slice = Math.min(STREAM_SLICE, most - held)
+  const extend = async (outputTokens: number): Promise<boolean> => {
+    // A batch may hold more than a slice.
+    const slice = Math.min(Math.max(outputTokens - held, 0) + STREAM_SLICE, most - held)
     const amountNanoUsd = costBound(target, 0, slice)
     try {
       const { policy } = admission
@@ -33,21 +35,33 @@ export function createAllowance(
         .ledgerOf(policy.orgId)
         .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: policy.budgets })
       if (answer.ok) held += slice
+      refused = !answer.ok
       return answer.ok
     } catch (error) {
       if (!(error instanceof DependencyError)) throw error
       ctx.log.warn('hold_not_extended', { request_id: ctx.requestId, cause: String(error.cause) })
+      refused = true
       return false
     } finally {
       asking = undefined
     }
   }
 
+  const grow = async (outputTokens: number): Promise<boolean> => {
+    while (held < most && outputTokens >= held) {
+      asking ??= extend(outputTokens)
+      if (!(await asking)) return false
+    }
+    return true
+  }
+
   return {
     covers(outputTokens) {
       if (held >= most || outputTokens + ASK_AHEAD_TOKENS < held) return true
-      asking ??= extend()
-      return outputTokens < held ? true : asking
+      if (outputTokens >= held) return grow(outputTokens)
+      // Once refused, the ledger is asked again only when there is nothing left to write with.
+      if (!refused) asking ??= extend(outputTokens)
+      return true
     },
   }
 }

@@ -1,5 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
 import type { ChatAnswer } from '../../core/models.ts'
+import { estimateTokens } from '../../core/tokens.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   type Dispatched,
@@ -12,11 +14,13 @@ import {
 } from '../routing/service.ts'
 import { attemptChat } from './attempt.ts'
 import { deliverLater, deliverStream, deliverWhole } from './deliver.ts'
-import { type Asked, readRequest } from './request.ts'
+import { type Asked, estimatedPrompt, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 
 /** A vendor that is silent for this long gets its caller a response that begins with comments. */
 const SILENCE_MS = 10_000
+/** How long a vendor is listened to after its caller has left, where the caller wants that. */
+const DRAIN_MS = 30_000
 
 /**
  * One chat call after its admission: find the targets, put them in order, let one of them answer, deliver the answer,
@@ -26,26 +30,23 @@ export async function complete(ctx: Ctx, request: ChatRequest): Promise<Response
   const asked = readRequest(request)
   const planned = await prepare(ctx, asked)
   refreshNodes(ctx)
-  const upstream = new AbortController()
-  ctx.signal.addEventListener('abort', () => upstream.abort(), { once: true })
+  const { signal, leave } = watchCaller(ctx, asked)
   const answering = dispatch(ctx, planned, {
-    attempt: (target) => attemptChat(ctx, target, asked, upstream.signal),
+    attempt: (target) => attemptChat(ctx, target, asked, signal),
     repeatable: false,
   }).catch(async (error: unknown) => {
     await giveUp(ctx)
     throw error
   })
   const outcome = asked.stream ? await withinSilence(answering) : await answering
-  if (outcome === 'silent')
-    return deliverLater(
-      ctx,
-      asked,
-      answering.then((late) => streamed(ctx, asked, late)),
-    )
+  if (outcome === 'silent') {
+    const coming = answering.then((late) => streamed(ctx, asked, late))
+    return deliverLater(ctx, asked, { coming, leave })
+  }
   if (!outcome.ok) throw fail(ctx, asked, outcome)
   const { answer } = outcome
   return answer.kind === 'stream'
-    ? deliverStream(ctx, asked, { ...outcome, answer })
+    ? deliverStream(ctx, asked, { ...outcome, answer, leave })
     : deliverWhole(ctx, asked, { ...outcome, answer })
 }
 
@@ -55,6 +56,7 @@ async function prepare(ctx: Ctx, asked: Asked) {
     const targets = requireTargets(ctx, asked.wanted)
     refuseUnheld(ctx.admission, targets)
     const { openBreakers } = ctx.admission
+    if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
     return plan({ targets, openBreakers, model: asked.wanted.model, needs: asked.needs, nowMs: ctx.now() })
   } catch (error) {
     await giveUp(ctx)
@@ -65,6 +67,18 @@ async function prepare(ctx: Ctx, asked: Asked) {
 /** The call ends before any vendor was asked: what it held is free again. */
 async function giveUp(ctx: Ctx): Promise<void> {
   if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
+}
+
+/** Ends the vendor's work when the caller hangs up, or a while later for a caller who wants the exact count. */
+function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): { signal: AbortSignal; leave: () => void } {
+  const upstream = new AbortController()
+  const leave = (): void => {
+    signal.removeEventListener('abort', leave)
+    if (onDisconnect === 'cancel') upstream.abort()
+    else setTimeout(() => upstream.abort(), DRAIN_MS)
+  }
+  signal.addEventListener('abort', leave)
+  return { signal: upstream.signal, leave }
 }
 
 async function withinSilence<T>(answering: Promise<T>): Promise<T | 'silent'> {
@@ -87,17 +101,18 @@ function fail(ctx: Ctx, asked: Asked, { failures }: Extract<Dispatched<ChatAnswe
   const error = failureOf(failures)
   const last = failures.at(-1)
   if (last) {
-    const status = last.error.fault === 'aborted' ? 'aborted' : 'error'
+    const isAborted = last.error.fault === 'aborted'
     ctx.defer(
       book(ctx, {
         operation: 'chat',
-        status,
+        status: isAborted ? 'aborted' : 'error',
         target: last.target,
-        usage: NO_USAGE,
-        estimated: false,
+        // A vendor that was at work when the caller left has read the prompt, and bills it.
+        usage: isAborted ? { ...NO_USAGE, prompt: estimatedPrompt(asked, estimateTokens) } : NO_USAGE,
+        estimated: isAborted,
         attempts: failures.length,
         stream: asked.stream,
-        errorCode: errorCodeOf(error),
+        errorCode: isAborted ? undefined : errorCodeOf(error),
       }),
     )
   }

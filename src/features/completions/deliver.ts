@@ -11,6 +11,7 @@ import {
 import { usdFromNano } from '../../core/money.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { wireUsageOf } from '../../core/usage.ts'
+import { headerText } from '../../http/header-text.ts'
 import { sseHeaders } from '../../http/sse.ts'
 import { book, costOf, type Ending, NO_USAGE } from '../ledger/service.ts'
 import type { Dispatched, Target } from '../routing/service.ts'
@@ -28,12 +29,12 @@ function answerHeaders(ctx: Ctx, { answer, target, attempts }: Answered): Record
   const elapsedMs = String(ctx.now() - ctx.startedMs)
   const headers: Record<string, string> = {
     'x-helix-provider': target.provider.name,
-    'x-helix-model': encodeURI(target.model),
+    'x-helix-model': headerText(target.model),
     'x-helix-attempts': String(attempts),
     'x-helix-latency-ms': elapsedMs,
     'openai-processing-ms': elapsedMs,
   }
-  if (answer.ignored.length > 0) headers['x-helix-ignored-params'] = answer.ignored.join(',')
+  if (answer.ignored.length > 0) headers['x-helix-ignored-params'] = headerText(answer.ignored.join(','))
   return headers
 }
 
@@ -68,19 +69,28 @@ const estimatedUsage = (asked: Asked, written: string): Usage => ({
   completion: estimateTokens(written),
 })
 
-/** A stream whose first content has arrived. */
-export function deliverStream(ctx: Ctx, asked: Asked, outcome: Answered<Streamed>): Response {
-  return new Response(streamOf(ctx, asked, Promise.resolve(outcome)), {
-    headers: { ...answerHeaders(ctx, outcome), ...sseHeaders },
-  })
+/** A stream whose first content has arrived. `leave` is called when the caller hangs up. */
+export function deliverStream(
+  ctx: Ctx,
+  asked: Asked,
+  { leave, ...outcome }: Answered<Streamed> & { leave: () => void },
+): Response {
+  const stream = streamOf(ctx, asked, { coming: Promise.resolve(outcome), leave, isLate: false })
+  return new Response(stream, { headers: { ...answerHeaders(ctx, outcome), ...sseHeaders } })
 }
 
 /** A stream that begins with comments, because its vendor is still silent; who will answer is not known yet. */
-export function deliverLater(ctx: Ctx, asked: Asked, outcome: Promise<Answered<Streamed>>): Response {
-  return new Response(streamOf(ctx, asked, outcome), { headers: sseHeaders })
+export function deliverLater(
+  ctx: Ctx,
+  asked: Asked,
+  later: { coming: Promise<Answered<Streamed>>; leave: () => void },
+): Response {
+  return new Response(streamOf(ctx, asked, { ...later, isLate: true }), { headers: sseHeaders })
 }
 
-function streamOf(ctx: Ctx, asked: Asked, coming: Promise<Answered<Streamed>>): ReadableStream<Uint8Array> {
+type Coming = { coming: Promise<Answered<Streamed>>; leave: () => void; isLate: boolean }
+
+function streamOf(ctx: Ctx, asked: Asked, { coming, leave, isLate }: Coming): ReadableStream<Uint8Array> {
   const meter = createMeter()
   let answered: Answered<Streamed> | undefined
   let allowance: ReturnType<typeof createAllowance> | undefined
@@ -95,6 +105,8 @@ function streamOf(ctx: Ctx, asked: Asked, coming: Promise<Answered<Streamed>>): 
     allowance = createAllowance(ctx, asked, outcome.target)
     return outcome.answer.stream
   })
+  // Nobody may be there to hear of a failure.
+  source.catch(() => undefined)
 
   const pass = async (parts: readonly StreamPart[]): Promise<Passed> => {
     const events: string[] = []
@@ -105,40 +117,64 @@ function streamOf(ctx: Ctx, asked: Asked, coming: Promise<Answered<Streamed>>): 
       if (event !== undefined) events.push(event)
     }
     if (firstContentMs === undefined && meter.started()) firstContentMs = ctx.now()
-    if (!allowance || (await allowance.covers(meter.running()))) return { events, stop: false }
-    return { events: [...events, budgetEnd(last)], stop: true }
+    const isComplete = meter.started() && meter.open().length === 0
+    if (!allowance || isComplete || (await allowance.covers(meter.running()))) return { events, stop: false }
+    return { events: [...events, budgetEnd(meter, last)], stop: true }
   }
+
+  const usageOf = (how: RelayEnd) => countedUsage(asked, meter, how === 'finished' || meter.open().length === 0)
 
   const ending = (how: RelayEnd): Ending | undefined => {
     if (!answered) return undefined
-    const usage = meter.reported()
+    const status = statusOf(how)
     return {
       operation: 'chat',
-      status: statusOf(how),
+      status,
       target: answered.target,
-      usage: usage ?? countedUsage(asked, meter),
-      estimated: usage === undefined,
+      ...usageOf(how),
       attempts: answered.attempts,
       stream: true,
       firstContentMs,
-      errorCode: typeof how === 'object' ? errorFacts(how.failed).code : undefined,
+      errorCode: typeof how === 'object' && status === 'error' ? errorFacts(how.failed).code : undefined,
     }
   }
 
   return relay({
     source,
     pass,
-    epilogue: () => (asked.includeUsage && answered ? [usageEvent(answered.target, asked, meter, last)] : []),
-    failure: (error) => failureEvent(error, last),
+    epilogue: (how) => [
+      ...(how === 'finished' ? forgottenEnds(meter, last) : []),
+      ...(asked.includeUsage && answered ? [usageEvent(answered.target, usageOf(how), last)] : []),
+    ],
+    failure: (error) => failureEvent(error, meter, last),
+    onLeave: leave,
+    drains: asked.onDisconnect === 'drain',
+    signal: ctx.signal,
     nowMs: ctx.now,
+    isLate,
     onEnd: (how) => settled.resolve(close(how)),
   })
 
   async function close(how: RelayEnd): Promise<void> {
-    if (how === 'left') answered?.answer.stream.cancel()
+    // A vendor may begin to answer while its caller leaves.
+    if (how === 'left') await source.catch(() => undefined)
     const end = ending(how)
     if (end) await book(ctx, end)
   }
+}
+
+type Counted = { usage: Usage; estimated: boolean }
+
+/**
+ * The vendor's figures, or ours. What a vendor says before its answer is complete is provisional, and may be nothing
+ * but zeros: then the larger count holds.
+ */
+function countedUsage(asked: Asked, meter: Meter, isComplete: boolean): Counted {
+  const usage = meter.reported()
+  if (usage && isComplete) return { usage, estimated: false }
+  const prompt = usage && usage.prompt > 0 ? usage.prompt : estimatedPrompt(asked, estimateTokens)
+  const completion = Math.max(usage?.completion ?? 0, meter.delivered())
+  return { usage: { ...(usage ?? NO_USAGE), prompt, completion }, estimated: true }
 }
 
 function statusOf(how: RelayEnd): LedgerStatus {
@@ -146,12 +182,6 @@ function statusOf(how: RelayEnd): LedgerStatus {
     return how.failed instanceof UpstreamError && how.failed.fault === 'aborted' ? 'aborted' : 'error'
   return how === 'left' ? 'aborted' : how === 'stopped' ? 'budget' : 'ok'
 }
-
-const countedUsage = (asked: Asked, meter: Meter): Usage => ({
-  ...NO_USAGE,
-  prompt: estimatedPrompt(asked, estimateTokens),
-  completion: meter.delivered(),
-})
 
 /** The usage is always asked of the vendor, for our books; a caller who did not ask for it does not see it. */
 function visible({ chunk, json }: StreamPart, { includeUsage }: Asked): string | undefined {
@@ -167,25 +197,30 @@ const identityOf = (chunk: ChatChunk | undefined) => ({
   model: chunk?.model ?? '',
 })
 
-function usageEvent(target: Target, asked: Asked, meter: Meter, last: ChatChunk | undefined): string {
-  const usage = meter.reported() ?? countedUsage(asked, meter)
-  const wire = last?.usage ?? wireUsageOf(usage)
+function usageEvent(target: Target, { usage, estimated }: Counted, last: ChatChunk | undefined): string {
+  const wire = (estimated ? undefined : last?.usage) ?? wireUsageOf(usage)
   const costUsd = usdFromNano(costOf({ target, usage }))
   return JSON.stringify({ ...identityOf(last), choices: [], usage: wire, helix: { cost_usd: costUsd } })
 }
 
-const budgetEnd = (last: ChatChunk | undefined): string =>
-  JSON.stringify({
-    ...identityOf(last),
-    choices: [{ index: 0, delta: {}, finish_reason: 'length' }],
-    helix: { reason: 'budget' },
-  })
+/** Ends choices that the caller is still waiting for; one that has its finish reason gets no other. */
+const endsOf = (choices: readonly { index: number }[], finishReason: string) =>
+  choices.map(({ index }) => ({ index, delta: {}, finish_reason: finishReason }))
+
+/** A vendor that says `[DONE]` without a finish reason means that all is well; clients want to read it. */
+function forgottenEnds(meter: Meter, last: ChatChunk | undefined): string[] {
+  const choices = meter.open().flatMap((choice) => endsOf([choice], choice.reason))
+  return choices.length === 0 ? [] : [JSON.stringify({ ...identityOf(last), choices })]
+}
+
+const budgetEnd = (meter: Meter, last: ChatChunk | undefined): string =>
+  JSON.stringify({ ...identityOf(last), choices: endsOf(meter.open(), 'length'), helix: { reason: 'budget' } })
 
 /** The convention of OpenRouter, which the official clients turn into an exception. */
-function failureEvent(error: unknown, last: ChatChunk | undefined): string {
+function failureEvent(error: unknown, meter: Meter, last: ChatChunk | undefined): string {
   return JSON.stringify({
     ...identityOf(last),
-    choices: [{ index: 0, delta: {}, finish_reason: 'error' }],
+    choices: endsOf(last ? meter.open() : [{ index: 0 }], 'error'),
     error: { ...errorFacts(error), param: null },
   })
 }

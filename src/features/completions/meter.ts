@@ -1,4 +1,4 @@
-import type { ChatChunk, StreamPart, Usage } from '../../core/models.ts'
+import type { ChatChunk, ChunkChoice, StreamPart, Usage } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { countsOf } from '../../core/usage.ts'
 
@@ -13,37 +13,57 @@ export type Meter = {
   running(): number
   /** Whether anything but roles and keep-alives has passed. */
   started(): boolean
+  /** Choices that have begun and have no finish reason yet, with the one that fits if they end now. */
+  open(): readonly { index: number; reason: 'stop' | 'tool_calls' }[]
 }
 
 /** With this many characters a chunk, a stream sends a token a chunk. */
 const TOKEN_CHUNK_CHARS = { least: 2, most: 8 }
+/** Text is counted and forgotten in blocks of about this size, so that a long stream keeps no memory. */
+const BLOCK_CHARS = 4096
 
 export function createMeter(): Meter {
+  const choices = new Map<number, 'stop' | 'tool_calls' | 'finished'>()
   let usage: Usage | undefined
-  let text = ''
+  let block = ''
+  let blockTokens = 0
+  let chars = 0
   let chunks = 0
+
+  const measure = (piece: string): void => {
+    if (piece === '') return
+    chunks += 1
+    chars += piece.length
+    block += piece
+    if (block.length < BLOCK_CHARS) return
+    blockTokens += estimateTokens(block)
+    block = ''
+  }
 
   return {
     take({ chunk }) {
       if (chunk.usage) usage = countsOf(chunk.usage)
-      const piece = contentOf(chunk)
-      if (piece === '') return
-      text += piece
-      chunks += 1
+      for (const { index, delta, finish_reason } of chunk.choices) {
+        if (finish_reason) choices.set(index, 'finished')
+        else if (delta.tool_calls) choices.set(index, 'tool_calls')
+        else if (!choices.has(index)) choices.set(index, 'stop')
+      }
+      measure(contentOf(chunk))
     },
     reported: () => usage,
     delivered() {
       if (chunks === 0) return 0
-      const perChunk = text.length / chunks
+      const perChunk = chars / chunks
       const tokenwise = perChunk >= TOKEN_CHUNK_CHARS.least && perChunk <= TOKEN_CHUNK_CHARS.most
-      return tokenwise ? chunks : estimateTokens(text)
+      return tokenwise ? chunks : blockTokens + estimateTokens(block)
     },
-    running: () => Math.max(chunks, Math.ceil(text.length / 2)),
+    running: () => Math.max(chunks, Math.ceil(chars / 2)),
     started: () => chunks > 0,
+    open: () => [...choices].flatMap(([index, reason]) => (reason === 'finished' ? [] : [{ index, reason }])),
   }
 }
 
-/** Everything a model wrote in a chunk, over all choices: text, refusals, reasoning, tool arguments. */
+/** Everything a model wrote in a chunk, over all choices: text, refusals, reasoning, the input of tools. */
 function contentOf({ choices }: ChatChunk): string {
   let text = ''
   for (const { delta } of choices) {
@@ -51,9 +71,27 @@ function contentOf({ choices }: ChatChunk): string {
     const thought = delta.reasoning_content ?? delta.reasoning
     if (thought) text += thought
     if (delta.refusal) text += delta.refusal
-    for (const call of delta.tool_calls ?? []) text += (call.function?.name ?? '') + (call.function?.arguments ?? '')
+    if (delta.tool_calls || delta.function_call) text += calledIn(delta)
   }
   return text
+}
+
+/** Names and input of calls: of functions, of custom tools, and of the one function that old clients know. */
+function calledIn({ tool_calls: calls = [], function_call: old }: ChunkChoice['delta']): string {
+  let text = written(old)
+  for (const call of calls) text += written(call.function) + written(call.custom)
+  return text
+}
+
+function written(call: unknown): string {
+  if (typeof call !== 'object' || call === null) return ''
+  const texts = [field(call, 'name'), field(call, 'arguments'), field(call, 'input')]
+  return texts.join('')
+}
+
+function field(holder: object, name: string): string {
+  const value: unknown = Reflect.get(holder, name)
+  return typeof value === 'string' ? value : ''
 }
 
 /** Whether the caller would notice this part: content, or the end of a choice. */

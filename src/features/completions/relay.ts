@@ -16,12 +16,20 @@ export type Relay = {
   /** What of a batch the caller gets to see; `stop` ends the stream after it, with the vendor told to end. */
   pass: (parts: readonly StreamPart[]) => Passed | Promise<Passed>
   /** Written between the last part and `[DONE]`. */
-  epilogue: () => readonly string[]
+  epilogue: (end: 'finished' | 'stopped') => readonly string[]
   /** The event that tells the caller of a failure. */
   failure: (error: unknown) => string
   /** Called once, however the stream ends. */
   onEnd: (end: RelayEnd) => void
+  /** Called when the caller has hung up, before `onEnd`. */
+  onLeave: () => void
+  /** What the caller leaves unread is still read, to know what it cost. */
+  drains: boolean
+  /** Aborted when the caller hangs up, if the runtime says so before it gives the stream up. */
+  signal: AbortSignal
   nowMs: () => number
+  /** The vendor has been silent for long already: the first comment leaves at once. */
+  isLate: boolean
 }
 
 export type Passed = { events: readonly string[]; stop: boolean }
@@ -30,17 +38,26 @@ export type Passed = { events: readonly string[]; stop: boolean }
  * A vendor's stream as bytes for the caller: pulled, so that a slow caller slows the vendor; a comment in every ten
  * seconds of silence; and whatever happens, an end that the caller can tell from a cut connection.
  */
-export function relay({ source, pass, epilogue, failure, onEnd, nowMs }: Relay): ReadableStream<Uint8Array> {
+export function relay(given: Relay): ReadableStream<Uint8Array> {
+  const { source, pass, epilogue, failure, onEnd, signal, nowMs } = given
   let stream: ChatStream | undefined = 'read' in source ? source : undefined
+  let reading: Promise<readonly StreamPart[] | undefined> | undefined
   let lastMs = nowMs()
   let ended = false
   let writes = 0
   let watch: ReturnType<typeof setInterval> | undefined
+  let leave: (() => void) | undefined
+
+  /** No more is written. */
+  const hush = (): void => {
+    ended = true
+    clearInterval(watch)
+    if (leave) signal.removeEventListener('abort', leave)
+  }
 
   const end = (how: RelayEnd): void => {
     if (ended) return
-    ended = true
-    clearInterval(watch)
+    hush()
     onEnd(how)
   }
 
@@ -50,31 +67,68 @@ export function relay({ source, pass, epilogue, failure, onEnd, nowMs }: Relay):
     controller.enqueue(encoder.encode(text))
   }
 
-  const step = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+  /** Whoever asks while a read is under way gets the same parts: a caller may leave in the middle of one. */
+  const read = async (): Promise<readonly StreamPart[] | undefined> => {
     stream ??= await source
-    const parts = await stream.read()
+    reading ??= stream.read().finally(() => {
+      reading = undefined
+    })
+    return reading
+  }
+
+  const step = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    const parts = await read()
     if (ended) return
     if (!parts) return finish(controller, 'finished')
     const { events, stop } = await pass(parts)
     if (ended) return
     if (events.length > 0) write(controller, events.map(sseData).join(''))
     if (!stop) return
-    stream.cancel()
+    stream?.cancel()
     finish(controller, 'stopped')
   }
 
-  const finish = (controller: ReadableStreamDefaultController<Uint8Array>, how: RelayEnd): void => {
-    write(controller, epilogue().map(sseData).join('') + SSE_DONE)
+  const finish = (controller: ReadableStreamDefaultController<Uint8Array>, how: 'finished' | 'stopped'): void => {
+    write(controller, epilogue(how).map(sseData).join('') + SSE_DONE)
     end(how)
     controller.close()
+  }
+
+  const left = (): void => {
+    if (ended) return
+    given.onLeave()
+    if (given.drains) {
+      hush()
+      void readOn().finally(() => onEnd('left'))
+    } else end('left')
+  }
+
+  const readOn = async (): Promise<void> => {
+    try {
+      for (let parts = await read(); parts; parts = await read()) {
+        const { stop } = await pass(parts)
+        if (stop) stream?.cancel()
+      }
+    } catch {
+      // The vendor broke off, or was stopped: what it has said until then is what is known.
+    }
   }
 
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        if (given.isLate) write(controller, KEEP_ALIVE)
         watch = setInterval(() => {
-          if (!ended && nowMs() - lastMs >= KEEP_ALIVE_MS) write(controller, KEEP_ALIVE)
+          // A caller who does not read what is there needs no more of it.
+          const wanted = (controller.desiredSize ?? 0) > 0
+          if (!ended && wanted && nowMs() - lastMs >= KEEP_ALIVE_MS) write(controller, KEEP_ALIVE)
         }, WATCH_MS)
+        leave = () => {
+          left()
+          controller.error(signal.reason)
+        }
+        if (signal.aborted) leave()
+        else signal.addEventListener('abort', leave, { once: true })
       },
       async pull(controller) {
         const before = writes
@@ -89,9 +143,7 @@ export function relay({ source, pass, epilogue, failure, onEnd, nowMs }: Relay):
           controller.close()
         }
       },
-      cancel() {
-        end('left')
-      },
+      cancel: left,
     },
     { highWaterMark: 1 },
   )

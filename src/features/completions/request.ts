@@ -1,4 +1,3 @@
-import type { Deps } from '../../core/context.ts'
 import type { ChatBody, ChatMessage } from '../../core/models.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
 import type { Target, Wanted } from '../routing/service.ts'
@@ -49,23 +48,25 @@ function needsOf({ messages, tools }: ChatBody): ('vision' | 'tools')[] {
   return needs
 }
 
-/** Texts and images of a conversation, for counting. Data URLs are images, not text. */
-function measure(messages: readonly ChatMessage[], count: (text: string) => number): { text: number; images: number } {
-  let text = 0
-  let images = 0
+/** Parts whose bytes say nothing about their tokens. */
+const MEDIA = new Set(['image_url', 'input_audio', 'file', 'video_url'])
+const TOKENS_PER_MEDIUM = 765
+
+/** A rough count of a conversation. Attachments count by the piece: their base64 is no text. */
+function measure(messages: readonly ChatMessage[], count: (text: string) => number): number {
+  let tokens = 0
   for (const { content, tool_calls, name } of messages) {
-    if (typeof content === 'string') text += count(content)
+    if (typeof content === 'string') tokens += count(content)
     else if (Array.isArray(content)) {
       for (const part of content) {
-        if (part?.type === 'text' && typeof part.text === 'string') text += count(part.text)
-        else if (part?.type === 'image_url') images += 1
-        else text += count(JSON.stringify(part))
+        if (part?.type === 'text' && typeof part.text === 'string') tokens += count(part.text)
+        else tokens += MEDIA.has(part?.type) ? TOKENS_PER_MEDIUM : count(JSON.stringify(part))
       }
     }
-    if (tool_calls) text += count(JSON.stringify(tool_calls))
-    if (name) text += count(name)
+    if (tool_calls) tokens += count(JSON.stringify(tool_calls))
+    if (name) tokens += count(name)
   }
-  return { text, images }
+  return tokens
 }
 
 const askedOutput = ({ max_tokens, max_completion_tokens }: ChatBody) =>
@@ -73,27 +74,37 @@ const askedOutput = ({ max_tokens, max_completion_tokens }: ChatBody) =>
 
 /** Tokens to take from the caller's token limits before the real count is known. */
 export function expectedTokens({ body }: Asked): number {
-  const { text, images } = measure(body.messages, (words) => words.length)
-  const tools = body.tools ? JSON.stringify(body.tools).length : 0
+  const prompt = measure(body.messages, (words) => roughTokens(words.length))
+  const tools = body.tools ? roughTokens(JSON.stringify(body.tools).length) : 0
   const output = Math.min(askedOutput(body) ?? EXPECTED_OUTPUT, EXPECTED_OUTPUT) * (body.n ?? 1)
-  return roughTokens(text + tools) + images * 765 + output
+  return prompt + tools + output
 }
 
 /** A rough count of the prompt for a call whose vendor counts nothing. */
 export function estimatedPrompt({ body }: Asked, countTokens: (text: string) => number): number {
-  const { text, images } = measure(body.messages, countTokens)
-  return text + images * 765 + body.messages.length * 4 + (body.tools ? countTokens(JSON.stringify(body.tools)) : 0)
+  const tools = body.tools ? countTokens(JSON.stringify(body.tools)) : 0
+  return measure(body.messages, countTokens) + body.messages.length * 4 + tools
 }
 
-/** No tokenizer makes more input tokens of this request than that. */
+/**
+ * No tokenizer makes more input tokens of this request than that: every field is counted, for we do not know which of
+ * them a vendor puts into its prompt.
+ */
 export function inputBound({ body }: Asked, target: Target): number {
-  const { text, images } = measure(body.messages, byteBound)
-  const tools = Array.isArray(body.tools) ? body.tools : []
-  const declared = byteBound(JSON.stringify([tools, body.response_format ?? '', body.functions ?? '']))
+  const { messages, tools } = body
+  const images = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isImage) : [])).length
+  const text = byteBound(JSON.stringify(images === 0 ? body : { ...body, messages: messages.map(withoutImages) }))
   const perImage = target.entry?.imageTokenBound ?? DEFAULT_IMAGE_BOUND
-  return (
-    text + declared + images * perImage + body.messages.length * TOKENS_PER_MESSAGE + tools.length * TOKENS_PER_TOOL
-  )
+  const declared = Array.isArray(tools) ? tools.length : 0
+  return text + images * perImage + messages.length * TOKENS_PER_MESSAGE + declared * TOKENS_PER_TOOL
+}
+
+const isImage = (part: { type?: unknown } | null): boolean => part?.type === 'image_url'
+
+function withoutImages(message: ChatMessage): ChatMessage {
+  const { content } = message
+  if (!Array.isArray(content)) return message
+  return { ...message, content: content.map((part) => (isImage(part) ? { ...part, image_url: undefined } : part)) }
 }
 
 /** The most output tokens the target may write, over all choices: the caller's limit, or the model's own. */
@@ -105,5 +116,3 @@ export function outputPerChoice(body: ChatBody, target: Target): number {
   const most = target.entry?.maxOutputTokens ?? UNKNOWN_MAX_OUTPUT
   return Math.min(askedOutput(body) ?? most, most)
 }
-
-export type World = Pick<Deps, 'providers' | 'memory' | 'now'>
