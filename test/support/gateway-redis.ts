@@ -1,0 +1,206 @@
+import { DependencyError } from '../../src/core/errors.ts'
+import type { Redis, RedisArgument, RedisCommand } from '../../src/core/redis.ts'
+import { admissionScript } from '../../src/features/admission/script.ts'
+
+type Hash = Map<string, string>
+type Entry = { value: string | Hash; expiresMs: number }
+
+export type MemoryRedis = Redis & {
+  /** Round trips so far. */
+  requests(): number
+  /** While true every request fails as an absent Redis does. */
+  away(isAway: boolean): void
+  text(key: string): string | undefined
+  fields(key: string): ReadonlyMap<string, string>
+}
+
+const refuse = (text: string): never => {
+  throw new Error(`ERR ${text}`)
+}
+
+/**
+ * Redis as far as the gateway uses it: the commands of the port and the admission script, both on one map. Refuses
+ * what Redis refuses: other scripts, a value of the wrong type, numbers that are none, empty lists of fields.
+ */
+export function memoryRedis(now: () => number): MemoryRedis {
+  const entries = new Map<string, Entry>()
+  let requests = 0
+  let isAway = false
+
+  const live = (key: string): Entry | undefined => {
+    const entry = entries.get(key)
+    if (entry && entry.expiresMs <= now()) entries.delete(key)
+    return entries.get(key)
+  }
+  const textAt = (key: string): string | undefined => {
+    const value = live(key)?.value
+    return typeof value === 'object' ? refuse('WRONGTYPE') : value
+  }
+  const hashAt = (key: string): Hash | undefined => {
+    const value = live(key)?.value
+    return typeof value === 'string' ? refuse('WRONGTYPE') : value
+  }
+  const hashFor = (key: string): Hash => {
+    const hash = hashAt(key) ?? new Map()
+    if (!live(key)) entries.set(key, { value: hash, expiresMs: Number.POSITIVE_INFINITY })
+    return hash
+  }
+  const setText = (key: string, value: string, expiresMs: number) => entries.set(key, { value, expiresMs })
+  const expire = (key: string, seconds: number): number => {
+    const entry = live(key)
+    if (entry) entry.expiresMs = now() + whole(seconds) * 1000
+    return entry ? 1 : 0
+  }
+  const increase = (key: string, amount: number): number => {
+    const sum = Number(textAt(key) ?? 0) + whole(amount)
+    setText(key, String(sum), live(key)?.expiresMs ?? Number.POSITIVE_INFINITY)
+    return sum
+  }
+
+  function command(given: RedisCommand): unknown {
+    const [name, key] = given
+    if (key === '') refuse('empty key')
+    switch (name) {
+      case 'GET':
+        return textAt(key) ?? null
+      case 'HVALS':
+        return [...(hashAt(key)?.values() ?? [])]
+      case 'HGETALL':
+        return hashAt(key) ? Object.fromEntries(hashFor(key)) : null
+      case 'EXPIRE':
+        return expire(key, given[2])
+      case 'INCRBY':
+        return increase(key, given[2])
+      case 'HINCRBY': {
+        const hash = hashFor(key)
+        const sum = Number(hash.get(given[2]) ?? 0) + whole(given[3])
+        hash.set(given[2], String(sum))
+        return sum
+      }
+      case 'HSET': {
+        const fields = Object.entries(given[2])
+        if (fields.length === 0) refuse("wrong number of arguments for 'hset'")
+        for (const [field, value] of fields) hashFor(key).set(field, value)
+        return fields.length
+      }
+      case 'HDEL':
+        if (given[2].length === 0) refuse("wrong number of arguments for 'hdel'")
+        return given[2].filter((field) => hashAt(key)?.delete(field)).length
+      case 'SETPX':
+        setText(key, given[2], now() + positive(given[3]))
+        return 'OK'
+    }
+  }
+
+  /** The admission script, line by line in another language. */
+  function admit(keys: readonly string[], args: readonly string[]): unknown[] {
+    const read = readerOf(keys, args)
+    const record = hashAt(read.key())
+    const version = record?.get('v')
+    if (version === undefined) return [0]
+    if (version !== read.arg()) return [1, version, record?.get('p') ?? null]
+    const [nowMs, intoMs, limits, breakers, cached] = [
+      read.number(),
+      read.number(),
+      read.number(),
+      read.number(),
+      read.number(),
+    ]
+    const [openId, openCall] = [read.arg(), read.arg()]
+    const reply: unknown[] = [3]
+    const charges: (() => void)[] = []
+    for (let limit = 1; limit <= limits; limit++) {
+      const outcome = read.arg() === 'r' ? takeRequest(read, nowMs) : takeTokens(read, intoMs)
+      if (outcome.retryMs !== undefined) return [2, limit, Math.ceil(outcome.retryMs)]
+      reply.push(outcome.remaining, outcome.resetMs)
+      charges.push(outcome.charge)
+    }
+    for (const charge of charges) charge()
+    for (let breaker = 0; breaker < breakers; breaker++) reply.push(textAt(read.key()) ?? null)
+    reply.push(cached === 1 ? (textAt(read.key()) ?? null) : null)
+    if (openId !== '') {
+      const open = read.key()
+      hashFor(open).set(openId, openCall)
+      expire(open, 3600)
+    }
+    read.end()
+    return reply
+  }
+
+  function takeRequest(read: Reader, nowMs: number): Taken {
+    const key = read.key()
+    const [rate, size] = [read.number(), read.number()]
+    read.number()
+    const stepMs = 60_000 / rate
+    const arrivalMs = Math.max(Number(textAt(key) ?? nowMs), nowMs) + stepMs
+    const overMs = arrivalMs - nowMs - stepMs * size
+    if (overMs > 0.001) return { ...nothing, retryMs: overMs }
+    const remaining = Math.floor((stepMs * size - (arrivalMs - nowMs)) / stepMs + 0.001)
+    const lastsMs = Math.max(1, Math.ceil(arrivalMs - nowMs))
+    return { remaining, resetMs: lastsMs, charge: () => setText(key, arrivalMs.toFixed(3), now() + lastsMs) }
+  }
+
+  function takeTokens(read: Reader, intoMs: number): Taken {
+    const [key, lastKey] = [read.key(), read.key()]
+    const [rate, size] = [read.number(), read.number()]
+    read.number()
+    const used = Number(textAt(key) ?? 0) + (Number(textAt(lastKey) ?? 0) * (60_000 - intoMs)) / 60_000
+    if (used + size > rate) return { ...nothing, retryMs: 60_000 - intoMs }
+    const charge = () => {
+      if (size > 0) increase(key, size)
+      if (size > 0) expire(key, 120)
+    }
+    return { remaining: Math.floor(rate - used - size), resetMs: 60_000 - intoMs, charge }
+  }
+
+  const arrive = (): void => {
+    requests += 1
+    if (isAway) throw new DependencyError('redis', new Error('away'))
+  }
+
+  return {
+    async run(script, keys, args) {
+      arrive()
+      if (script !== admissionScript) refuse('this Redis knows the admission script only')
+      return admit(keys, args.map(argument))
+    },
+    async pipeline(commands) {
+      arrive()
+      if (commands.length === 0) refuse('empty pipeline')
+      return commands.map(command)
+    },
+    requests: () => requests,
+    away: (absent) => {
+      isAway = absent
+    },
+    text: textAt,
+    fields: (key) => hashAt(key) ?? new Map(),
+  }
+}
+
+type Taken = { remaining: number; resetMs: number; retryMs?: number; charge: () => void }
+const nothing: Taken = { remaining: 0, resetMs: 0, charge: () => {} }
+
+type Reader = ReturnType<typeof readerOf>
+
+/** KEYS and ARGV in the order in which the script reads them. A key that is missing or left over is an error of ours. */
+function readerOf(keys: readonly string[], args: readonly string[]) {
+  const [restKeys, restArgs] = [[...keys], [...args]]
+  const arg = () => restArgs.shift() ?? refuse('the script was given too few arguments')
+  return {
+    key: () => restKeys.shift() || refuse('the script was given too few keys'),
+    arg,
+    number: () => {
+      const value = Number(arg())
+      return Number.isFinite(value) ? value : refuse('not a number')
+    },
+    end: () => {
+      if (restKeys.length + restArgs.length > 0) refuse('the script was given more than it reads')
+    },
+  }
+}
+
+const argument = (value: RedisArgument): string =>
+  typeof value === 'number' && !Number.isFinite(value) ? refuse('not a number') : String(value)
+const whole = (value: number): number => (Number.isSafeInteger(value) ? value : refuse('not an integer'))
+const positive = (value: number): number => (whole(value) > 0 ? value : refuse('invalid expire time'))
