@@ -86,8 +86,13 @@ function queue(pipeline: ReturnType<Upstash['pipeline']>, command: RedisCommand)
   }
 }
 
+/** Redis' own words at the start of the client's message; behind them come the command and its arguments. */
+const REFUSAL = /^(?:Command \d+ \[ \w+ \] failed: )?(?:ERR|WRONGTYPE|NOPERM)\b(.*)/
+/** Upstash: "ERR max daily request limit exceeded". Nothing is wrong with the command. */
+const EXHAUSTED = /^ max |^[^,]*(?:limit|quota) exceeded/
+
 /** What Redis refuses is a fault of ours and stays what it is; the rest is Redis being away. */
 function asFailure(error: unknown): unknown {
-  const refused = error instanceof errors.UpstashError && /\b(ERR|WRONGTYPE|NOPERM)\b/.test(error.message)
-  return refused ? error : new DependencyError('redis', error)
+  const refusal = error instanceof errors.UpstashError ? REFUSAL.exec(error.message) : null
+  return refusal && !EXHAUSTED.test(refusal[1] ?? '') ? error : new DependencyError('redis', error)
 }

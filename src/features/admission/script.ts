@@ -12,7 +12,9 @@ import { redisKeys } from './keys.ts'
  * Reply {0} no record · {1, version, policy} another version · {2, limit no., retry ms} refused ·
  *       {3, remaining and reset ms per limit…, breakers…, cached}
  *
- * Requests follow GCRA (a token bucket kept as one time); tokens a two-bucket sliding window.
+ * Requests follow GCRA (a token bucket kept as one time); tokens a two-bucket sliding window. A refusal's time is
+ * when the same request would pass if nothing else came: within this minute the last one's share must fade, and if
+ * this minute alone is too full, its own share in the next.
  */
 export const admissionScript: RedisScript = {
   text: `local version = redis.call('HGET', KEYS[1], 'v')
@@ -36,8 +38,8 @@ for i = 1, limits do
     local last = tonumber(redis.call('GET', KEYS[key + 1]) or 0)
     local used = this + last * (60000 - into) / 60000
     if used + size > rate then
-      local wait = 60000 - into
-      if last > 0 and this + size <= rate then wait = math.min(wait, (used + size - rate) * 60000 / last) end
+      local wait = (used + size - rate) * 60000 / math.max(1, last)
+      if this + size > rate then wait = 60000 - into + (this + size - rate) * 60000 / math.max(1, this) end
       return {2, i, math.ceil(wait)}
     end
     reply[#reply + 1] = math.floor(rate - used - size)

@@ -1,0 +1,55 @@
+import type { Admission, AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
+import type { Deps } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
+import { authorise } from './authority.ts'
+import { holdRequest } from './holding.ts'
+import type { createLocalLimit } from './local-limit.ts'
+import type { Known } from './recognise.ts'
+import { loadPolicy } from './records.ts'
+import { budgetUnavailable, invalidKey, quotaError } from './refusals.ts'
+
+/** How long an isolate may go on trusting a policy that Redis cannot confirm. */
+const UNCONFIRMED_MS = 60_000
+
+type Alone = {
+  deps: Deps
+  request: AdmissionRequest
+  entry: Known
+  localLimit: ReturnType<typeof createLocalLimit>
+}
+
+/** Without Redis: what this isolate knows for a minute, then Postgres; limits at a share, money as exact as ever. */
+export async function admitAlone(
+  { deps, request, entry, localLimit }: Alone,
+  ask: (policy: Policy) => Ask | Promise<Ask>,
+): Promise<Admission> {
+  if (!entry.policy || deps.now() - entry.confirmedMs > UNCONFIRMED_MS) {
+    entry.policy = await loadPolicy(deps, entry.hash)
+    entry.confirmedMs = deps.now()
+  }
+  const { policy } = entry
+  if (!policy) throw invalidKey()
+  const admission: Admission = {
+    policy,
+    held: false,
+    openBreakers: new Map(),
+    cached: undefined,
+    requests: undefined,
+    tokens: undefined,
+    tokenCharges: [],
+  }
+  authorise(admission, request, deps.now())
+  const waitMs = localLimit(policy.limits, deps.now())
+  if (waitMs > 0)
+    throw new AppError('rate_limit_exceeded', 'Too many requests.', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
+  const wanted = holdRequest(policy, request, await ask(policy))
+  if (!wanted) return admission
+  const hold = await deps
+    .ledgerOf(policy.orgId)
+    .hold(wanted)
+    .catch((cause: unknown) => {
+      throw budgetUnavailable(cause)
+    })
+  if (!hold.ok) throw quotaError(hold.budgetId)
+  return { ...admission, held: true }
+}

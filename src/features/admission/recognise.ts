@@ -1,0 +1,51 @@
+import type { AdmissionRequest, Policy } from '../../core/admission.ts'
+import type { Deps } from '../../core/context.ts'
+import { hashKey, parseKey } from '../keys/service.ts'
+import { REFUSED } from './keys.ts'
+import { limitLookups, loadPolicy, rememberPolicy } from './records.ts'
+import { invalidKey, missingKey } from './refusals.ts'
+import type { ScriptReply } from './script.ts'
+
+const MAX_REMEMBERED_KEYS = 10_000
+
+/** What this isolate knows of a credential. Requests share it, so each works with the policy that it read itself. */
+export type Known = { hash: string; policy: Policy | undefined; confirmedMs: number }
+
+/** A credential as this isolate knows it, or a fresh entry for one it has not seen. Throws 401 without asking a store. */
+export async function recognise(deps: Deps, known: Map<string, Known>, credential: string | undefined): Promise<Known> {
+  if (credential === undefined) throw missingKey()
+  const remembered = known.get(credential)
+  if (remembered) return remembered
+  if (!parseKey(credential)) throw invalidKey()
+  const entry: Known = { hash: await hashKey(deps.settings.keyPepper, credential), policy: undefined, confirmedMs: 0 }
+  if (known.size >= MAX_REMEMBERED_KEYS) {
+    const [oldest] = known.keys()
+    if (oldest !== undefined) known.delete(oldest)
+  }
+  known.set(credential, entry)
+  return entry
+}
+
+/** Redis did not know the key, or knew a newer policy of it: reads that one. Throws 401, and 503 without Postgres. */
+export async function refresh(
+  deps: Deps,
+  request: AdmissionRequest,
+  entry: Known,
+  reply: Extract<ScriptReply, { kind: 'no_record' | 'other_version' }>,
+): Promise<void> {
+  if (reply.kind === 'other_version' && reply.version === REFUSED) {
+    entry.policy = undefined
+    throw invalidKey()
+  }
+  if (reply.kind === 'other_version' && reply.policy) {
+    entry.policy = JSON.parse(reply.policy)
+    entry.confirmedMs = deps.now()
+    return
+  }
+  await limitLookups(deps, request.ip)
+  const policy = await loadPolicy(deps, entry.hash)
+  await rememberPolicy(deps, entry.hash, policy)
+  entry.policy = policy
+  entry.confirmedMs = deps.now()
+  if (!policy) throw invalidKey()
+}

@@ -1,0 +1,193 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Ask, Limit, Policy } from '../../../src/core/admission.ts'
+import type { HoldRequest } from '../../../src/core/ledger.ts'
+import { REFUSED, redisKeys } from '../../../src/features/admission/keys.ts'
+import { admissionScript, readReply, scriptInput } from '../../../src/features/admission/script.ts'
+import { fakePolicy } from '../../support/fake-deps.ts'
+import { count } from '../../support/lane.ts'
+import { budgetOf, holdOf } from '../ledger/calls.ts'
+import { backends, type RedisBackend } from './backends.ts'
+
+/** Requests expire from Redis by its own clock: limits this slow outlive every test. */
+const START_MS = 1_800_000_000_000
+const MINUTE_MS = 60_000
+
+const requests = (perMinute: number, burst: number): Limit => ({
+  id: 'requests',
+  subject: 'key',
+  metric: 'requests',
+  perMinute,
+  burst,
+})
+const tokens = (perMinute: number): Limit => ({ id: 'tokens', subject: 'key', metric: 'tokens', perMinute, burst: 0 })
+
+describe.each(backends)('the admission script on $name', ({ start }) => {
+  let backend: RedisBackend
+  let made = 0
+
+  beforeAll(async () => {
+    backend = await start()
+  })
+  afterAll(() => backend?.stop())
+
+  /** A caller of its own, whose record Redis has. */
+  async function caller(limits: Limit[], given: Partial<Policy> = {}) {
+    made += 1
+    const hash = `hash-${made}`
+    const policy = fakePolicy({ orgId: `org_${made}`, version: 'v1', limits, ...given })
+    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: 'v1', p: JSON.stringify(policy) }]])
+    const run = async (nowMs: number, ask: Partial<Ask> = {}, hold?: HoldRequest) => {
+      const asked = { tokens: 0, candidates: [], ...ask }
+      const { keys, args } = scriptInput({ hash, policy, ask: asked, hold, nowMs })
+      return readReply(await backend.redis.run(admissionScript, keys, args), policy, asked)
+    }
+    return { hash, policy, run }
+  }
+
+  it('lets a burst through, then one request a step, and says truly when the next may come', async () => {
+    const { run } = await caller([requests(6, 3)])
+    for (const remaining of [2, 1, 0]) {
+      expect(await run(START_MS)).toMatchObject({ kind: 'admitted', rates: [{ remaining }] })
+    }
+    const refused = await run(START_MS + 1000)
+    expect(refused).toMatchObject({ kind: 'refused', retryMs: 9000 })
+    expect(await run(START_MS + 9999)).toMatchObject({ kind: 'refused', retryMs: 1 })
+    expect(await run(START_MS + 10_000)).toMatchObject({ kind: 'admitted' })
+    expect(await run(START_MS + 10_000)).toMatchObject({ kind: 'refused', retryMs: 10_000 })
+  })
+
+  it('never lets more through than the burst and the rate allow, and never makes anyone wait in vain', async () => {
+    const steps = fc.array(fc.integer({ min: 0, max: 15_000 }), { minLength: 5, maxLength: 25 })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 1, max: 5 }),
+        steps,
+        async (rate, burst, gaps) => {
+          const { run } = await caller([requests(rate, burst)])
+          const admitted: number[] = []
+          let nowMs = START_MS
+          for (const gap of gaps) {
+            nowMs += gap
+            const reply = await run(nowMs)
+            if (reply.kind === 'admitted') admitted.push(nowMs)
+            else if (reply.kind === 'refused') {
+              nowMs += reply.retryMs
+              expect((await run(nowMs)).kind).toBe('admitted')
+              admitted.push(nowMs)
+            }
+          }
+          for (const [first, from] of admitted.entries()) {
+            for (let last = first; last < admitted.length; last++) {
+              const allowed = burst + (((admitted[last] ?? 0) - from) * rate) / MINUTE_MS
+              expect(last - first + 1).toBeLessThanOrEqual(allowed + 0.001)
+            }
+          }
+        },
+      ),
+      { numRuns: count(15, 150), seed: 7, endOnFailure: true },
+    )
+  })
+
+  it('slides the window of tokens over the minute, and says truly when the same request would pass', async () => {
+    const step = fc.record({ gap: fc.integer({ min: 0, max: 40_000 }), size: fc.integer({ min: 1, max: 1000 }) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 20 }), async (steps) => {
+        const { run } = await caller([tokens(1000)])
+        const taken = new Map<number, number>()
+        let nowMs = START_MS
+        const used = () => {
+          const minute = Math.floor(nowMs / MINUTE_MS)
+          const share = (MINUTE_MS - (nowMs % MINUTE_MS)) / MINUTE_MS
+          return (taken.get(minute) ?? 0) + (taken.get(minute - 1) ?? 0) * share
+        }
+        for (const { gap, size } of steps) {
+          nowMs += gap
+          let reply = await run(nowMs, { tokens: size })
+          expect(reply.kind).toBe(used() + size > 1000 ? 'refused' : 'admitted')
+          if (reply.kind === 'refused') {
+            nowMs += reply.retryMs - 1
+            expect(used() + size).toBeGreaterThan(1000)
+            nowMs += 1
+            reply = await run(nowMs, { tokens: size })
+          }
+          expect(reply).toMatchObject({ kind: 'admitted' })
+          const minute = Math.floor(nowMs / MINUTE_MS)
+          taken.set(minute, (taken.get(minute) ?? 0) + size)
+        }
+      }),
+      { numRuns: count(15, 150), seed: 11, endOnFailure: true },
+    )
+  })
+
+  it('charges nothing when any limit refuses', async () => {
+    const { run, policy } = await caller([requests(6, 2), tokens(100)])
+    expect(await run(START_MS, { tokens: 80 })).toMatchObject({ kind: 'admitted' })
+    for (let at = 0; at < 5; at++) {
+      expect(await run(START_MS, { tokens: 21 })).toMatchObject({ kind: 'refused', limit: { id: 'tokens' } })
+    }
+    expect(await run(START_MS, { tokens: 20 })).toMatchObject({
+      kind: 'admitted',
+      rates: [{ remaining: 0 }, { remaining: 0 }],
+    })
+    expect(await run(START_MS, { tokens: 1 })).toMatchObject({ kind: 'refused', limit: { id: 'requests' } })
+    const minute = Math.floor(START_MS / MINUTE_MS)
+    const [taken] = await backend.redis.pipeline([['GET', redisKeys.tokens(policy.orgId, 'tokens', minute)]])
+    expect(Number(taken)).toBe(100)
+  })
+
+  it('brings the breakers and the cached answer of an admitted request', async () => {
+    const { run } = await caller([requests(60, 10)])
+    await backend.redis.pipeline([
+      ['SETPX', redisKeys.breaker(`openai/b${made}`), '123456', 60_000],
+      ['SETPX', `answer-${made}`, '{"cached":true}', 60_000],
+    ])
+    const candidates = [`openai/a${made}`, `openai/b${made}`]
+    expect(await run(START_MS, { candidates })).toMatchObject({ breakers: [null, '123456'], cached: null })
+    expect(await run(START_MS, { candidates, cacheKey: `answer-${made}` })).toMatchObject({
+      breakers: [null, '123456'],
+      cached: '{"cached":true}',
+    })
+    expect(await run(START_MS, { candidates, cacheKey: 'no-such-answer' })).toMatchObject({ cached: null })
+  })
+
+  it('notes a call as open only when it holds and is admitted', async () => {
+    const { run, policy } = await caller([requests(6, 1)])
+    const openCalls = async () => (await backend.redis.pipeline([['HVALS', redisKeys.open(policy.orgId)]]))[0]
+    const hold = holdOf('req_1', { budgets: [budgetOf(10)], amountNanoUsd: 5 })
+    expect(await run(START_MS)).toMatchObject({ kind: 'admitted' })
+    expect(await openCalls()).toEqual([])
+    expect(await run(START_MS, {}, hold)).toMatchObject({ kind: 'refused' })
+    expect(await openCalls()).toEqual([])
+    expect(await run(START_MS + 20_000, {}, hold)).toMatchObject({ kind: 'admitted' })
+    expect(await openCalls()).toEqual([JSON.stringify(hold)])
+  })
+
+  it('tells of a missing record, of a newer policy and of a refused key, and charges none of them', async () => {
+    const { run, hash, policy } = await caller([requests(6, 1)])
+    const newer = { ...policy, version: 'v2' }
+    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: 'v2', p: JSON.stringify(newer) }]])
+    expect(await run(START_MS)).toEqual({ kind: 'other_version', version: 'v2', policy: JSON.stringify(newer) })
+    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: REFUSED, p: '' }]])
+    expect(await run(START_MS)).toMatchObject({ kind: 'other_version', version: REFUSED })
+    await backend.redis.pipeline([['HDEL', redisKeys.key(hash), ['v', 'p']]])
+    expect(await run(START_MS)).toEqual({ kind: 'no_record' })
+    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: 'v1', p: JSON.stringify(policy) }]])
+    expect(await run(START_MS)).toMatchObject({ kind: 'admitted' })
+  })
+
+  it('costs one request, and a second one only where Redis has not seen the script', async () => {
+    const { redis, proxy } = backend
+    const fresh = { text: `${admissionScript.text}\n-- ${Math.random()}` }
+    const { hash, policy } = await caller([])
+    const { keys, args } = scriptInput({ hash, policy, ask: { tokens: 0, candidates: [] }, hold: undefined, nowMs: 1 })
+    const costs: number[] = []
+    for (let at = 0; at < 3; at++) {
+      const before = proxy.requests()
+      expect(await redis.run(fresh, keys, args)).toEqual([3, null])
+      costs.push(proxy.requests() - before)
+    }
+    expect(costs).toEqual([2, 1, 1])
+  })
+})
