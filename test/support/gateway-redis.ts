@@ -10,6 +10,8 @@ export type MemoryRedis = Redis & {
   requests(): number
   /** While true every request fails as an absent Redis does. */
   away(isAway: boolean): void
+  /** Deletes every key that begins so. */
+  forget(prefix: string): void
   text(key: string): string | undefined
   fields(key: string): ReadonlyMap<string, string>
 }
@@ -172,6 +174,9 @@ export function memoryRedis(now: () => number): MemoryRedis {
     requests: () => requests,
     away: (absent) => {
       isAway = absent
+    },
+    forget: (prefix) => {
+      for (const key of entries.keys()) if (key.startsWith(prefix)) entries.delete(key)
     },
     text: textAt,
     fields: (key) => hashAt(key) ?? new Map(),

@@ -5,6 +5,7 @@ import { createVendors } from '../../src/adapters/providers/vendors.ts'
 import { createGateway, type Gateway } from '../../src/app.ts'
 import type { Policy } from '../../src/core/admission.ts'
 import type { Deps } from '../../src/core/context.ts'
+import { newId } from '../../src/core/ids.ts'
 import type { LedgerRow } from '../../src/core/ledger.ts'
 import type { Provider } from '../../src/core/models.ts'
 import { redisKeys } from '../../src/features/admission/keys.ts'
@@ -51,6 +52,8 @@ export type TestGateway = {
   sent: readonly Sent[]
   log: readonly LogLine[]
   upstream(answer: NonNullable<TestGatewayOptions['upstream']>): void
+  /** Forgets what has failed: a breaker that earlier calls opened must not answer for the next. */
+  heal(): void
   /** The rows, once everything that was left for after the replies is done. */
   rows(): Promise<readonly LedgerRow[]>
 }
@@ -91,6 +94,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     providers: providersOf({ vendors, hasNode: nodeModels !== undefined }, { outbound, now }),
     log: kept.log,
     now,
+    newId: (prefix) => newId(prefix, now()),
     ...options.deps,
   })
   const gateway = createGateway(areas, deps, createAdmit())
@@ -116,6 +120,10 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     log: kept.lines,
     upstream: (answer) => {
       upstream = answer
+    },
+    heal: () => {
+      deps.memory.failures.clear()
+      redis.forget(redisKeys.breaker(''))
     },
     async rows() {
       while (deferred.length > 0) await Promise.all(deferred.splice(0))
