@@ -1,7 +1,7 @@
 import type { Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { costNanoUsd, pricesHash } from '../catalog/service.ts'
-import { idsOf, knowsNodes, learnNodes, MAX_ATTEMPTS, type Target, targetsFor } from '../routing/service.ts'
+import { idsOf, knowsEnough, learnNodes, longestMs, type Target, targetsFor } from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 
@@ -12,13 +12,13 @@ const MARGIN_MS = 30_000
 
 /** What a chat call asks of admission: tokens, the breakers of its targets, and its worst case under a hard budget. */
 export function askChat(deps: Deps, policy: Policy, request: ChatRequest): Ask | Promise<Ask> {
-  if (!knowsNodes(deps)) return learnNodes(deps).then(() => chatAsk(deps, policy, request))
-  return chatAsk(deps, policy, request)
+  const asked = readRequest(request)
+  if (knowsEnough(deps, policy, asked.wanted)) return chatAsk(deps, policy, asked)
+  return learnNodes(deps).then(() => chatAsk(deps, policy, asked))
 }
 
-function chatAsk(deps: Deps, policy: Policy, request: ChatRequest): Ask {
-  const asked = readRequest(request)
-  const targets = targetsFor(deps, policy, asked.wanted).targets.slice(0, MAX_ATTEMPTS)
+function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask {
+  const { targets } = targetsFor(deps, policy, asked.wanted)
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   return {
     tokens: limited ? expectedTokens(asked) : 0,
@@ -41,7 +41,7 @@ function holdFor(deps: Deps, asked: Asked, targets: readonly Target[]): Ask['hol
       prices_hash: pricesHash,
     },
     amountNanoUsd: Math.max(...targets.map((target) => worstCase(asked, target))),
-    deadlineMs: deps.now() + provider.timeouts.totalMs + MARGIN_MS,
+    deadlineMs: deps.now() + longestMs(targets, asked.timeoutMs) + MARGIN_MS,
   }
 }
 

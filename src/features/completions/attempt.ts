@@ -1,11 +1,11 @@
 import type { Ctx } from '../../core/context.ts'
 import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
-import type { Target } from '../routing/service.ts'
+import { type Target, timeoutsFor } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { isContent } from './meter.ts'
 import { type Asked, outputPerChoice } from './request.ts'
 
-type World = Pick<Ctx, 'requestId' | 'admission'>
+type World = Pick<Ctx, 'requestId' | 'admission' | 'startedMs' | 'now'>
 
 /**
  * One try at one target. A stream counts as an answer from its first content on: until then nothing has been shown to
@@ -19,7 +19,7 @@ export async function attemptChat(ctx: World, target: Target, asked: Asked, sign
     maxOutputTokens: outputLimit(ctx, target, asked),
     strict: asked.strict,
     signal,
-    timeouts: target.provider.timeouts,
+    timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs: asked.timeoutMs }, ctx.now()),
   })
   return answer.kind === 'whole' ? answer : { ...answer, stream: await untilContent(answer.stream) }
 }

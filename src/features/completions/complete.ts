@@ -3,15 +3,7 @@ import { AppError } from '../../core/errors.ts'
 import type { ChatAnswer } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
-import {
-  type Dispatched,
-  dispatch,
-  failureOf,
-  plan,
-  refreshNodes,
-  refuseUnheld,
-  requireTargets,
-} from '../routing/service.ts'
+import { type Dispatched, dispatch, failureOf, plan, refuseUnheld, requireTargets } from '../routing/service.ts'
 import { attemptChat } from './attempt.ts'
 import { deliverLater, deliverStream, deliverWhole } from './deliver.ts'
 import { type Asked, estimatedPrompt, readRequest } from './request.ts'
@@ -29,11 +21,11 @@ const DRAIN_MS = 30_000
 export async function complete(ctx: Ctx, request: ChatRequest): Promise<Response> {
   const asked = readRequest(request)
   const planned = await prepare(ctx, asked)
-  refreshNodes(ctx)
   const { signal, leave } = watchCaller(ctx, asked)
   const answering = dispatch(ctx, planned, {
     attempt: (target) => attemptChat(ctx, target, asked, signal),
     repeatable: false,
+    timeoutMs: asked.timeoutMs,
   }).catch(async (error: unknown) => {
     await giveUp(ctx)
     throw error
@@ -57,7 +49,7 @@ async function prepare(ctx: Ctx, asked: Asked) {
     refuseUnheld(ctx.admission, targets)
     const { openBreakers } = ctx.admission
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
-    return plan({ targets, openBreakers, model: asked.wanted.model, needs: asked.needs, nowMs: ctx.now() })
+    return plan({ targets, openBreakers, model: asked.wanted.model, nowMs: ctx.now() })
   } catch (error) {
     await giveUp(ctx)
     throw error

@@ -1,6 +1,6 @@
 import type { ChatBody, ChatMessage } from '../../core/models.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
-import type { Target, Wanted } from '../routing/service.ts'
+import type { Need, Target, Wanted } from '../routing/service.ts'
 import type { ChatRequest } from './schema.ts'
 
 /** A chat request taken apart: what the vendor will read, and what only we do. */
@@ -11,7 +11,8 @@ export type Asked = {
   stream: boolean
   includeUsage: boolean
   onDisconnect: 'cancel' | 'drain'
-  needs: readonly ('vision' | 'tools')[]
+  /** Undefined leaves the time to the targets. */
+  timeoutMs: number | undefined
 }
 
 /** Output tokens that a call without a limit of its own is expected to need. */
@@ -30,17 +31,23 @@ export function readRequest(request: ChatRequest): Asked {
   if (typeof provider === 'object') Object.assign(body, { provider })
   return {
     body: body as ChatBody,
-    wanted: { model: request.model, provider: only, fallbacks: helix?.fallback_models, kind: 'chat' },
+    wanted: {
+      model: request.model,
+      provider: only,
+      fallbacks: helix?.fallback_models,
+      kind: 'chat',
+      needs: needsOf(body as ChatBody),
+    },
     strict: helix?.strict === true,
     stream: request.stream === true,
     includeUsage: request.stream_options?.include_usage === true,
     onDisconnect: helix?.on_disconnect ?? 'cancel',
-    needs: needsOf(body as ChatBody),
+    timeoutMs: helix?.timeout_ms,
   }
 }
 
-function needsOf({ messages, tools }: ChatBody): ('vision' | 'tools')[] {
-  const needs: ('vision' | 'tools')[] = []
+function needsOf({ messages, tools }: ChatBody): Need[] {
+  const needs: Need[] = []
   if (messages.some(({ content }) => Array.isArray(content) && content.some((part) => part?.type === 'image_url'))) {
     needs.push('vision')
   }

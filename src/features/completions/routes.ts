@@ -11,7 +11,7 @@ export const routes = [
     {
       summary: 'Complete a chat',
       description:
-        'OpenAI chat completions over every configured vendor and node. `model` is honoured as asked; `vendor/model` names one target, `auto` takes the first that is healthy. The `helix` object carries what is ours: `provider`, `fallback_models`, `strict`, `on_disconnect`.',
+        'OpenAI chat completions over every configured vendor and node. `model` is honoured as asked; `vendor/model` names one target, `auto` takes the first that is healthy. The `helix` object carries what is ours: `provider`, `fallback_models`, `timeout_ms`, `strict`, `on_disconnect`.',
       scope: 'chat:write',
       body: ChatRequest,
       raw: answers,

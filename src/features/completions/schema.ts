@@ -6,6 +6,8 @@ const HelixOptions = z.strictObject({
   fallback_models: z.array(z.string().min(1).max(255)).max(5).optional(),
   strict: z.boolean().optional(),
   on_disconnect: z.enum(['cancel', 'drain']).optional(),
+  /** The most time the whole call may take, all its attempts together. */
+  timeout_ms: z.int().min(1000).max(600_000).optional(),
 })
 
 const Part = z.looseObject({ type: z.string().min(1) })

@@ -10,15 +10,15 @@ import {
   dispatch,
   failureOf,
   idsOf,
-  knowsNodes,
+  knowsEnough,
   learnNodes,
-  MAX_ATTEMPTS,
+  longestMs,
   plan,
-  refreshNodes,
   refuseUnheld,
   requireTargets,
   type Target,
   targetsFor,
+  timeoutsFor,
   type Wanted,
 } from '../routing/service.ts'
 import type { EmbeddingRequest } from './schema.ts'
@@ -28,12 +28,12 @@ const MARGIN_MS = 30_000
 const TOKENS_PER_INPUT = 4
 
 export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask | Promise<Ask> {
-  if (!knowsNodes(deps)) return learnNodes(deps).then(() => embeddingAsk(deps, policy, request))
-  return embeddingAsk(deps, policy, request)
+  if (knowsEnough(deps, policy, wantedOf(request))) return embeddingAsk(deps, policy, request)
+  return learnNodes(deps).then(() => embeddingAsk(deps, policy, request))
 }
 
 function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
-  const targets = targetsFor(deps, policy, wantedOf(request)).targets.slice(0, MAX_ATTEMPTS)
+  const { targets } = targetsFor(deps, policy, wantedOf(request))
   const [first] = targets
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   const held = policy.budgets.length > 0 && first && targets.every(({ price }) => price)
@@ -50,7 +50,7 @@ function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): As
             prices_hash: pricesHash,
           },
           amountNanoUsd: Math.max(...targets.map((target) => worstCase(request, target))),
-          deadlineMs: deps.now() + first.provider.timeouts.totalMs + MARGIN_MS,
+          deadlineMs: deps.now() + longestMs(targets, request.helix?.timeout_ms) + MARGIN_MS,
         }
       : undefined,
   }
@@ -60,26 +60,29 @@ function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): As
 export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Response> {
   const wanted = wantedOf(request)
   const planned = await prepare(ctx, wanted)
-  refreshNodes(ctx)
+  const timeoutMs = request.helix?.timeout_ms
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
+    timeoutMs,
     attempt: (target) =>
       target.provider.embed({
         requestId: ctx.requestId,
         model: target.model,
         body: vendorBody(request),
         signal: ctx.signal,
-        timeouts: target.provider.timeouts,
+        timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs }, ctx.now()),
       }),
+  }).catch((error: unknown) => {
+    giveUp(ctx)
+    throw error
   })
   if (!outcome.ok) {
     const error = failureOf(outcome.failures)
     const last = outcome.failures.at(-1)
     if (last) {
-      const attempts = outcome.failures.length
-      ctx.defer(
-        book(ctx, { ...endingOf(last.target, NO_USAGE, attempts), status: 'error', errorCode: errorCodeOf(error) }),
-      )
+      const ending = endingOf(last.target, NO_USAGE, outcome.failures.length)
+      const status = last.error.fault === 'aborted' ? 'aborted' : 'error'
+      ctx.defer(book(ctx, { ...ending, status, errorCode: errorCodeOf(error) }))
     }
     throw error
   }
@@ -98,11 +101,16 @@ async function prepare(ctx: Ctx, wanted: Wanted) {
     const targets = requireTargets(ctx, wanted)
     refuseUnheld(ctx.admission, targets)
     const { openBreakers } = ctx.admission
-    return plan({ targets, openBreakers, model: wanted.model, needs: [], nowMs: ctx.now() })
+    return plan({ targets, openBreakers, model: wanted.model, nowMs: ctx.now() })
   } catch (error) {
-    if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
+    giveUp(ctx)
     throw error
   }
+}
+
+/** The call ends before any provider has answered: what it held is free again. */
+function giveUp(ctx: Ctx): void {
+  if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
 }
 
 function respond(
@@ -146,9 +154,10 @@ function toBase64(vector: readonly number[]): string {
   return Buffer.from(bytes.buffer).toString('base64')
 }
 
-const wantedOf = ({ model, provider, force_provider }: EmbeddingRequest): Wanted => ({
+const wantedOf = ({ model, provider, force_provider, helix }: EmbeddingRequest): Wanted => ({
   model,
-  provider: provider ?? force_provider,
+  provider: helix?.provider ?? provider ?? force_provider,
+  fallbacks: helix?.fallback_models,
   kind: 'embedding',
 })
 
@@ -182,7 +191,7 @@ function worstCase(request: EmbeddingRequest, { price }: Target): number {
 
 /** The body for a vendor: no field is null, which some of them take for a value. */
 function vendorBody(request: EmbeddingRequest): EmbedBody {
-  const { provider, force_provider, model, input, dimensions, encoding_format, ...rest } = request
+  const { provider, force_provider, helix, model, input, dimensions, encoding_format, ...rest } = request
   return {
     ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)),
     model,

@@ -3,6 +3,13 @@ import * as z from 'zod'
 const MAX_INPUTS = 2048
 const TokenIds = z.array(z.int().min(0)).min(1)
 
+/** What a caller may ask of Helix itself. Unknown names are refused: a typing error must not pass. */
+const HelixOptions = z.strictObject({
+  provider: z.string().min(1).max(64).optional(),
+  fallback_models: z.array(z.string().min(1).max(255)).max(5).optional(),
+  timeout_ms: z.int().min(1000).max(600_000).optional(),
+})
+
 /** https://platform.openai.com/docs/api-reference/embeddings/create */
 export const EmbeddingRequest = z.looseObject({
   model: z.string().min(1).max(255),
@@ -15,6 +22,7 @@ export const EmbeddingRequest = z.looseObject({
   dimensions: z.int().min(1).nullish(),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   user: z.string().nullish(),
+  helix: HelixOptions.optional(),
   provider: z.string().min(1).max(64).optional(),
   force_provider: z.string().min(1).max(64).optional(),
 })

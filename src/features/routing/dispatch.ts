@@ -1,9 +1,13 @@
 import type { Ctx } from '../../core/context.ts'
 import { UpstreamError } from '../../core/models.ts'
 import { noteFailure, noteSuccess } from './breaker.ts'
-import { MAX_ATTEMPTS, type Plan } from './plan.ts'
-import { afterFailure } from './retry.ts'
+import { noteUnreachable } from './listing.ts'
+import type { Plan } from './plan.ts'
+import { afterFailure, isOperatorsFault } from './retry.ts'
 import type { Target } from './target.ts'
+
+/** A call with fewer targets than that asks its last one again. */
+const MAX_ATTEMPTS = 3
 
 export type FailedAttempt = { target: Target; error: UpstreamError }
 
@@ -12,7 +16,15 @@ export type Dispatched<Answer> =
   | { ok: true; answer: Answer; target: Target; attempts: number; failures: readonly FailedAttempt[] }
   | { ok: false; failures: readonly FailedAttempt[] }
 
-type World = Pick<Ctx, 'memory' | 'redis' | 'log' | 'now' | 'random' | 'defer' | 'signal' | 'requestId'>
+type World = Pick<Ctx, 'memory' | 'redis' | 'log' | 'now' | 'random' | 'defer' | 'signal' | 'requestId' | 'startedMs'>
+
+export type DispatchCall<Answer> = {
+  attempt: (target: Target) => Promise<Answer>
+  /** The call costs nothing twice. */
+  repeatable: boolean
+  /** What the caller gives the call, all attempts together; undefined leaves it to the targets. */
+  timeoutMs?: number | undefined
+}
 
 /**
  * Tries the plan's targets in order. Retries and fallback live here and nowhere else; `attempt` tries once and must not
@@ -21,27 +33,32 @@ type World = Pick<Ctx, 'memory' | 'redis' | 'log' | 'now' | 'random' | 'defer' |
 export async function dispatch<Answer>(
   world: World,
   { targets }: Plan,
-  call: { attempt: (target: Target) => Promise<Answer>; repeatable: boolean },
+  { attempt, repeatable, timeoutMs }: DispatchCall<Answer>,
 ): Promise<Dispatched<Answer>> {
   const failures: FailedAttempt[] = []
+  const mostAttempts = Math.max(MAX_ATTEMPTS, targets.length)
+  const deadlineMs = world.startedMs + (timeoutMs ?? Number.POSITIVE_INFINITY)
+  const hurried = timeoutMs !== undefined
   let at = 0
-  while (failures.length < MAX_ATTEMPTS) {
+  while (failures.length < mostAttempts) {
     const target = targets[at]?.target
     if (!target) break
     try {
-      const answer = await call.attempt(target)
+      const answer = await attempt(target)
       noteSuccess(world, target.id)
       return { ok: true, answer, target, attempts: failures.length + 1, failures }
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       failures.push({ target, error })
-      const next = afterFailure(error, { number: failures.length, repeatable: call.repeatable, random: world.random() })
+      const next = afterFailure(error, { number: failures.length, repeatable, hurried, random: world.random() })
       report(world, target, error)
       if (next.counts) noteFailure(world, target.id)
+      if (error.fault === 'connect' && target.provider.kind === 'node') noteUnreachable(world, target.provider)
       if (next.otherTarget && at + 1 < targets.length) at += 1
-      else if (next.sameTargetAfterMs === undefined || failures.length >= MAX_ATTEMPTS) break
+      else if (next.sameTargetAfterMs === undefined || failures.length >= mostAttempts) break
+      else if (world.now() + next.sameTargetAfterMs >= deadlineMs) break
       else await pause(next.sameTargetAfterMs, world.signal)
-      if (world.signal.aborted) break
+      if (world.signal.aborted || world.now() >= deadlineMs) break
     }
   }
   return { ok: false, failures }
@@ -49,9 +66,8 @@ export async function dispatch<Answer>(
 
 function report({ log, requestId }: World, target: Target, error: UpstreamError): void {
   const facts = { request_id: requestId, target: target.id, fault: error.fault, status: error.status }
-  const credentialRefused = error.status === 401 || error.status === 403
   if (error.fault === 'aborted') log.debug('attempt_aborted', facts)
-  else if (credentialRefused) log.error('provider_refused_credential', facts)
+  else if (isOperatorsFault(error)) log.error('provider_refused_credential', facts)
   else log.warn('attempt_failed', { ...facts, message: error.message })
 }
 

@@ -5,16 +5,26 @@ import type { FailedAttempt } from './dispatch.ts'
 /** Client errors of a vendor that are the caller's to read: their body was wrong, too large, or refused. */
 const PASSED_THROUGH = new Set([400, 404, 409, 413, 415, 422])
 
+/** How long a node that does not answer is left alone. */
+export const NODE_RETRY_SECONDS = 5
+
+type Attempted = { target: string; reason: string }
+
 /** What the caller is told when no target answered. */
 export function failureOf(failures: readonly FailedAttempt[]): AppError {
   const last = failures.at(-1)
   if (!last) return new AppError('no_capable_model', 'No target was left to try.')
-  if (failures.length === 1 || isCallersFault(last.error)) return singleFailure(last)
-  return new AppError('all_providers_failed', 'Every provider that could have answered failed.', {
-    cause: last.error,
-    details: { attempted: failures.map(({ target, error }) => ({ target: target.id, reason: reasonOf(error) })) },
-    retryAfterSeconds: retryAfter(last.error),
-  })
+  const attempted = failures.map(({ target, error }) => ({ target: target.id, reason: reasonOf(error) }))
+  if (isCallersFault(last.error)) return callersFailure(last)
+  if (new Set(failures.map(({ target }) => target.id)).size === 1) return targetFailure(last, attempted)
+  const waits = failures.map(({ error }) => retryAfter(error)).filter((wait) => wait !== undefined)
+  const retryAfterSeconds = waits.length > 0 ? Math.min(...waits) : undefined
+  const about = { cause: last.error, details: { attempted }, retryAfterSeconds }
+  if (failures.every(({ error }) => error.status === 429)) {
+    const wait = { ...about, retryAfterSeconds: retryAfterSeconds ?? 1 }
+    return new AppError('rate_limit_exceeded', 'No provider of this model has capacity left right now.', wait)
+  }
+  return new AppError('all_providers_failed', 'Every provider that could have answered failed.', about)
 }
 
 export const isCallersFault = ({ fault, status }: UpstreamError): boolean =>
@@ -25,40 +35,46 @@ export function reasonOf({ fault, status }: UpstreamError): string {
   return fault === 'status' ? `status_${status ?? 0}` : fault
 }
 
-function singleFailure({ target, error }: FailedAttempt): AppError {
-  const { fault, status, vendor } = error
-  const name = target.provider.name
-  if (isCallersFault(error)) {
-    return new AppError('invalid_request', vendor?.message ?? `${name} refused the request.`, {
-      status,
-      type: vendor?.type ?? undefined,
-      wireCode: vendor?.code ?? null,
-      param: vendor?.param ?? undefined,
-      cause: error,
-    })
-  }
-  if (status === 429) {
-    const message = `${name} has no capacity left for this key right now.`
-    return new AppError('rate_limit_exceeded', message, {
-      cause: error,
-      wireCode: 'provider_rate_limited',
-      retryAfterSeconds: retryAfter(error) ?? 1,
-    })
-  }
-  if (fault === 'timeout') return new AppError('upstream_timeout', `${name} did not answer in time.`, { cause: error })
-  if (fault === 'connect') return new AppError('network_error', `${name} could not be reached.`, { cause: error })
-  return new AppError('provider_error', messageOf(name, error), {
+/** The vendor's own words, in its own status: they are about what the caller sent. */
+function callersFailure({ target, error }: FailedAttempt): AppError {
+  const { status, vendor } = error
+  return new AppError('invalid_request', vendor?.message ?? `${target.provider.name} refused the request.`, {
+    status,
+    type: vendor?.type ?? undefined,
+    wireCode: vendor?.code ?? null,
+    param: vendor?.param ?? undefined,
     cause: error,
-    retryAfterSeconds: retryAfter(error),
-    details: { attempted: [{ target: target.id, reason: reasonOf(error) }] },
   })
 }
 
-function messageOf(name: string, { fault, status }: UpstreamError): string {
-  if (status === 401 || status === 403) return `${name} does not accept the credential that this gateway has for it.`
+/** One target was all there was. */
+function targetFailure({ target, error }: FailedAttempt, attempted: readonly Attempted[]): AppError {
+  const { fault, status } = error
+  const { name, kind } = target.provider
+  const about = { cause: error, details: { attempted }, retryAfterSeconds: retryAfter(error) }
+  if (status === 429) {
+    const wait = { ...about, retryAfterSeconds: about.retryAfterSeconds ?? 1 }
+    return new AppError('rate_limit_exceeded', `${name} has no capacity left for this gateway right now.`, wait)
+  }
+  if (fault === 'timeout') return new AppError('upstream_timeout', `${name} did not answer in time.`, about)
+  if (fault === 'connect' && kind === 'node') {
+    const details = { attempted, capability: 'completion' }
+    return new AppError('no_capable_model', `The node ${name} does not answer.`, {
+      ...about,
+      details,
+      retryAfterSeconds: NODE_RETRY_SECONDS,
+    })
+  }
+  if (fault === 'connect') return new AppError('network_error', `${name} could not be reached.`, about)
+  return new AppError('provider_error', messageOf(name, error), about)
+}
+
+function messageOf(name: string, { fault, status, vendor }: UpstreamError): string {
+  if (status === 401 || status === 402 || status === 403)
+    return `${name} does not accept the credential that this gateway has for it.`
   if (fault === 'garbage') return `${name} answered with something that is not an answer.`
   if (fault === 'cut') return `${name} broke off before its answer was complete.`
-  if (fault === 'reported') return `${name} reported an error while answering.`
+  if (fault === 'reported') return `${name} reported an error while answering${vendor ? `: ${vendor.message}` : '.'}`
   return `${name} failed with status ${status ?? 'unknown'}.`
 }
 

@@ -17,6 +17,12 @@ export function isStale(listing: Listing | undefined, nowMs: number): boolean {
   return !listing.refreshing && nowMs - listing.fetchedMs > (listing.failed ? FAILED_FRESH_MS : FRESH_MS)
 }
 
+/** A call could not reach the node: it serves nothing until it has been listed again. */
+export function noteUnreachable({ memory, now }: Pick<Deps, 'memory' | 'now'>, node: Provider): void {
+  const models = memory.listings.get(node.name)?.models ?? []
+  memory.listings.set(node.name, { models, fetchedMs: now(), failed: true, refreshing: false })
+}
+
 /** Asks a node what it has. A node that does not answer keeps its last list for show and is marked as failed. */
 export async function refreshListing(
   { memory, now, log }: Pick<Deps, 'memory' | 'now' | 'log'>,

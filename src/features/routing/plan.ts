@@ -1,8 +1,6 @@
 import { AppError } from '../../core/errors.ts'
+import { isAuto } from './auto.ts'
 import type { Target } from './target.ts'
-
-/** Targets of a request over all of its attempts. */
-export const MAX_ATTEMPTS = 3
 
 export type PlannedTarget = { target: Target; reason: string }
 export type Plan = {
@@ -12,11 +10,11 @@ export type Plan = {
 }
 
 export type PlanInput = {
+  /** In the caller's order; those that cannot serve the call are not among them. */
   targets: readonly Target[]
   openBreakers: ReadonlyMap<string, number>
   /** The name that was asked for. */
   model: string
-  needs: readonly ('vision' | 'tools')[]
   nowMs: number
 }
 
@@ -25,27 +23,21 @@ export type PlanInput = {
  * that is healthy; a named model takes the vendors that serve it, in order of preference.
  * Throws 503 when every target's breaker is open, with the time of the first to be tried again.
  */
-export function plan({ targets, openBreakers, model, needs, nowMs }: PlanInput): Plan {
-  const strategy = model === 'auto' || model.startsWith('auto:') ? 'first' : 'explicit'
+export function plan({ targets, openBreakers, model, nowMs }: PlanInput): Plan {
+  const strategy = isAuto(model) ? 'first' : 'explicit'
   const excluded: { id: string; reason: string }[] = []
   const chosen: PlannedTarget[] = []
+  let firstBackMs = Number.POSITIVE_INFINITY
   for (const target of targets) {
     const openUntilMs = openBreakers.get(target.id)
-    const lacks =
-      strategy === 'first' ? needs.find((need) => target.entry && !target.entry.capabilities.includes(need)) : undefined
-    if (openUntilMs !== undefined) excluded.push({ id: target.id, reason: 'breaker_open' })
-    else if (lacks) excluded.push({ id: target.id, reason: `no_${lacks}` })
-    else chosen.push({ target, reason: chosen.length === 0 ? `${strategy}_choice` : 'fallback' })
+    if (openUntilMs !== undefined) {
+      excluded.push({ id: target.id, reason: 'breaker_open' })
+      firstBackMs = Math.min(firstBackMs, openUntilMs)
+    } else chosen.push({ target, reason: chosen.length === 0 ? `${strategy}_choice` : 'fallback' })
   }
   if (chosen.length > 0) return { strategy, targets: chosen, excluded }
-  const until = Math.min(...openBreakers.values())
-  if (!Number.isFinite(until)) {
-    throw new AppError('no_capable_model', 'No configured model can do what this request needs.', {
-      details: { capability: needs[0] ?? 'completion' },
-    })
-  }
   throw new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
     param: 'model',
-    retryAfterSeconds: Math.max(1, Math.ceil((until - nowMs) / 1000)),
+    retryAfterSeconds: Number.isFinite(firstBackMs) ? Math.max(1, Math.ceil((firstBackMs - nowMs) / 1000)) : undefined,
   })
 }

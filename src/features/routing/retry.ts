@@ -9,7 +9,11 @@ export type Next = {
   counts: boolean
 }
 
-const RETRYABLE_STATUS = new Set([408, 500, 502, 503, 504, 529])
+/** 520 to 530 are Cloudflare's words for a vendor or a tunnel that is away; 529 is Anthropic's for being overloaded. */
+const isRetryable = (status: number): boolean =>
+  [408, 500, 502, 503, 504].includes(status) || (status >= 520 && status <= 530)
+/** Our credential or our credit is no good there: the caller can do nothing about it, the operator must. */
+const isRefusedCredential = (status: number): boolean => status === 401 || status === 402 || status === 403
 const BASE_MS = 50
 const CAP_MS = 2000
 /** A caller should not wait longer than this for the same target to want us back. */
@@ -17,20 +21,30 @@ const LONGEST_RETRY_AFTER_MS = 2000
 
 const NEVER: Next = { sameTargetAfterMs: undefined, otherTarget: false, counts: false }
 
-/**
- * The one table of retries. `repeatable` is true for calls that cost nothing twice (embeddings); a generation that timed
- * out may be running still, and is not paid for a second time.
- */
-export function afterFailure(
-  error: UpstreamError,
-  attempt: { number: number; repeatable: boolean; random: number },
-): Next {
+export type Attempt = {
+  /** From 1, over all targets of the call. */
+  number: number
+  /**
+   * True for calls that cost nothing twice (embeddings). A generation that timed out may be running still, and is not
+   * paid for a second time.
+   */
+  repeatable: boolean
+  /** The caller gave the call less time than we would have: its end says nothing about the target. */
+  hurried: boolean
+  /** 0 ≤ random < 1: full jitter. */
+  random: number
+}
+
+/** The one table of retries. */
+export function afterFailure(error: UpstreamError, attempt: Attempt): Next {
   const backoffMs = Math.round(Math.min(CAP_MS, BASE_MS * 2 ** (attempt.number - 1)) * attempt.random)
   switch (error.fault) {
     case 'connect':
       return { sameTargetAfterMs: backoffMs, otherTarget: true, counts: true }
     case 'timeout':
-      return { sameTargetAfterMs: undefined, otherTarget: attempt.repeatable, counts: true }
+      return attempt.repeatable
+        ? { sameTargetAfterMs: backoffMs, otherTarget: true, counts: !attempt.hurried }
+        : { ...NEVER, counts: !attempt.hurried }
     case 'garbage':
     case 'cut':
     case 'reported':
@@ -47,8 +61,14 @@ function afterStatus({ status = 0, retryAfterMs }: UpstreamError, backoffMs: num
     const soon = retryAfterMs !== undefined && retryAfterMs <= LONGEST_RETRY_AFTER_MS
     return { sameTargetAfterMs: soon ? retryAfterMs : undefined, otherTarget: true, counts: false }
   }
-  if (RETRYABLE_STATUS.has(status)) return { sameTargetAfterMs: backoffMs, otherTarget: true, counts: true }
-  // Our credential is not good there; another provider's may be.
-  if (status === 401 || status === 403) return { sameTargetAfterMs: undefined, otherTarget: true, counts: true }
+  if (isRetryable(status)) return { sameTargetAfterMs: backoffMs, otherTarget: true, counts: true }
+  // Another provider's credential may be good; a redirect or a reply to nobody's question is as good as garbage.
+  if (isRefusedCredential(status) || status < 400) {
+    return { sameTargetAfterMs: undefined, otherTarget: true, counts: true }
+  }
   return NEVER
 }
+
+/** A failure that the operator must hear of, because it does not pass by itself. */
+export const isOperatorsFault = ({ fault, status, vendor }: UpstreamError): boolean =>
+  fault === 'status' && (isRefusedCredential(status ?? 0) || vendor?.code === 'insufficient_quota')

@@ -1,14 +1,17 @@
-import type { Admission } from '../../core/admission.ts'
+import type { Admission, Policy } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
+import { isAuto } from './auto.ts'
+import { NODE_RETRY_SECONDS } from './failure.ts'
 import { isStale, listingOf, refreshListing } from './listing.ts'
-import { nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
+import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
 export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
 export { failureOf, isCallersFault, reasonOf } from './failure.ts'
 export { listingOf } from './listing.ts'
-export { MAX_ATTEMPTS, plan } from './plan.ts'
-export { listTargets, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
+export { longestMs, timeoutsFor } from './patience.ts'
+export { plan } from './plan.ts'
+export { listTargets, type Need, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
 /** Makes sure that this isolate has asked every node once: a cold isolate cannot know what its nodes have. */
 export async function learnNodes(deps: Pick<Deps, 'providers' | 'memory' | 'now' | 'log'>): Promise<void> {
@@ -19,6 +22,16 @@ export async function learnNodes(deps: Pick<Deps, 'providers' | 'memory' | 'now'
 export const knowsNodes = (deps: Pick<Deps, 'providers' | 'memory'>): boolean =>
   nodesOf(deps).every((node) => listingOf(deps, node) !== undefined)
 
+/**
+ * Whether there is anything to learn first: a node that is slow to list its models must not keep a call waiting that
+ * a vendor can answer.
+ */
+export const knowsEnough = (
+  deps: Pick<Deps, 'providers' | 'memory' | 'now'>,
+  policy: Pick<Policy, 'allowedModels' | 'mode'>,
+  wanted: Wanted,
+): boolean => knowsNodes(deps) || targetsFor(deps, policy, wanted).targets.length > 0
+
 /** Lists that have grown old are fetched again behind the caller's back. */
 export function refreshNodes(ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'log' | 'defer'>): void {
   for (const node of nodesOf(ctx)) {
@@ -26,11 +39,13 @@ export function refreshNodes(ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'lo
   }
 }
 
-/** The targets of a request, or why there are none. Throws 403, 404 and 503 `AppError`s. */
+/** The targets of a request, or why there are none. Throws 400, 403, 404 and 503 `AppError`s. */
 export function requireTargets(
-  ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'admission'>,
+  ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'log' | 'defer' | 'admission'>,
   wanted: Wanted,
 ): readonly Target[] {
+  // Also for a call that finds no target: a node that was away is asked again by those who want it.
+  refreshNodes(ctx)
   const { targets, forbidden } = targetsFor(ctx, ctx.admission.policy, wanted)
   if (forbidden)
     throw new AppError('permission_denied', `This key may not use the model '${wanted.model}'.`, { param: 'model' })
@@ -38,23 +53,39 @@ export function requireTargets(
   return targets
 }
 
-/** A wrong name, a provider without a key, or a node that cannot say. */
-function noTarget(deps: Pick<Deps, 'providers' | 'memory'>, wanted: Wanted): AppError {
-  const silent = nodesOf(deps).filter((node) => listingOf(deps, node)?.failed)
-  if (wanted.provider !== undefined && !deps.providers.has(wanted.provider)) {
-    return new AppError('model_not_found', `No provider named '${wanted.provider}' is configured.`, {
-      param: 'provider',
-    })
+/** A provider without a key, a node that cannot say, a model of another kind, or a wrong name. */
+function noTarget(ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'admission'>, wanted: Wanted): AppError {
+  const { model, provider } = wanted
+  const capability = wanted.needs?.[0] ?? (wanted.kind === 'chat' ? 'completion' : wanted.kind)
+  if (provider !== undefined && !ctx.providers.has(provider)) {
+    return new AppError('model_not_found', `No provider named '${provider}' is configured.`, { param: 'provider' })
   }
-  if (silent.length > 0) {
-    return new AppError('no_capable_model', `The model '${wanted.model}' may be on a node that does not answer.`, {
+  if (silentNodeOf(ctx, wanted)) {
+    return new AppError('no_capable_model', `The model '${model}' is on a node that does not answer.`, {
       param: 'model',
-      retryAfterSeconds: 5,
-      details: { capability: wanted.kind === 'embedding' ? 'embedding' : 'completion' },
+      retryAfterSeconds: NODE_RETRY_SECONDS,
+      details: { capability },
     })
   }
-  return new AppError('model_not_found', `No configured provider serves the model '${wanted.model}'.`, {
-    param: 'model',
+  if (isAuto(model)) {
+    const message = 'No configured model can do what this request needs.'
+    return new AppError('no_capable_model', message, { param: 'model', details: { capability } })
+  }
+  const otherKind = wanted.kind === 'chat' ? 'embedding' : 'chat'
+  if (targetsFor(ctx, ctx.admission.policy, { ...wanted, kind: otherKind }).targets.length > 0) {
+    const message = `The model '${model}' cannot do this: it is for ${otherKind === 'chat' ? 'chat' : 'embeddings'}.`
+    return new AppError('wrong_capability', message, { param: 'model' })
+  }
+  return new AppError('model_not_found', `No configured provider serves the model '${model}'.`, { param: 'model' })
+}
+
+/** A node that does not answer and has the model, or has never told what it has. */
+function silentNodeOf(deps: Pick<Deps, 'providers' | 'memory'>, { model, provider }: Wanted): boolean {
+  return nodesOf(deps).some((node) => {
+    const listing = listingOf(deps, node)
+    if (!listing?.failed || (provider !== undefined && provider !== node.name)) return false
+    const name = model.startsWith(`${node.name}/`) ? model.slice(node.name.length + 1) : model
+    return listing.models.length === 0 || isAuto(model) || listing.models.some((listed) => isNameOf(name, listed.name))
   })
 }
 

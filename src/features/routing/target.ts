@@ -1,9 +1,14 @@
 import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
-import type { Provider } from '../../core/models.ts'
+import type { ListedModel, Provider } from '../../core/models.ts'
 import { type CatalogModel, modelOf, modelsOf, nodePrice, type Price, resolveModel } from '../catalog/service.ts'
-import { autoModelOf } from './auto.ts'
+import { autoModelOf, isAuto } from './auto.ts'
 import { type Listing, listingOf } from './listing.ts'
+
+/** A model and its five fallbacks, each once. */
+const MAX_TARGETS = 6
+/** Of the targets that `auto` may choose from, the dearest decides what is held: more of them would hold too much. */
+const MAX_AUTO_TARGETS = 3
 
 /** A provider and a model of it that could answer. `id` is `provider/model`. */
 export type Target = {
@@ -24,7 +29,11 @@ export type Wanted = {
   /** Further names, tried in order. */
   fallbacks?: readonly string[] | undefined
   kind: CatalogModel['kind']
+  /** What `auto` must be able to do; a model that was named is taken at its word. */
+  needs?: readonly Need[] | undefined
 }
+
+export type Need = 'vision' | 'tools'
 
 export type Candidates = { targets: readonly Target[]; forbidden: boolean }
 
@@ -35,30 +44,45 @@ type World = Pick<Deps, 'providers' | 'memory' | 'now'>
  * `forbidden` is true when there are some but the key may use none of them.
  */
 export function targetsFor(world: World, policy: Pick<Policy, 'allowedModels' | 'mode'>, wanted: Wanted): Candidates {
-  const found = [wanted.model, ...(wanted.fallbacks ?? [])].flatMap((name) => namedTargets(world, name, wanted.kind))
-  const unique = [...new Map(found.map((target) => [target.id, target])).values()]
-  const reachable = unique.filter(
+  const names = [wanted.model, ...(wanted.fallbacks ?? [])]
+  const reachable = names.map((name) => ({ name, targets: reachableAs(name, world, policy, wanted) }))
+  const { allowedModels } = policy
+  const allowed = reachable.map(({ name, targets }) =>
+    targets.filter(
+      ({ id, model }) =>
+        allowedModels === undefined ||
+        allowedModels.includes(id) ||
+        allowedModels.includes(model) ||
+        allowedModels.includes(name),
+    ),
+  )
+  const chosen = allowed.flatMap((targets, at) =>
+    isAuto(names[at] ?? '') ? targets.slice(0, MAX_AUTO_TARGETS) : targets,
+  )
+  const unique = [...new Map(chosen.map((target) => [target.id, target])).values()]
+  const forbidden = unique.length === 0 && reachable.some(({ targets }) => targets.length > 0)
+  return { targets: unique.slice(0, MAX_TARGETS), forbidden }
+}
+
+function reachableAs(name: string, world: World, { mode }: Pick<Policy, 'mode'>, wanted: Wanted): Target[] {
+  return namedTargets(world, name, wanted).filter(
     ({ provider }) =>
       (wanted.provider === undefined || provider.name === wanted.provider) &&
       // Test keys never spend: they reach the team's own nodes only.
-      (policy.mode === 'live' || provider.kind === 'node'),
+      (mode === 'live' || provider.kind === 'node'),
   )
-  const { allowedModels } = policy
-  if (allowedModels === undefined) return { targets: reachable, forbidden: false }
-  const allowed = reachable.filter(
-    ({ id, model }) =>
-      allowedModels.includes(id) || allowedModels.includes(model) || allowedModels.includes(wanted.model),
-  )
-  return { targets: allowed, forbidden: allowed.length === 0 && reachable.length > 0 }
 }
 
-function namedTargets(world: World, name: string, kind: CatalogModel['kind']): Target[] {
-  if (name === 'auto' || name.startsWith('auto:')) return autoTargets(world)
+function namedTargets(world: World, name: string, wanted: Wanted): Target[] {
+  const { kind } = wanted
+  if (isAuto(name)) return autoTargets(world, wanted)
   const slash = name.indexOf('/')
   const prefixed = slash > 0 ? world.providers.get(name.slice(0, slash)) : undefined
   if (prefixed) {
     const model = name.slice(slash + 1)
-    return prefixed.kind === 'node' ? nodeTargets(world, prefixed, model) : [vendorTarget(prefixed, model)]
+    return prefixed.kind === 'node'
+      ? nodeTargets(world, prefixed, { model, kind })
+      : vendorTargets(prefixed, model, kind)
   }
   const vendors = resolveModel(name)
     .filter((entry) => entry.kind === kind)
@@ -66,37 +90,49 @@ function namedTargets(world: World, name: string, kind: CatalogModel['kind']): T
       const provider = world.providers.get(entry.vendor)
       if (!provider) return []
       return provider.kind === 'node'
-        ? nodeTargets(world, provider, entry.name)
+        ? nodeTargets(world, provider, { model: entry.name, kind })
         : [targetOf(provider, entry.name, entry)]
     })
-  if (vendors.length > 0) return vendors
-  return nodesOf(world).flatMap((node) => nodeTargets(world, node, name))
+  return [...vendors, ...nodesOf(world).flatMap((node) => nodeTargets(world, node, { model: name, kind }))]
 }
 
-function autoTargets(world: World): Target[] {
+function autoTargets(world: World, { kind, needs = [] }: Wanted): Target[] {
   return [...world.providers.values()].flatMap((provider) => {
     if (provider.kind === 'vendor') {
-      const model = autoModelOf(provider.name)
-      return model === undefined ? [] : [vendorTarget(provider, model)]
+      const model = autoModelOf(provider.name, kind)
+      const targets = model === undefined ? [] : vendorTargets(provider, model, kind)
+      return targets.filter(({ entry }) => needs.every((need) => entry?.capabilities.includes(need) ?? true))
     }
-    const listing = listingOf(world, provider)
-    const usable = listing?.models.filter(({ capabilities }) => capabilities?.includes('completion') ?? true) ?? []
+    const usable = servedBy(world, provider).filter(
+      (model) => canServe(model, kind) && needs.every((need) => model.capabilities?.includes(need) ?? true),
+    )
     const chosen = usable.find(({ name }) => name.startsWith('llama3.1')) ?? usable[0]
     return chosen ? [targetOf(provider, chosen.name, undefined)] : []
   })
 }
 
 /** An explicit `vendor/model` may name what the catalog has not heard of: the vendor will know. */
-function vendorTarget(provider: Provider, model: string): Target {
+function vendorTargets(provider: Provider, model: string, kind: CatalogModel['kind']): Target[] {
   const entry = modelOf(provider.name, model)
-  return targetOf(provider, entry?.name ?? model, entry)
+  return entry && entry.kind !== kind ? [] : [targetOf(provider, entry?.name ?? model, entry)]
 }
 
 /** A node serves what it lists; a name without a tag means `:latest`. */
-function nodeTargets(world: World, node: Provider, name: string): Target[] {
-  const listed = listingOf(world, node)?.models.find((model) => model.name === name || model.name === `${name}:latest`)
-  return listed ? [targetOf(node, listed.name, undefined)] : []
+function nodeTargets(world: World, node: Provider, wanted: Pick<Wanted, 'model' | 'kind'>): Target[] {
+  const listed = servedBy(world, node).find(({ name }) => isNameOf(wanted.model, name))
+  return listed && canServe(listed, wanted.kind) ? [targetOf(node, listed.name, undefined)] : []
 }
+
+export const isNameOf = (asked: string, listed: string): boolean => listed === asked || listed === `${asked}:latest`
+
+/** A node that does not answer serves nothing, whatever it listed before. */
+function servedBy(world: World, node: Provider): readonly ListedModel[] {
+  const listing = listingOf(world, node)
+  return listing && !listing.failed ? listing.models : []
+}
+
+const canServe = ({ capabilities }: ListedModel, kind: CatalogModel['kind']): boolean =>
+  capabilities?.includes(kind === 'chat' ? 'completion' : kind) ?? true
 
 const targetOf = (provider: Provider, model: string, entry: CatalogModel | undefined): Target => ({
   id: `${provider.name}/${model}`,
