@@ -47,11 +47,20 @@ export function createRedis(client: Upstash): Redis {
     async pipeline(commands) {
       const pipeline = client.pipeline()
       for (const command of commands) queue(pipeline, command)
-      return pipeline.exec<unknown[]>().catch((error: unknown) => {
+      const replies = await pipeline.exec<unknown[]>().catch((error: unknown) => {
         throw asFailure(error)
       })
+      return replies.map((reply, at) => (commands[at]?.[0] === 'HGETALL' ? fieldsOf(reply) : reply))
     },
   }
+}
+
+/** Redis lists a hash as field, value, field, value; a hash that is not there is an empty list. */
+function fieldsOf(reply: unknown): Record<string, string> | null {
+  if (!Array.isArray(reply) || reply.length === 0) return null
+  const fields: Record<string, string> = {}
+  for (let at = 0; at + 1 < reply.length; at += 2) fields[String(reply[at])] = String(reply[at + 1])
+  return fields
 }
 
 function queue(pipeline: ReturnType<Upstash['pipeline']>, command: RedisCommand): void {

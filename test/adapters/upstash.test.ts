@@ -1,0 +1,86 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRedis, createUpstash, REDIS_TIMEOUT_MS } from '../../src/adapters/upstash.ts'
+import { DependencyError } from '../../src/core/errors.ts'
+import { type RedisBackend, startEmbedded } from '../features/admission/backends.ts'
+
+const script = { text: 'return redis.call("GET", KEYS[1])' }
+
+describe('Redis through the Upstash client', () => {
+  let backend: RedisBackend
+  beforeAll(async () => {
+    backend = await startEmbedded()
+  })
+  afterAll(() => backend?.stop())
+
+  it('sends every command of the port in one request', async () => {
+    const before = backend.proxy.requests()
+    const replies = await backend.redis.pipeline([
+      ['SETPX', 'text', '"12"', 60_000],
+      ['GET', 'text'],
+      ['INCRBY', 'number', 5],
+      ['INCRBY', 'number', -7],
+      ['HSET', 'hash', { a: '1', 'b "c"': 'ü' }],
+      ['HINCRBY', 'hash', 'a', 2],
+      ['HVALS', 'hash'],
+      ['HGETALL', 'hash'],
+      ['HDEL', 'hash', ['a', 'none']],
+      ['EXPIRE', 'hash', 60],
+      ['HGETALL', 'nothing'],
+      ['GET', 'nothing'],
+    ])
+    expect(replies).toEqual(['OK', '"12"', 5, -2, 2, 3, ['3', 'ü'], { a: '3', 'b "c"': 'ü' }, 1, 1, null, null])
+    expect(backend.proxy.requests() - before).toBe(1)
+  })
+
+  it('runs a script by its hash, and by its text once for a Redis that does not know it', async () => {
+    const before = backend.proxy.requests()
+    expect(await backend.redis.run(script, ['text'], [])).toBe('"12"')
+    expect(await backend.redis.run(script, ['text'], [])).toBe('"12"')
+    expect(backend.proxy.requests() - before).toBe(3)
+  })
+
+  it('is away when the connection breaks, and when no answer comes in time', async () => {
+    backend.proxy.mode('refuse')
+    await expect(backend.redis.run(script, ['text'], [])).rejects.toThrow(DependencyError)
+    backend.proxy.mode('hang')
+    const before = performance.now()
+    await expect(backend.redis.pipeline([['GET', 'text']])).rejects.toThrow(DependencyError)
+    expect(performance.now() - before).toBeLessThan(REDIS_TIMEOUT_MS * 3)
+    backend.proxy.mode('pass')
+    expect(await backend.redis.pipeline([['GET', 'text']])).toEqual(['"12"'])
+  })
+
+  it('shows what Redis refuses as it is', async () => {
+    await expect(backend.redis.pipeline([['HVALS', 'text']])).rejects.toThrow(/WRONGTYPE/)
+    await expect(backend.redis.run({ text: 'return redis.call("HVALS", KEYS[1])' }, ['text'], [])).rejects.not.toThrow(
+      DependencyError,
+    )
+  })
+
+  it('is away for a token that it does not take', async () => {
+    const redis = createRedis(createUpstash({ url: backend.url, token: 'another' }))
+    await expect(redis.run(script, ['text'], [])).rejects.toThrow(DependencyError)
+  })
+})
+
+describe('an Upstash database that has had enough', () => {
+  it.each([
+    'ERR max daily request limit exceeded. Limit: 10000, Usage: 10000. See https://upstash.com for details',
+    'ERR max concurrent connections exceeded',
+    'ERR DB capacity quota exceeded. Limit: 268435456 bytes',
+    'WRONGPASS invalid or missing auth token',
+    'OOM command not allowed when used memory > maxmemory',
+    'LOADING Redis is loading the dataset in memory',
+  ])('is away: %s', async (error) => {
+    const server = createServer((_request, response) => {
+      response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const redis = createRedis(createUpstash({ url: `http://127.0.0.1:${port}`, token: 'any' }))
+    await expect(redis.run(script, ['limit exceeded'], [])).rejects.toThrow(DependencyError)
+    await new Promise((resolve) => server.close(resolve))
+  })
+})
