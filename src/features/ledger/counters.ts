@@ -1,7 +1,7 @@
 import type { CounterIncrement, LedgerRow } from '../../core/ledger.ts'
 
 /** Seconds; the upper edges of the latency histogram. */
-const DURATION_EDGES = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+export const DURATION_EDGES = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
 /** What a booked call adds to the counters; rates and averages are the reader's to compute. */
 export function countersOf(row: LedgerRow): CounterIncrement[] {

@@ -7,6 +7,7 @@ import type { LedgerStorage } from './storage.ts'
 import { unknownSettlement } from './unknown.ts'
 
 export { book, costOf, type Ending, errorCodeOf, NO_USAGE } from './booking.ts'
+export { DURATION_EDGES } from './counters.ts'
 export { metricsKey } from './flush.ts'
 export type { LedgerStorage } from './storage.ts'
 

@@ -1,5 +1,5 @@
 import type { Ctx } from '../../core/context.ts'
-import { metricsKey } from '../ledger/service.ts'
+import { DURATION_EDGES, metricsKey } from '../ledger/service.ts'
 
 const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
   helix_requests_total: { type: 'counter', text: 'Calls that reached a provider, by outcome.' },
@@ -10,8 +10,6 @@ const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
   helix_refused_total: { type: 'counter', text: 'Requests refused before any provider, by error code.' },
 }
 
-const SUFFIX = /_(bucket|sum|count)$/
-
 /** Counters that the ledgers flush every second; Prometheus text format 0.0.4. */
 export async function metricsText(ctx: Ctx): Promise<Response> {
   const orgId = ctx.caller.kind === 'scraper' ? undefined : ctx.caller.orgId
@@ -19,29 +17,50 @@ export async function metricsText(ctx: Ctx): Promise<Response> {
   return new Response(render(fields), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } })
 }
 
-/** Fields are `name{labels}`; sums are kept in whole milliseconds, because Redis adds integers exactly. */
+type Sample = { name: string; labels: string; value: number }
+
+/** Fields are `name{labels}`, as the ledgers count them; the text has each family once, in the order of `help`. */
 export function render(fields: unknown): string {
-  const samples = new Map<string, string[]>()
-  const entries = fields !== null && typeof fields === 'object' ? Object.entries(fields) : []
-  for (const [field, value] of entries.sort(([left], [right]) => (left < right ? -1 : 1))) {
-    const brace = field.indexOf('{')
-    const name = field.slice(0, brace)
-    const inSeconds = name.endsWith('_milliseconds_sum')
-    const shown = inSeconds ? name.replace('_milliseconds_sum', '_seconds_sum') : name
-    const family = help[shown] ? shown : shown.replace(SUFFIX, '')
-    const lines = samples.get(family) ?? []
-    lines.push(`${shown}${field.slice(brace)} ${inSeconds ? Number(value) / 1000 : Number(value)}`)
-    if (shown.endsWith('_count')) lines.push(infinite(shown, field.slice(brace), Number(value)))
-    samples.set(family, lines)
-  }
-  const blocks = [...samples].map(([family, lines]) => {
-    const about = help[family]
-    const head = about ? [`# HELP ${family} ${about.text}`, `# TYPE ${family} ${about.type}`] : []
-    return [...head, ...lines].join('\n')
+  const samples = samplesOf(fields)
+  const blocks = Object.entries(help).flatMap(([family, { type, text }]) => {
+    const lines = type === 'counter' ? counterLines(samples, family) : histogramLines(samples, family)
+    return lines.length === 0 ? [] : [[`# HELP ${family} ${text}`, `# TYPE ${family} ${type}`, ...lines].join('\n')]
   })
-  return `${blocks.join('\n')}\n`
+  return blocks.map((block) => `${block}\n`).join('')
 }
 
-/** Every histogram ends in a bucket that holds all. */
-const infinite = (name: string, labels: string, value: number): string =>
-  `${name.replace(/_count$/, '_bucket')}${labels.slice(0, -1)},le="+Inf"} ${value}`
+function samplesOf(fields: unknown): Sample[] {
+  const entries = fields !== null && typeof fields === 'object' ? Object.entries(fields) : []
+  return entries
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([field, value]) => {
+      const brace = field.indexOf('{')
+      return { name: field.slice(0, brace), labels: field.slice(brace + 1, -1), value: Number(value) }
+    })
+}
+
+const counterLines = (samples: readonly Sample[], family: string): string[] =>
+  samples.filter(({ name }) => name === family).map(({ labels, value }) => `${family}{${labels}} ${value}`)
+
+/**
+ * Every edge, also those that no call has stayed under yet, in rising order, and the bucket that holds all. Sums are
+ * kept in whole milliseconds, because Redis adds integers exactly.
+ */
+function histogramLines(samples: readonly Sample[], family: string): string[] {
+  const values = new Map(samples.map(({ name, labels, value }) => [`${name}{${labels}}`, value]))
+  const sumName = `${family.replace(/_seconds$/, '_milliseconds')}_sum`
+  return samples
+    .filter(({ name }) => name === `${family}_count`)
+    .flatMap(({ labels, value: count }) => {
+      const buckets = DURATION_EDGES.map((edge) => {
+        const bucket = `${family}_bucket{${labels},le="${edge}"}`
+        return `${bucket} ${values.get(bucket) ?? 0}`
+      })
+      return [
+        ...buckets,
+        `${family}_bucket{${labels},le="+Inf"} ${count}`,
+        `${family}_sum{${labels}} ${(values.get(`${sumName}{${labels}}`) ?? 0) / 1000}`,
+        `${family}_count{${labels}} ${count}`,
+      ]
+    })
+}

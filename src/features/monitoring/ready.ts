@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { PublicCtx } from '../../http/route.ts'
-import { learnNodes, listingOf, nodesOf, refreshNodes } from '../routing/service.ts'
+import { listingOf, nodesOf, relearnNodes } from '../routing/service.ts'
 
 const CHECK_TIMEOUT_MS = 2000
 const KEEP_MS = 5000
@@ -12,13 +12,21 @@ type Report = { status: 'ready' | 'degraded' | 'not_ready'; checks: Record<strin
 const kept = new WeakMap<object, { report: Report; untilMs: number }>()
 
 export async function readiness(ctx: PublicCtx): Promise<Response> {
-  const known = kept.get(ctx.memory)
-  const report = known && known.untilMs > ctx.now() ? known.report : await examine(ctx)
-  if (report !== known?.report) kept.set(ctx.memory, { report, untilMs: ctx.now() + KEEP_MS })
+  const report = await currentReport(ctx)
   return Response.json(report, {
     status: report.status === 'not_ready' ? 503 : 200,
     headers: { 'cache-control': 'no-store' },
   })
+}
+
+/** Whoever finds the report too old asks again; those who come meanwhile get the old one. */
+async function currentReport(ctx: PublicCtx): Promise<Report> {
+  const known = kept.get(ctx.memory)
+  if (known && known.untilMs > ctx.now()) return known.report
+  if (known) kept.set(ctx.memory, { ...known, untilMs: ctx.now() + KEEP_MS })
+  const report = await examine(ctx)
+  kept.set(ctx.memory, { report, untilMs: ctx.now() + KEEP_MS })
+  return report
 }
 
 async function examine(ctx: PublicCtx): Promise<Report> {
@@ -41,8 +49,10 @@ async function examine(ctx: PublicCtx): Promise<Report> {
 }
 
 async function askNodes(ctx: PublicCtx): Promise<void> {
-  await learnNodes(ctx)
-  refreshNodes(ctx)
+  const asking = relearnNodes(ctx, KEEP_MS)
+  // The check may give up first; what the nodes then say is still worth knowing.
+  ctx.defer(asking)
+  await asking
   if (nodesOf(ctx).every((node) => listingOf(ctx, node)?.failed)) throw new Error('no node answers')
 }
 

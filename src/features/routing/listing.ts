@@ -5,6 +5,8 @@ const FRESH_MS = 30_000
 /** A node that did not answer is asked again sooner. */
 const FAILED_FRESH_MS = 5000
 const LIST_TIMEOUT_MS = 5000
+/** A refresh that takes longer than this died with the request that made it. */
+const LOST_MS = 30_000
 
 export type Listing = { models: readonly ListedModel[]; fetchedMs: number; failed: boolean; refreshing: boolean }
 
@@ -14,7 +16,8 @@ export const listingOf = ({ memory }: World, node: Provider): Listing | undefine
 
 export function isStale(listing: Listing | undefined, nowMs: number): boolean {
   if (!listing) return true
-  return !listing.refreshing && nowMs - listing.fetchedMs > (listing.failed ? FAILED_FRESH_MS : FRESH_MS)
+  const overdueMs = nowMs - listing.fetchedMs - (listing.failed ? FAILED_FRESH_MS : FRESH_MS)
+  return overdueMs > (listing.refreshing ? LOST_MS : 0)
 }
 
 /** A call could not reach the node: it serves nothing until it has been listed again. */

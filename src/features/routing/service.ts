@@ -19,6 +19,15 @@ export async function learnNodes(deps: Pick<Deps, 'providers' | 'memory' | 'now'
   await Promise.all(unknown.map((node) => refreshListing(deps, node)))
 }
 
+/** Asks every node again whose list is older than that, and waits for the answers. */
+export async function relearnNodes(
+  deps: Pick<Deps, 'providers' | 'memory' | 'now' | 'log'>,
+  maxAgeMs: number,
+): Promise<void> {
+  const old = nodesOf(deps).filter((node) => deps.now() - (listingOf(deps, node)?.fetchedMs ?? 0) > maxAgeMs)
+  await Promise.all(old.map((node) => refreshListing(deps, node)))
+}
+
 export const knowsNodes = (deps: Pick<Deps, 'providers' | 'memory'>): boolean =>
   nodesOf(deps).every((node) => listingOf(deps, node) !== undefined)
 
