@@ -27,13 +27,13 @@ export async function layGhosts({ orgId, book, deps, graceMs, close }: Parts): P
   const lost = (Array.isArray(reply) ? reply : [])
     .map((text) => readOpenCall(String(text)))
     .filter((call): call is HoldRequest => call !== undefined && call.deadlineMs + graceMs <= untilMs)
-    .filter(({ facts }) => !book.knows(facts.request_id) && !book.holdsFor(facts.request_id))
+    .filter(({ facts }) => !book.holdsFor(facts.request_id))
     .sort((left, right) => left.deadlineMs - right.deadlineMs)
-  const ids = lost.map(({ facts }) => facts.request_id)
+  const ids = lost.map(({ facts }) => facts.request_id).filter((requestId) => !book.knows(requestId))
   const booked = ids.length === 0 ? new Set<string>() : await bookedAmong(deps, orgId, ids)
   for (const call of lost) {
     const { request_id } = call.facts
-    if (booked.has(request_id)) close(request_id)
+    if (booked.has(request_id) || book.knows(request_id)) close(request_id)
     else bookLost(call)
   }
   book.forgetGhosts()

@@ -1,0 +1,125 @@
+import type { SQL } from 'drizzle-orm'
+import { PgDialect } from 'drizzle-orm/pg-core'
+import type { Database } from '../../../src/core/db.ts'
+import { DependencyError } from '../../../src/core/errors.ts'
+import type { LedgerRow } from '../../../src/core/ledger.ts'
+import type { RedisCommand } from '../../../src/core/redis.ts'
+import { redisKeys } from '../../../src/features/admission/keys.ts'
+import { createOrgLedger } from '../../../src/features/ledger/service.ts'
+import { keptLog } from '../../support/fake-deps.ts'
+import { sqliteStorage } from '../../support/sqlite-storage.ts'
+import { NOON } from './calls.ts'
+
+export const GRACE_MS = 10_000
+const dialect = new PgDialect()
+
+/** The object of one organisation between stores that may be away, on a clock that only the test moves. */
+export function ledgerWorld() {
+  const state = {
+    nowMs: NOON,
+    alarmMs: undefined as number | undefined,
+    postgresAway: false,
+    redisAway: false,
+    rows: new Map<string, LedgerRow>(),
+    /** Requests to Postgres, failed ones included. */
+    writes: 0,
+    batches: [] as number[],
+    open: new Map<string, string>(),
+    commands: [] as RedisCommand[],
+    redisRequests: 0,
+  }
+  const storage = sqliteStorage()
+  const background: Promise<unknown>[] = []
+  const { log, lines } = keptLog()
+  let made = 0
+
+  const insert = (text: string): void => {
+    const rows: LedgerRow[] = JSON.parse(text)
+    state.batches.push(rows.length)
+    for (const row of rows) if (!state.rows.has(row.request_id)) state.rows.set(row.request_id, row)
+  }
+  /** As much of the query builder as the ledger uses. */
+  const builder = {
+    execute: (statement: SQL) => () => insert(String(dialect.sqlToQuery(statement).params[0])),
+    select: () => ({
+      from: () => ({
+        where: (condition: SQL) => () =>
+          dialect
+            .sqlToQuery(condition)
+            .params.filter((id) => state.rows.has(String(id)))
+            .map((id) => ({ id })),
+      }),
+    }),
+  }
+  const db = {
+    query: () => Promise.reject(new Error('the ledger asks nothing outside its organisation')),
+    atomically: async (_orgId: string, build: (query: typeof builder) => (() => unknown)[]) => {
+      state.writes += 1
+      if (state.postgresAway) throw new DependencyError('postgres', new Error('away'))
+      return build(builder).map((statement) => statement())
+    },
+  }
+  const redis = {
+    run: () => Promise.reject(new Error('the ledger runs no script')),
+    pipeline: async (commands: readonly RedisCommand[]) => {
+      state.redisRequests += 1
+      if (state.redisAway) throw new DependencyError('redis', new Error('away'))
+      state.commands.push(...commands)
+      return commands.map((command) => {
+        if (command[0] === 'HVALS') return [...state.open.values()]
+        if (command[0] === 'HDEL') for (const id of command[2]) state.open.delete(id)
+        return 1
+      })
+    },
+  }
+  const start = () =>
+    createOrgLedger({
+      orgId: 'org_1',
+      storage,
+      alarm: {
+        currentMs: () => state.alarmMs,
+        set: (atMs) => {
+          state.alarmMs = atMs
+        },
+      },
+      deps: {
+        // The builder above stands in for drizzle's; only its shape differs.
+        db: db as unknown as Database,
+        redis,
+        log,
+        now: () => state.nowMs,
+        newId: (prefix) => `${prefix}_${made++}`,
+      },
+      graceMs: GRACE_MS,
+      background: (work) => void background.push(work),
+    })
+  let ledger = start()
+
+  return {
+    state,
+    lines,
+    get ledger() {
+      return ledger
+    },
+    /** The object dies and is made again over the same storage. A set alarm survives it. */
+    crash: () => {
+      ledger = start()
+    },
+    /** Lets the time pass; alarms ring when theirs has come. Returns how often they rang. */
+    async pass(ms: number): Promise<number> {
+      const untilMs = state.nowMs + ms
+      let rings = 0
+      while (state.alarmMs !== undefined && state.alarmMs <= untilMs) {
+        state.nowMs = Math.max(state.nowMs, state.alarmMs)
+        state.alarmMs = undefined
+        rings += 1
+        await ledger.wake()
+        await Promise.all(background.splice(0))
+      }
+      state.nowMs = untilMs
+      return rings
+    },
+    settledInBackground: () => Promise.all(background.splice(0)),
+    openKey: redisKeys.open('org_1'),
+  }
+}
