@@ -7,8 +7,6 @@ import type { ChatRequest } from './schema.ts'
 
 /** Output tokens that a stream holds ahead of what it has written. */
 export const STREAM_SLICE = 1000
-/** Time that a call may take beside its vendor's own, retries included. */
-const MARGIN_MS = 30_000
 
 /** What a chat call asks of admission: tokens, the breakers of its targets, and its worst case under a hard budget. */
 export function askChat(deps: Deps, policy: Policy, request: ChatRequest): Ask | Promise<Ask> {
@@ -41,7 +39,8 @@ function holdFor(deps: Deps, asked: Asked, targets: readonly Target[]): Ask['hol
       prices_hash: pricesHash,
     },
     amountNanoUsd: Math.max(...targets.map((target) => worstCase(asked, target))),
-    deadlineMs: deps.now() + longestMs(targets, asked.timeoutMs) + MARGIN_MS,
+    // By then every vendor has been cut off; the time to settle is the ledger's grace.
+    deadlineMs: deps.now() + longestMs(targets, asked.timeoutMs),
   }
 }
 

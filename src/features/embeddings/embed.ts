@@ -23,7 +23,6 @@ import {
 } from '../routing/service.ts'
 import type { EmbeddingRequest } from './schema.ts'
 
-const MARGIN_MS = 30_000
 /** What a tokenizer may add to each input beside its bytes. */
 const TOKENS_PER_INPUT = 4
 
@@ -50,7 +49,8 @@ function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): As
             prices_hash: pricesHash,
           },
           amountNanoUsd: Math.max(...targets.map((target) => worstCase(request, target))),
-          deadlineMs: deps.now() + longestMs(targets, request.helix?.timeout_ms) + MARGIN_MS,
+          // By then every vendor has been cut off; the time to settle is the ledger's grace.
+          deadlineMs: deps.now() + longestMs(targets, request.helix?.timeout_ms),
         }
       : undefined,
   }
