@@ -53,6 +53,9 @@ const Variables = z.object({
   HOLD_GRACE_MS: z.coerce.number().int().min(0).default(60_000),
 })
 
+/** Every variable that `parseEnv` reads. */
+export const variableNames = (): string[] => [...Object.keys(Variables.shape), ...Object.keys(VendorVariables.shape)]
+
 /** Thrown with the names and rules of every wrong variable, never with a value. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError'

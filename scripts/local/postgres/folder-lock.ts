@@ -14,15 +14,15 @@ const MAX_ATTEMPTS = 5
 
 /**
  * Takes a lock file for a folder. A lock whose process is gone (or whose pid now belongs to a process that started
- * at another time) is replaced.
+ * at another time) is replaced. `what` names in the message what the folder holds.
  * @throws Error naming the pid and the folder when a living process holds it.
  */
-export async function takeLock(lockFile: string, folder: string): Promise<FolderLock> {
+export async function takeLock(lockFile: string, folder: string, what = 'Postgres data'): Promise<FolderLock> {
   const self: Holder = { pid: process.pid, startedAt: await processStart(process.pid), token: randomUUID() }
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
     if (await tryCreate(lockFile, self)) return { release: () => release(lockFile, self) }
     const holder = await readHolder(lockFile)
-    if (holder && (await isAlive(holder))) throw new Error(inUse(holder, folder))
+    if (holder && (await isAlive(holder))) throw new Error(inUse(holder, `${what} in ${folder}`))
     if (holder) await removeStale(lockFile, holder)
     else await rm(lockFile, { force: true })
   }
@@ -105,10 +105,10 @@ async function linuxProcessStart(pid: number): Promise<string> {
   return isZombie ? 'ended' : `${bootId.trim()}:${fields[19] ?? ''}`
 }
 
-function inUse(holder: Holder, folder: string): string {
+function inUse(holder: Holder, what: string): string {
   const isSelf = holder.pid === process.pid
   const who = `${isSelf ? 'this process' : 'another process'} (pid ${holder.pid})`
-  return `The Postgres data in ${folder} is in use by ${who}: stop it first, or choose another folder.`
+  return `The ${what} is in use by ${who}: stop it first, or choose another folder.`
 }
 
 function hasCode(error: unknown, code: string): boolean {

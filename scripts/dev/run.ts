@@ -1,0 +1,103 @@
+import { join } from 'node:path'
+import { ConfigurationError, parseEnv, variableNames } from '../../src/env.ts'
+import { autoModelOf } from '../../src/features/routing/auto.ts'
+import { type Stores, startStores } from '../local/stack.ts'
+import type { Facts } from './banner.ts'
+import { openStateFolder, type StateFolder } from './data-folder.ts'
+import { prepareDatabase } from './first-key.ts'
+import { chooseNode, type NodeChoice } from './node-choice.ts'
+import type { DevOptions } from './options.ts'
+import { isFree, requireFree } from './ports.ts'
+import { untilReady } from './ready.ts'
+import { readVariables, type Variables } from './variables.ts'
+import { copyStaticFiles, writeWorkerConfigs } from './worker-config.ts'
+import { startWorkers, type Workers } from './workers.ts'
+
+const root = join(import.meta.dirname, '../..')
+const PSQL_PORT = 5444
+
+export type RunTools = {
+  log: (line: string) => void
+  /** Told about everything that has to be closed at the end, the last first. */
+  onClose(close: () => Promise<void>): void
+  onWorkers(workers: Workers): void
+}
+
+/** Starts everything, in order, and resolves when the gateway is ready. @throws Error with one sentence */
+export async function run(options: DevOptions, tools: RunTools): Promise<Facts> {
+  const startedMs = performance.now()
+  const user = await readVariables(join(root, '.dev.vars'), process.env)
+  const folder = await openStateFolder(options.dataFolder, { fresh: options.fresh })
+  tools.onClose(folder.release)
+  await requireFree(options.port)
+  const stores = await startStores({
+    variables: user,
+    secrets: folder.secrets,
+    folder: folder.path,
+    psqlPort: options.port !== 0 && (await isFree(PSQL_PORT)) ? PSQL_PORT : 0,
+    log: tools.log,
+  })
+  tools.onClose(stores.close)
+  const node = await chooseNode({ wantedUrl: user.OLLAMA_BASE_URL, token: user.NODE_TOKEN })
+  tools.onClose(node.close)
+
+  const variables = workerVariables({ user, stores, node, folder })
+  const { vendors, keyPepper } = checked(variables)
+  const model = node.model ?? firstVendorModel(Object.keys(vendors))
+  if (model === undefined) throw new Error(noModel(node))
+  const [configs] = await Promise.all([
+    writeWorkerConfigs(join(folder.path, 'generated'), variables),
+    copyStaticFiles(),
+  ])
+  const { port, verbose } = options
+  const workers = startWorkers({ configs, port, verbose, folder: join(folder.path, 'workers'), log: tools.log })
+  tools.onClose(workers.stop)
+  tools.onWorkers(workers)
+  const [origin, apiKey] = await Promise.all([workers.listening, prepareDatabase(stores, keyPepper, folder)])
+  await untilReady(origin, workers.ended)
+  return {
+    origin,
+    apiKey,
+    model,
+    node,
+    vendors: Object.keys(vendors).map((name) => ({ name, model: autoModelOf(name, 'chat') })),
+    stores: stores.descriptions,
+    dataFolder: folder.path,
+    readyMs: Math.round(performance.now() - startedMs),
+  }
+}
+
+type Sources = { user: Variables; stores: Stores; node: NodeChoice; folder: StateFolder }
+
+/** The user's own variables that the Workers know, and over them what this run decides. */
+function workerVariables({ user, stores, node, folder }: Sources): Variables {
+  const passed = Object.fromEntries(
+    variableNames().flatMap((name) => (user[name] === undefined ? [] : [[name, user[name]]])),
+  )
+  return {
+    ENVIRONMENT: 'development',
+    KEY_PEPPER: folder.secrets.keyPepper,
+    ...passed,
+    DATABASE_URL: stores.databaseUrl,
+    ...(stores.proxyUrl === undefined ? {} : { NEON_PROXY_URL: stores.proxyUrl }),
+    UPSTASH_REDIS_REST_URL: stores.redisUrl,
+    UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
+    OLLAMA_BASE_URL: node.url,
+  }
+}
+
+/** The same check as in the Workers, before anything depends on it. */
+function checked(variables: Variables) {
+  try {
+    return parseEnv(variables)
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    throw new Error(`Set these right in the environment or in .dev.vars: ${error.problems.join('; ')}.`)
+  }
+}
+
+const firstVendorModel = (vendors: readonly string[]): string | undefined =>
+  vendors.map((name) => autoModelOf(name, 'chat')).find((model) => model !== undefined)
+
+const noModel = (node: NodeChoice): string =>
+  `The Ollama at ${node.url} has no model that can chat, and no vendor has a key: run "ollama pull llama3.2:3b", or set OPENAI_API_KEY.`
