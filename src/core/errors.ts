@@ -48,6 +48,8 @@ type Extra = {
   fields?: readonly FieldError[] | undefined
   /** Facts for the body beside the four of OpenAI: `attempted`, `capability`. Never a secret. */
   details?: Readonly<Record<string, unknown>> | undefined
+  /** Further headers of the response: the state of the limit that refused. */
+  headers?: Readonly<Record<string, string>> | undefined
   cause?: unknown
 }
 
@@ -64,6 +66,7 @@ export class AppError extends Error {
   readonly retryAfterSeconds: number | undefined
   readonly fields: readonly FieldError[]
   readonly details: Readonly<Record<string, unknown>>
+  readonly headers: Readonly<Record<string, string>>
 
   constructor(code: ErrorCode, message: string, extra: Extra = {}) {
     super(message, { cause: extra.cause })
@@ -76,6 +79,7 @@ export class AppError extends Error {
     this.retryAfterSeconds = extra.retryAfterSeconds
     this.fields = extra.fields ?? []
     this.details = extra.details ?? {}
+    this.headers = extra.headers ?? {}
   }
 }
 

@@ -72,6 +72,7 @@ export function errorResponse(thrown: unknown, exchange: Exchange, around: Surro
   const headers: Record<string, string> = {
     ...commonHeaders(exchange, around.admission),
     ...around.headers,
+    ...error.headers,
     'content-type': isOpenai ? 'application/json' : 'application/problem+json',
     'cache-control': 'no-store',
   }

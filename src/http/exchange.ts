@@ -58,7 +58,12 @@ export function formatReset(seconds: number): string {
   return `${Math.floor(minutes / 60)}h${minutes % 60}m${total % 60}s`
 }
 
-function addRate(headers: Record<string, string>, unit: 'requests' | 'tokens', state: RateState | undefined): void {
+/** The state of one limit in OpenAI's headers. */
+export function addRate(
+  headers: Record<string, string>,
+  unit: 'requests' | 'tokens',
+  state: RateState | undefined,
+): void {
   if (state === undefined) return
   headers[`x-ratelimit-limit-${unit}`] = String(state.limit)
   headers[`x-ratelimit-remaining-${unit}`] = String(Math.max(0, Math.floor(state.remaining)))
