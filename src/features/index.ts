@@ -14,7 +14,12 @@ export const areas: readonly Area[] = [
   area('ledger'),
   area('routing'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
-  { name: 'completions', at: ['/v1/chat'], errors: 'openai', load: () => import('./completions/routes.ts') },
+  {
+    name: 'completions',
+    at: ['/v1/chat', '/v1/completions'],
+    errors: 'openai',
+    load: () => import('./completions/routes.ts'),
+  },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
   {
     name: 'monitoring',

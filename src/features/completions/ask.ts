@@ -10,7 +10,10 @@ export const STREAM_SLICE = 1000
 
 /** What a chat call asks of admission: tokens, the breakers of its targets, and its worst case under a hard budget. */
 export function askChat(deps: Deps, policy: Policy, request: ChatRequest): Ask | Promise<Ask> {
-  const asked = readRequest(request)
+  return askCompletion(deps, policy, readRequest(request))
+}
+
+export function askCompletion(deps: Deps, policy: Policy, asked: Asked): Ask | Promise<Ask> {
   if (knowsEnough(deps, policy, asked.wanted)) return chatAsk(deps, policy, asked)
   return learnNodes(deps).then(() => chatAsk(deps, policy, asked))
 }
@@ -32,7 +35,7 @@ function holdFor(deps: Deps, asked: Asked, targets: readonly Target[]): Ask['hol
   const { provider, model, price } = first
   return {
     facts: {
-      operation: 'chat',
+      operation: asked.operation,
       provider: provider.name,
       model,
       price_id: price?.id ?? '',

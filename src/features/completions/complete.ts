@@ -6,8 +6,7 @@ import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import { type Dispatched, dispatch, failureOf, plan, refuseUnheld, requireTargets } from '../routing/service.ts'
 import { attemptChat } from './attempt.ts'
 import { deliverLater, deliverStream, deliverWhole } from './deliver.ts'
-import { type Asked, estimatedPrompt, readRequest } from './request.ts'
-import type { ChatRequest } from './schema.ts'
+import { type Asked, estimatedPrompt } from './request.ts'
 
 /** A vendor that is silent for this long gets its caller a response that begins with comments. */
 const SILENCE_MS = 10_000
@@ -18,8 +17,7 @@ const DRAIN_MS = 30_000
  * One chat call after its admission: find the targets, put them in order, let one of them answer, deliver the answer,
  * and book it once it has left. Throws `AppError`; money that was held is settled on every way out.
  */
-export async function complete(ctx: Ctx, request: ChatRequest): Promise<Response> {
-  const asked = readRequest(request)
+export async function complete(ctx: Ctx, asked: Asked): Promise<Response> {
   const planned = await prepare(ctx, asked)
   const { signal, leave } = watchCaller(ctx, asked)
   const answering = dispatch(ctx, planned, {
@@ -96,7 +94,7 @@ function fail(ctx: Ctx, asked: Asked, { failures }: Extract<Dispatched<ChatAnswe
     const isAborted = last.error.fault === 'aborted'
     ctx.defer(
       book(ctx, {
-        operation: 'chat',
+        operation: asked.operation,
         status: isAborted ? 'aborted' : 'error',
         target: last.target,
         // A vendor that was at work when the caller left has read the prompt, and bills it.

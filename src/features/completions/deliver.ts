@@ -43,7 +43,7 @@ export function deliverWhole(ctx: Ctx, asked: Asked, { answer, ...outcome }: Ans
   const { completion } = answer
   const usage = answer.usage ?? estimatedUsage(asked, JSON.stringify(completion.choices))
   const ending: Ending = {
-    operation: 'chat',
+    operation: asked.operation,
     status: 'ok',
     target: outcome.target,
     usage,
@@ -128,7 +128,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, leave, isLate }: Coming): Re
     if (!answered) return undefined
     const status = statusOf(how)
     return {
-      operation: 'chat',
+      operation: asked.operation,
       status,
       target: answered.target,
       ...usageOf(how),

@@ -5,6 +5,7 @@ import type { ChatRequest } from './schema.ts'
 
 /** A chat request taken apart: what the vendor will read, and what only we do. */
 export type Asked = {
+  operation: 'chat' | 'completion'
   body: ChatBody
   wanted: Wanted
   strict: boolean
@@ -24,12 +25,13 @@ const TOKENS_PER_MESSAGE = 16
 const TOKENS_PER_TOOL = 64
 const DEFAULT_IMAGE_BOUND = 8192
 
-export function readRequest(request: ChatRequest): Asked {
+export function readRequest(request: ChatRequest, operation: Asked['operation'] = 'chat'): Asked {
   const { helix, force_provider, provider, ...body } = request
   const only = helix?.provider ?? force_provider ?? (typeof provider === 'string' ? provider : undefined)
   // An object under this name is OpenRouter's own routing block, and goes there untouched.
   if (typeof provider === 'object') Object.assign(body, { provider })
   return {
+    operation,
     body: body as ChatBody,
     wanted: {
       model: request.model,

@@ -1,7 +1,10 @@
 import { post } from '../../http/route.ts'
-import { askChat } from './ask.ts'
+import { askChat, askCompletion } from './ask.ts'
 import { complete } from './complete.ts'
+import { readRequest } from './request.ts'
 import { ChatRequest } from './schema.ts'
+import { askedOfText, completeText } from './text.ts'
+import { TextRequest } from './text-schema.ts'
 
 const answers = ['application/json', 'text/event-stream'] as const
 
@@ -11,13 +14,13 @@ export const routes = [
     {
       summary: 'Complete a chat',
       description:
-        'OpenAI chat completions over every configured vendor and node. `model` is honoured as asked; `vendor/model` names one target, `auto` takes the first that is healthy. The `helix` object carries what is ours: `provider`, `fallback_models`, `timeout_ms`, `strict`, `on_disconnect`.',
+        'OpenAI chat completions over every configured vendor and node. `model` is honoured as asked; `vendor/model` names one target, `auto` takes the first that is healthy. The `helix` object carries what is ours: `provider`, `fallback_models`, `strict`, `on_disconnect`, `timeout_ms`.',
       scope: 'chat:write',
       body: ChatRequest,
       raw: answers,
       ask: askChat,
     },
-    (ctx, { body }) => complete(ctx, body),
+    (ctx, { body }) => complete(ctx, readRequest(body)),
   ),
 
   post(
@@ -30,6 +33,33 @@ export const routes = [
       raw: answers,
       ask: (deps, policy, body) => askChat(deps, policy, { ...body, stream: true }),
     },
-    (ctx, { body }) => complete(ctx, { ...body, stream: true }),
+    (ctx, { body }) => complete(ctx, readRequest({ ...body, stream: true })),
+  ),
+
+  post(
+    '/v1/completions',
+    {
+      summary: 'Complete a text',
+      description:
+        'OpenAI’s legacy completions with one prompt, served by chat models as a conversation of one message. `suffix`, `best_of` and `logprobs` are ignored and reported.',
+      scope: 'chat:write',
+      body: TextRequest,
+      raw: answers,
+      ask: (deps, policy, body) => askCompletion(deps, policy, askedOfText(body)),
+    },
+    (ctx, { body }) => completeText(ctx, body),
+  ),
+
+  post(
+    '/v1/completions/stream',
+    {
+      summary: 'Complete a text as a stream',
+      description: 'The same as `/v1/completions` with `stream: true`.',
+      scope: 'chat:write',
+      body: TextRequest,
+      raw: answers,
+      ask: (deps, policy, body) => askCompletion(deps, policy, askedOfText({ ...body, stream: true })),
+    },
+    (ctx, { body }) => completeText(ctx, { ...body, stream: true }),
   ),
 ]

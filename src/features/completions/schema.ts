@@ -1,7 +1,7 @@
 import * as z from 'zod'
 
 /** What a caller may ask of Helix itself, beside the model. Unknown names are refused: a typing error must not pass. */
-const HelixOptions = z.strictObject({
+export const HelixOptions = z.strictObject({
   provider: z.string().min(1).max(64).optional(),
   fallback_models: z.array(z.string().min(1).max(255)).max(5).optional(),
   strict: z.boolean().optional(),

@@ -1,0 +1,90 @@
+import type { Ctx } from '../../core/context.ts'
+import type { ChatChunk, ChatCompletion } from '../../core/models.ts'
+import { sseData } from '../../http/sse.ts'
+import { complete } from './complete.ts'
+import { type Asked, readRequest } from './request.ts'
+import type { TextRequest } from './text-schema.ts'
+
+/** Fields of the legacy body that a chat model knows nothing like. */
+const INEXPRESSIBLE = ['suffix', 'best_of', 'logprobs'] as const
+
+/** A text prompt as a conversation of one message. */
+export function askedOfText(request: TextRequest): Asked {
+  const { prompt, echo, suffix, best_of, logprobs, ...rest } = request
+  const content = typeof prompt === 'string' ? prompt : prompt[0]
+  return readRequest({ ...rest, messages: [{ role: 'user', content }] }, 'completion')
+}
+
+/** The legacy text endpoint, served by chat models: the same call, in the shape that old clients read. */
+export async function completeText(ctx: Ctx, request: TextRequest): Promise<Response> {
+  const response = await complete(ctx, askedOfText(request))
+  const headers = new Headers(response.headers)
+  const ignored = INEXPRESSIBLE.filter((name) => request[name] !== undefined && request[name] !== null)
+  const known = headers.get('x-helix-ignored-params')
+  if (ignored.length > 0) headers.set('x-helix-ignored-params', [known, ...ignored].filter(Boolean).join(','))
+  const echoed = request.echo ? (typeof request.prompt === 'string' ? request.prompt : request.prompt[0]) : ''
+  if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
+    return new Response(JSON.stringify(textOf(await response.json(), echoed)), { headers })
+  }
+  return new Response(response.body && textStream(response.body, echoed), { headers })
+}
+
+function textOf(completion: ChatCompletion, echoed: string) {
+  return {
+    ...completion,
+    id: textId(completion.id),
+    object: 'text_completion',
+    choices: completion.choices.map(({ index, message, finish_reason }) => ({
+      text: echoed + (typeof message.content === 'string' ? message.content : ''),
+      index,
+      logprobs: null,
+      finish_reason,
+    })),
+  }
+}
+
+const textId = (id = ''): string => id.replace(/^chatcmpl-/, 'cmpl-')
+
+/** Our own events, which arrive whole, one by one in the other shape; comments and `[DONE]` as they are. */
+function textStream(body: ReadableStream<Uint8Array>, echoed: string): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  const decoder = new TextDecoder()
+  const encoder = new TextEncoder()
+  const echo = createEcho(echoed)
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) return controller.close()
+        const events = decoder.decode(value, { stream: true }).split('\n\n').filter(Boolean)
+        const text = events.map((event) => textEvent(event, echo)).join('')
+        if (text !== '') return controller.enqueue(encoder.encode(text))
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+}
+
+/** The prompt stands before the first text of each choice. */
+function createEcho(echoed: string): (index: number) => string {
+  const seen = new Set<number>()
+  return (index) => {
+    if (seen.has(index)) return ''
+    seen.add(index)
+    return echoed
+  }
+}
+
+function textEvent(event: string, echo: (index: number) => string): string {
+  if (!event.startsWith('data: {')) return `${event}\n\n`
+  const chunk: ChatChunk = JSON.parse(event.slice('data: '.length))
+  const choices = chunk.choices.map(({ index, delta, finish_reason }) => ({
+    text: echo(index) + (delta.content ?? ''),
+    index,
+    logprobs: null,
+    finish_reason: finish_reason ?? null,
+  }))
+  const says = choices.some(({ text, finish_reason }) => text !== '' || finish_reason !== null)
+  if (!says && !chunk.usage && !chunk.error) return ''
+  return sseData(JSON.stringify({ ...chunk, id: textId(chunk.id), object: 'text_completion', choices }))
+}
