@@ -1,6 +1,7 @@
 import type { Admission, AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
+import type { HoldAnswer } from '../../core/ledger.ts'
 import { authorise } from './authority.ts'
 import { holdRequest } from './holding.ts'
 import type { createLocalLimit } from './local-limit.ts'
@@ -16,11 +17,13 @@ type Alone = {
   request: AdmissionRequest
   entry: Known
   localLimit: ReturnType<typeof createLocalLimit>
+  /** What the ledger said while Redis was being asked, and under which policy. */
+  earlier: { policy: Policy | undefined; held: HoldAnswer | undefined }
 }
 
 /** Without Redis: what this isolate knows for a minute, then Postgres; limits at a share, money as exact as ever. */
 export async function admitAlone(
-  { deps, request, entry, localLimit }: Alone,
+  { deps, request, entry, localLimit, earlier }: Alone,
   ask: (policy: Policy) => Ask | Promise<Ask>,
 ): Promise<Admission> {
   if (!entry.policy || deps.now() - entry.confirmedMs > UNCONFIRMED_MS) {
@@ -44,12 +47,15 @@ export async function admitAlone(
     throw new AppError('rate_limit_exceeded', 'Too many requests.', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
   const wanted = holdRequest(policy, request, await ask(policy))
   if (!wanted) return admission
-  const hold = await deps
-    .ledgerOf(policy.orgId)
-    .hold(wanted)
-    .catch((cause: unknown) => {
-      throw budgetUnavailable(cause)
-    })
+  const held = earlier.policy === policy ? earlier.held : undefined
+  const hold =
+    held ??
+    (await deps
+      .ledgerOf(policy.orgId)
+      .hold(wanted)
+      .catch((cause: unknown) => {
+        throw budgetUnavailable(cause)
+      }))
   if (!hold.ok) throw quotaError(hold.budgetId)
   return { ...admission, held: true }
 }

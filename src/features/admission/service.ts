@@ -51,7 +51,10 @@ export function createAdmit(): Admit {
         const outcome = await consult(question)
         const { reply } = outcome
         if (reply === 'redis_away') {
-          return await orWithdrawn(question, outcome, () => admitAlone({ deps, request, entry, localLimit }, ask))
+          const earlier = { policy: question.policy, held: answerOf(outcome) }
+          return await orWithdrawn(question, outcome, () =>
+            admitAlone({ deps, request, entry, localLimit, earlier }, ask),
+          )
         }
         if (reply.kind === 'admitted') {
           entry.confirmedMs = question.nowMs
@@ -122,7 +125,9 @@ function decide(
   )
 }
 
-const isRefused = ({ held }: Outcome): boolean => held.status === 'fulfilled' && held.value?.ok === false
+const answerOf = ({ held }: Outcome): HoldAnswer | undefined => (held.status === 'fulfilled' ? held.value : undefined)
+
+const isRefused = (outcome: Outcome): boolean => answerOf(outcome)?.ok === false
 
 /** A call that is not admitted leaves nothing behind, neither a hold nor its name among the open calls. */
 async function orWithdrawn(

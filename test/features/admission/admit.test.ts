@@ -265,6 +265,14 @@ describe('without Redis', () => {
     })
   })
 
+  it('asks the ledger no second time for what it has answered', async () => {
+    const { admit, ledgerCalls } = world({ budgets: [budget] })
+    await admit()
+    ledgerCalls.length = 0
+    await withoutRedis(() => admit())
+    expect(ledgerCalls).toEqual(['hold'])
+  })
+
   it('holds money as exactly as ever', async () => {
     const { admit, holds, state, settled } = world({
       budgets: [budget],
