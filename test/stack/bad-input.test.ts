@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Seeded } from '../../scripts/seed.ts'
 import { createKey } from '../../src/features/keys/format.ts'
+import { errorIn } from '../support/client-error.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { sendRaw } from '../support/raw-http.ts'
 import { type Stack, startStack } from '../support/stack.ts'
@@ -33,13 +34,6 @@ const json = (apiKey: string, headers: Record<string, string> = {}) => ({
 })
 const post = (body: BodyInit, headers: Record<string, string> = {}) =>
   send(chatPath, { method: 'POST', body, headers: json(key.apiKey, headers), duplex: 'half' } as RequestInit)
-
-/** What is wrong, in the words of both dialects. */
-async function wrongOf(response: Response) {
-  const body = await response.json()
-  const error = body.error ?? body
-  return { status: response.status, code: error.code, param: error.param, message: error.message ?? error.detail }
-}
 
 describe('a key', () => {
   const headersOf: Record<string, () => Record<string, string>> = {
@@ -86,14 +80,14 @@ describe('a key', () => {
     await stack.query('update api_keys set revoked_at = 1 where id = $1', [revoked.keyId])
     const expired = await stack.org({ expiresAt: 1_700_000_000 })
     for (const { apiKey } of [revoked, expired]) {
-      expect(await wrongOf(await stack.call(apiKey, chatPath, hello))).toMatchObject({ code: 'invalid_api_key' })
+      expect(await errorIn(await stack.call(apiKey, chatPath, hello))).toMatchObject({ code: 'invalid_api_key' })
     }
   })
 
   it('without the scope is 403, and with a part of it may do that part', async () => {
     const { apiKey } = await stack.org({ scopes: ['models:read'] })
     const refused = await stack.call(apiKey, chatPath, hello)
-    expect(await wrongOf(refused)).toMatchObject({ status: 403, code: 'permission_denied' })
+    expect(await errorIn(refused)).toMatchObject({ status: 403, code: 'permission_denied' })
     expect((await stack.call(apiKey, '/v1/models')).status).toBe(200)
     expect((await stack.call(apiKey, '/metrics')).status).toBe(403)
   })
@@ -113,7 +107,7 @@ describe('a model', () => {
     ['that only embeds', { model: 'text-embedding-3-small' }, 400, 'wrong_capability', 'model'],
     ['that only embeds, with its vendor', { model: 'openai/text-embedding-3-small' }, 400, 'wrong_capability', 'model'],
   ])('%s is refused', async (_what, fields, status, code, param) => {
-    expect(await wrongOf(await stack.call(key.apiKey, chatPath, { ...hello, ...fields }))).toMatchObject({
+    expect(await errorIn(await stack.call(key.apiKey, chatPath, { ...hello, ...fields }))).toMatchObject({
       status,
       code,
       param,
@@ -124,7 +118,7 @@ describe('a model', () => {
     const { apiKey } = await stack.org({ allowedModels: ['gpt-4o-mini'] })
     for (const model of ['gpt-4o', 'openai/gpt-4o', 'auto']) {
       const response = await stack.call(apiKey, chatPath, { ...hello, model })
-      expect(await wrongOf(response)).toMatchObject({ status: 403, code: 'permission_denied', param: 'model' })
+      expect(await errorIn(response)).toMatchObject({ status: 403, code: 'permission_denied', param: 'model' })
     }
     expect((await stack.call(apiKey, '/v1/models/gpt-4o')).status).toBe(404)
   })
@@ -132,7 +126,7 @@ describe('a model', () => {
   it('of a vendor is out of reach of a test key', async () => {
     const { apiKey } = await stack.org({ mode: 'test' })
     const response = await stack.call(apiKey, chatPath, hello)
-    expect(await wrongOf(response)).toMatchObject({ status: 404, code: 'model_not_found' })
+    expect(await errorIn(response)).toMatchObject({ status: 404, code: 'model_not_found' })
   })
 })
 
@@ -199,7 +193,7 @@ describe('a field', () => {
 
   it.each(wrong)('%s that is %s is named', async (param, _what, fields) => {
     const response = await stack.call(key.apiKey, chatPath, { ...hello, ...fields })
-    const error = await wrongOf(response)
+    const error = await errorIn(response)
     expect(error).toMatchObject({ status: 400, code: 'invalid_request', param })
     expect(error.message).toContain(param)
     expect(error.message.length).toBeLessThan(300)
@@ -216,14 +210,14 @@ describe('a field', () => {
     ['helix.strict', { helix: { strict: true } }],
   ])('%s of an embedding is named', async (param, fields) => {
     const body = { model: 'text-embedding-3-small', input: 'Hi', ...fields }
-    const error = await wrongOf(await stack.call(key.apiKey, '/v1/embeddings', body))
+    const error = await errorIn(await stack.call(key.apiKey, '/v1/embeddings', body))
     expect(error).toMatchObject({ status: 400, code: 'invalid_request' })
-    expect(error.param.startsWith(param)).toBe(true)
+    expect(error.param).toMatch(new RegExp(`^${param}`))
   })
 
   it('of a query is 400, and an unknown value of it is not taken for another', async () => {
     const response = await stack.call(key.apiKey, '/v1/models?details=maybe')
-    expect(await wrongOf(response)).toMatchObject({ status: 400, param: 'details' })
+    expect(await errorIn(response)).toMatchObject({ status: 400, param: 'details' })
   })
 })
 
@@ -262,7 +256,7 @@ describe('a body', () => {
   }
 
   it.each(cases)('%s is refused', async (_what, body, headers, status, words) => {
-    const error = await wrongOf(await post(body(), headers))
+    const error = await errorIn(await post(body(), headers))
     expect(error.status).toBe(status)
     expect(error.message).toMatch(words)
   })
@@ -277,12 +271,12 @@ describe('a body', () => {
   it('cannot reach a prototype', async () => {
     for (const name of ['__proto__', 'constructor', 'prototype']) {
       const text = `{"model":"no-such-model","messages":[{"role":"user","content":"Hi","${name}":{"role":"robot"}}],"${name}":{"model":"gpt-4o","n":9}}`
-      expect(await wrongOf(await post(text))).toMatchObject({ status: 404, code: 'model_not_found' })
+      expect(await errorIn(await post(text))).toMatchObject({ status: 404, code: 'model_not_found' })
     }
     const nested =
       '{"model":"no-such-model","messages":[{"role":"user","content":"Hi"}],"helix":{"__proto__":{"strict":1}}}'
     expect([400, 404]).toContain((await post(nested)).status)
-    expect(await wrongOf(await post('{"__proto__":{"model":"gpt-4o","messages":[]}}'))).toMatchObject({
+    expect(await errorIn(await post('{"__proto__":{"model":"gpt-4o","messages":[]}}'))).toMatchObject({
       param: 'model',
     })
   })
@@ -297,7 +291,7 @@ describe('a body', () => {
     }
     expect(remaining).toEqual(['2', '1', '0'])
     const fourth = await stack.call(apiKey, chatPath, { ...hello, n: 9 })
-    expect(await wrongOf(fourth)).toMatchObject({ status: 429, code: 'rate_limit_exceeded' })
+    expect(await errorIn(fourth)).toMatchObject({ status: 429, code: 'rate_limit_exceeded' })
     expect(Number(fourth.headers.get('retry-after'))).toBeGreaterThan(0)
     expect(await stack.query('select 1 from usage_ledger where org_id = $1', [orgId])).toEqual([])
   })
@@ -350,7 +344,7 @@ describe('a path', () => {
 
   it('says which methods it takes', async () => {
     const wrong = await send(chatPath, { headers: json(key.apiKey) })
-    expect(await wrongOf(wrong)).toMatchObject({ status: 405, code: 'method_not_allowed' })
+    expect(await errorIn(wrong)).toMatchObject({ status: 405, code: 'method_not_allowed' })
     expect(wrong.headers.get('allow')).toBe('POST, OPTIONS')
     const deleted = await send('/v1/models', { method: 'DELETE', headers: json(key.apiKey) })
     expect(deleted.headers.get('allow')).toBe('GET, HEAD, OPTIONS')
