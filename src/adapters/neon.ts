@@ -65,13 +65,18 @@ async function open({ databaseUrl, proxyUrl, outbound }: Options): Promise<NeonH
 async function failing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
-  } catch (error) {
+  } catch (thrown) {
+    const error = withoutParameters(thrown)
     const code = codeOf(error)
     // Classes 08, 53, 57 and 58: connection, resources, operator intervention, system. 28: the server does not know us.
     if (code !== undefined && !/^(08|28|53|57|58)/.test(code)) throw error
     throw new DependencyError('postgres', error)
   }
 }
+
+/** The query builder's error quotes a statement's parameters, which belong into no log; what Postgres said is its cause. */
+const withoutParameters = (error: unknown): unknown =>
+  error instanceof Error && 'params' in error && error.cause !== undefined ? error.cause : error
 
 function codeOf(error: unknown): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
