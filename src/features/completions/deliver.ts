@@ -16,7 +16,7 @@ import { sseHeaders } from '../../http/sse.ts'
 import { book, costOf, type Ending, NO_USAGE } from '../ledger/service.ts'
 import type { Dispatched, Target } from '../routing/service.ts'
 import { createAllowance } from './allowance.ts'
-import { createMeter, type Meter } from './meter.ts'
+import { createMeter, type Meter, writtenIn } from './meter.ts'
 import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
@@ -41,7 +41,7 @@ function answerHeaders(ctx: Ctx, { answer, target, attempts }: Answered): Record
 /** An answer in one piece; what it cost is known before it leaves. */
 export function deliverWhole(ctx: Ctx, asked: Asked, { answer, ...outcome }: Answered<Whole>): Response {
   const { completion } = answer
-  const usage = answer.usage ?? estimatedUsage(asked, JSON.stringify(completion.choices))
+  const usage = answer.usage ?? estimatedUsage(asked, writtenIn(completion))
   const ending: Ending = {
     operation: asked.operation,
     status: 'ok',

@@ -1,4 +1,4 @@
-import type { ChatChunk, ChunkChoice, StreamPart, Usage } from '../../core/models.ts'
+import type { ChatChunk, ChatCompletion, ChunkChoice, StreamPart, Usage } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { countsOf } from '../../core/usage.ts'
 
@@ -92,6 +92,19 @@ function written(call: unknown): string {
 function field(holder: object, name: string): string {
   const value: unknown = Reflect.get(holder, name)
   return typeof value === 'string' ? value : ''
+}
+
+/** Everything a model wrote in a whole answer, over all choices. */
+export function writtenIn({ choices }: Pick<ChatCompletion, 'choices'>): string {
+  let text = ''
+  for (const { message } of choices) {
+    const { content, tool_calls: calls, function_call: old } = message
+    text += typeof content === 'string' ? content : ''
+    text += field(message, 'reasoning_content') || field(message, 'reasoning')
+    text += field(message, 'refusal') + written(old)
+    if (Array.isArray(calls)) for (const call of calls) text += written(call?.function) + written(call?.custom)
+  }
+  return text
 }
 
 /** Whether the caller would notice this part: content, or the end of a choice. */

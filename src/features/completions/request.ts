@@ -89,10 +89,15 @@ export function expectedTokens({ body }: Asked): number {
   return prompt + tools + output
 }
 
+/** A chat template frames every message, and opens the answer: https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken */
+const TOKENS_AROUND_MESSAGE = 4
+const TOKENS_BEFORE_ANSWER = 3
+
 /** A rough count of the prompt for a call whose vendor counts nothing. */
 export function estimatedPrompt({ body }: Asked, countTokens: (text: string) => number): number {
   const tools = body.tools ? countTokens(JSON.stringify(body.tools)) : 0
-  return measure(body.messages, countTokens) + body.messages.length * 4 + tools
+  const framing = body.messages.length * TOKENS_AROUND_MESSAGE + TOKENS_BEFORE_ANSWER
+  return measure(body.messages, countTokens) + framing + tools
 }
 
 /**
