@@ -38,7 +38,7 @@ export async function startWorkers({
     convertV4MiniflareOptions({
       host: '127.0.0.1',
       port,
-      ...(persistTo === undefined ? {} : { durableObjectsPersist: persistTo }),
+      ...(persistTo === undefined ? {} : { resourcePersistencePath: persistTo }),
       workers: [
         {
           name: 'helix',
