@@ -1,0 +1,156 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { estimateTokens } from '../../../src/core/tokens.ts'
+import { costBound, heldOutput } from '../../../src/features/completions/ask.ts'
+import {
+  estimatedPrompt,
+  expectedTokens,
+  inputBound,
+  outputBound,
+  outputPerChoice,
+} from '../../../src/features/completions/request.ts'
+import { askedOf, targetOf } from './world.ts'
+
+const target = targetOf('openai', 'gpt-4o')
+const unlisted = targetOf('openai', 'of-my-own')
+const limit = target.entry?.maxOutputTokens ?? 0
+const picture = (bytes: number) => ({
+  type: 'image_url',
+  image_url: { url: `data:image/png;base64,${'A'.repeat(bytes)}` },
+})
+const userSays = (...content: unknown[]) => ({ messages: [{ role: 'user', content }] })
+
+describe('reading a request', () => {
+  it('takes out what is ours, and leaves the rest as it is', () => {
+    const vendors = { vendors_own: { a: [1] }, logit_bias: { '1': 2 }, metadata: { a: 'b' } }
+    const asked = askedOf({ ...vendors, helix: { strict: true, on_disconnect: 'drain', fallback_models: ['m'] } })
+    expect(asked.body).toEqual({ model: 'gpt-4o', messages: [{ role: 'user', content: 'Hi' }], ...vendors })
+    expect(asked).toMatchObject({ strict: true, onDisconnect: 'drain', stream: false, includeUsage: false })
+    expect(asked.wanted).toMatchObject({ model: 'gpt-4o', fallbacks: ['m'], kind: 'chat' })
+  })
+
+  it.each([
+    [{ helix: { provider: 'a' }, force_provider: 'b', provider: 'c' }, 'a'],
+    [{ force_provider: 'b', provider: 'c' }, 'b'],
+    [{ provider: 'c' }, 'c'],
+    [{}, undefined],
+  ])('finds the provider in %j', (body, provider) => {
+    const asked = askedOf(body)
+    expect(asked.wanted.provider).toBe(provider)
+    expect(asked.body).not.toHaveProperty('provider')
+  })
+
+  it('leaves the routing block of another gateway alone', () => {
+    const provider = { order: ['a', 'b'] }
+    expect(askedOf({ provider }).body).toMatchObject({ provider })
+    expect(askedOf({ provider }).wanted.provider).toBeUndefined()
+  })
+
+  it('takes null for absent', () => {
+    expect(askedOf({ stream: null, stream_options: null, n: null, tools: null })).toMatchObject({
+      stream: false,
+      includeUsage: false,
+    })
+  })
+})
+
+describe('the bound of an input', () => {
+  it('covers every byte of every field, for a vendor may read any of them', () => {
+    const words = fc.string({ unit: 'grapheme', maxLength: 200 })
+    const message = fc.record({ content: words, name: words, reasoning_content: words, tool_call_id: words })
+    fc.assert(
+      fc.property(fc.array(message, { minLength: 1, maxLength: 5 }), words, words, (messages, prefix, document) => {
+        const body = {
+          messages: messages.map((one) => ({ role: 'assistant', ...one })),
+          prediction: { type: 'content', content: prefix },
+          documents: [document],
+        }
+        const written = messages.flatMap((one) => Object.values(one)).join('') + prefix + document
+        expect(inputBound(askedOf(body), target)).toBeGreaterThanOrEqual(Buffer.byteLength(written))
+      }),
+    )
+  })
+
+  it('counts declared tools and schemas', () => {
+    const big = { type: 'object', description: 'x'.repeat(5000) }
+    const tools = [{ type: 'function', function: { name: 'f', parameters: big } }]
+    const format = { type: 'json_schema', json_schema: { name: 's', schema: big } }
+    expect(inputBound(askedOf({ tools }), target)).toBeGreaterThan(5000)
+    expect(inputBound(askedOf({ response_format: format }), target)).toBeGreaterThan(5000)
+  })
+
+  it('counts pictures by the piece, not by their bytes', () => {
+    const small = inputBound(askedOf(userSays(picture(10))), target)
+    expect(inputBound(askedOf(userSays(picture(1_000_000))), target)).toBe(small)
+    const two = inputBound(askedOf(userSays(picture(10), picture(10))), target)
+    expect(two - small).toBeGreaterThanOrEqual(target.entry?.imageTokenBound ?? 0)
+  })
+
+  it('does not let text hide beside a picture', () => {
+    const hidden = { ...picture(10), text: 'y'.repeat(9000) }
+    expect(inputBound(askedOf(userSays(hidden)), target)).toBeGreaterThan(9000)
+  })
+
+  it('is above the estimate of the same input', () => {
+    const asked = askedOf(userSays({ type: 'text', text: 'Some words, 世界, und Wörter.' }, picture(100)))
+    expect(inputBound(asked, target)).toBeGreaterThan(estimatedPrompt(asked, estimateTokens))
+  })
+})
+
+describe('what a call is expected to need', () => {
+  it('is its text, its tools and a thousand tokens, or fewer where it asks for fewer', () => {
+    const text = 'a'.repeat(400)
+    expect(expectedTokens(askedOf({ messages: [{ role: 'user', content: text }] }))).toBe(1100)
+    expect(expectedTokens(askedOf({ messages: [{ role: 'user', content: text }], max_tokens: 50, n: 2 }))).toBe(200)
+    expect(expectedTokens(askedOf({ messages: [{ role: 'user', content: text }], max_tokens: 99_999 }))).toBe(1100)
+  })
+
+  it.each([
+    ['a picture', picture(4_000_000)],
+    ['a recording', { type: 'input_audio', input_audio: { data: 'A'.repeat(4_000_000), format: 'mp3' } }],
+    ['a document', { type: 'file', file: { file_data: 'A'.repeat(4_000_000) } }],
+  ])('does not take the bytes of %s for text', (_name, part) => {
+    const asked = askedOf(userSays(part))
+    expect(expectedTokens(asked)).toBeLessThan(2500)
+    const startMs = performance.now()
+    expect(estimatedPrompt(asked, estimateTokens)).toBeLessThan(2500)
+    expect(performance.now() - startMs).toBeLessThan(100)
+  })
+})
+
+describe('the bound of an output', () => {
+  it('is the caller’s limit, but not above the model’s, for each choice', () => {
+    expect(limit).toBeGreaterThan(1000)
+    expect(outputPerChoice(askedOf({ max_tokens: 10 }).body, target)).toBe(10)
+    expect(outputPerChoice(askedOf({ max_tokens: 10, max_completion_tokens: 20 }).body, target)).toBe(20)
+    expect(outputPerChoice(askedOf({ max_tokens: 10_000_000 }).body, target)).toBe(limit)
+    expect(outputPerChoice(askedOf({}).body, target)).toBe(limit)
+    expect(outputBound(askedOf({ max_tokens: 10, n: 3 }), target)).toBe(30)
+    expect(outputPerChoice(askedOf({}).body, unlisted)).toBe(8192)
+  })
+
+  it('is held whole for whole answers, and by slices for streams', () => {
+    expect(heldOutput(askedOf({}), target)).toBe(limit)
+    expect(heldOutput(askedOf({ stream: true }), target)).toBe(1000)
+    expect(heldOutput(askedOf({ stream: true, n: 2 }), target)).toBe(2000)
+    expect(heldOutput(askedOf({ stream: true, max_tokens: 7 }), target)).toBe(7)
+  })
+
+  it('is held whole for a model that thinks unseen', () => {
+    const thinker = targetOf('openai', 'o3')
+    expect(thinker.entry?.capabilities).toContain('reasoning')
+    expect(heldOutput(askedOf({ stream: true, max_tokens: 30_000 }), thinker)).toBe(30_000)
+  })
+
+  it('costs at least what any usage within it costs', () => {
+    fc.assert(
+      fc.property(fc.nat(1_000_000), fc.nat(100_000), (prompt, completion) => {
+        const most = costBound(target, prompt, completion)
+        expect(Number.isSafeInteger(most)).toBe(true)
+        expect(most).toBeGreaterThanOrEqual(costBound(target, Math.floor(prompt / 2), completion))
+        expect(most).toBeGreaterThanOrEqual(costBound(target, prompt, Math.floor(completion / 2)))
+      }),
+    )
+    expect(costBound(unlisted, 1000, 1000)).toBe(0)
+  })
+})
