@@ -185,7 +185,8 @@ function statusOf(how: RelayEnd): LedgerStatus {
 
 /** The usage is always asked of the vendor, for our books; a caller who did not ask for it does not see it. */
 function visible({ chunk, json }: StreamPart, { includeUsage }: Asked): string | undefined {
-  if (!chunk.usage) return json
+  // Legal in several `data:` lines, but not every client puts them together.
+  if (!chunk.usage) return json.includes('\n') ? JSON.stringify(chunk) : json
   if (chunk.choices.length === 0) return undefined
   return JSON.stringify({ ...chunk, usage: includeUsage ? null : undefined })
 }

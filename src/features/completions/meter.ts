@@ -44,6 +44,7 @@ export function createMeter(): Meter {
     take({ chunk }) {
       if (chunk.usage) usage = countsOf(chunk.usage)
       for (const { index, delta, finish_reason } of chunk.choices) {
+        if (choices.get(index) === 'finished') continue
         if (finish_reason) choices.set(index, 'finished')
         else if (delta.tool_calls) choices.set(index, 'tool_calls')
         else if (!choices.has(index)) choices.set(index, 'stop')
