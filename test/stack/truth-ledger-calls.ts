@@ -39,17 +39,33 @@ const METHODS = ['hold', 'extend', 'release', 'settle']
  * milliseconds late, so that the telling does not slow down what is measured.
  */
 export function counted(jobsScript: string, url: string): string {
-  const named = /export\s*\{([^}]*?)(\w+)\s+as\s+OrgLedger([^}]*)\}/.exec(jobsScript)
-  if (!named) throw new Error('the built jobs Worker exports no OrgLedger')
-  const [exported = '', before = '', name = '', after = ''] = named
   const methods = METHODS.map((method) => `${method}(input) { this.tell('${method}'); return super.${method}(input) }`)
-  return `${jobsScript.replace(exported, `export {${before}${after.replace(/^\s*,/, '')}}`)}
-export class OrgLedger extends ${name} {
-  told = []
+  return extended(
+    jobsScript,
+    `told = []
   tell(method) {
     if (this.told.push(method) === 1) setTimeout(() => fetch('${url}/' + this.told.splice(0).join(',')), 5)
   }
-  ${methods.join('\n  ')}
+  ${methods.join('\n  ')}`,
+  )
+}
+
+/** The built jobs Worker whose objects settle every call twice, as a caller does who did not hear the first answer. */
+export function settledTwice(jobsScript: string): string {
+  return extended(
+    jobsScript,
+    'async settle(input) { const first = await super.settle(input); await super.settle(input); return first }',
+  )
+}
+
+/** The same Worker with its object's class extended by these members. */
+function extended(jobsScript: string, members: string): string {
+  const named = /export\s*\{([^}]*?)(\w+)\s+as\s+OrgLedger([^}]*)\}/.exec(jobsScript)
+  if (!named) throw new Error('the built jobs Worker exports no OrgLedger')
+  const [exported = '', before = '', name = '', after = ''] = named
+  return `${jobsScript.replace(exported, `export {${before}${after.replace(/^\s*,/, '')}}`)}
+export class OrgLedger extends ${name} {
+  ${members}
 }
 `
 }
