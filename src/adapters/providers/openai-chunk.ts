@@ -8,7 +8,7 @@ import { normalUsage } from './usage.ts'
 export type ChunkReader = {
   /** The part for the client; undefined when the event says nothing (a keep-alive chunk). */
   read(parsed: JsonObject, text: string): StreamPart | undefined
-  /** Whether every choice that was seen has its finish reason, and at least one was seen. */
+  /** Whether every choice that was asked for was seen and has its finish reason. */
   readonly finished: boolean
 }
 
@@ -19,7 +19,11 @@ type ChoiceState = { finished: boolean; tools: ToolCallTracker | undefined }
  * the first delta of each choice; exactly one finish reason a choice; tool fragments with an index, and with id,
  * type and name once. Keeps the vendor's own text when nothing had to change.
  */
-export function createChunkReader(model: string, quirks: Pick<VendorQuirks, 'reasoningField'>): ChunkReader {
+export function createChunkReader(
+  model: string,
+  quirks: Pick<VendorQuirks, 'reasoningField'>,
+  expectedChoices = 1,
+): ChunkReader {
   const choices = new Map<number, ChoiceState>()
   let unfinished = 0
   let identity: { id: string; created: number; model: string } | undefined
@@ -109,7 +113,7 @@ export function createChunkReader(model: string, quirks: Pick<VendorQuirks, 'rea
   return {
     read,
     get finished() {
-      return choices.size > 0 && unfinished === 0
+      return choices.size >= expectedChoices && unfinished === 0
     },
   }
 }

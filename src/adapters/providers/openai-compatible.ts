@@ -11,7 +11,7 @@ import type { Outbound } from '../../core/outbound.ts'
 import { countsOf } from '../../core/usage.ts'
 import type { VendorQuirks } from './catalog.ts'
 import { createChatStream } from './chat-stream.ts'
-import { isObject, parseJson } from './json-shape.ts'
+import { countOf, isObject, type JsonObject, parseJson } from './json-shape.ts'
 import { refuseLoss } from './neutral.ts'
 import { openAiCompletion, openAiModels, openAiVectors } from './openai-answer.ts'
 import { openAiChatRequest, openAiEmbedRequest } from './openai-request.ts'
@@ -72,13 +72,13 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
     return { kind: 'whole', completion, usage: completion.usage ? countsOf(completion.usage) : undefined, ignored }
   }
 
-  async function openStream({ signal, timeouts, model }: ChatCall, body: unknown) {
+  async function openStream({ signal, timeouts, model }: ChatCall, body: JsonObject) {
     const answer = await sendUpstream(upstream, { path: '/chat/completions', body, signal, timeouts, expect: 'stream' })
     if (/json|html/.test(answer.contentType)) {
       const text = await readText(answer.body, DOCUMENT_MAX_BYTES)
       throw errorInsteadOfStream(upstream, parseJson(text))
     }
-    return createChatStream(answer.body, createOpenAiDecoder({ upstream, model, quirks }))
+    return createChatStream(answer.body, createOpenAiDecoder({ upstream, model, quirks, choices: countOf(body.n) }))
   }
 
   async function embed(call: EmbedCall): Promise<EmbedAnswer> {

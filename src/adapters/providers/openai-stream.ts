@@ -12,6 +12,8 @@ type Source = {
   /** The model to name when the vendor names none. */
   model: string
   quirks: Pick<VendorQuirks, 'reasoningField'>
+  /** How many were asked for; one unless told. */
+  choices?: number | undefined
 }
 
 const DONE = '[DONE]'
@@ -20,9 +22,9 @@ const DONE = '[DONE]'
  * Reads OpenAI's event stream. The clean end is `[DONE]`, or the end of the transport once every choice has its
  * finish reason, because several vendors forget `[DONE]`.
  */
-export function createOpenAiDecoder({ upstream, model, quirks }: Source): PartDecoder {
+export function createOpenAiDecoder({ upstream, model, quirks, choices }: Source): PartDecoder {
   const events = createSseReader()
-  const chunks = createChunkReader(model, quirks)
+  const chunks = createChunkReader(model, quirks, choices)
   let started = false
 
   /** Returns true for `[DONE]`. */
