@@ -10,6 +10,8 @@ export type DevOptions = {
   fresh: boolean
   /** Absolute path of the folder that keeps the state. */
   dataFolder: string
+  /** Absolute path of the user's own variables; only read, and it need not be there. */
+  varsFile: string
   /** Show everything that wrangler and the stores say. */
   verbose: boolean
   help: boolean
@@ -21,6 +23,7 @@ export const usage = `npm run dev -- [options]
   --json           print one line of JSON when ready, for scripts: npm run --silent dev -- --json
   --fresh          forget everything of earlier runs first
   --data <folder>  where the state is kept (default .data)
+  --vars <file>    your own variables (default .dev.vars)
   --verbose        show everything that wrangler and the stores say
   --help           this text`
 
@@ -37,12 +40,14 @@ export function readOptions(args: readonly string[]): DevOptions {
       port: { type: 'string', default: String(DEFAULT_PORT) },
       fresh: { type: 'boolean', default: false },
       data: { type: 'string', default: join(root, '.data') },
+      vars: { type: 'string', default: join(root, '.dev.vars') },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   const { json, fresh, verbose, help } = values
-  return { json, fresh, verbose, help, port: readPort(values.port), dataFolder: resolve(values.data) }
+  const paths = { dataFolder: resolve(values.data), varsFile: resolve(values.vars) }
+  return { json, fresh, verbose, help, port: readPort(values.port), ...paths }
 }
 
 function readPort(text: string): number {

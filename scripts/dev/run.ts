@@ -13,7 +13,6 @@ import { readVariables, type Variables } from './variables.ts'
 import { copyStaticFiles, writeWorkerConfigs } from './worker-config.ts'
 import { startWorkers, type Workers } from './workers.ts'
 
-const root = join(import.meta.dirname, '../..')
 const PSQL_PORT = 5444
 
 export type RunTools = {
@@ -26,7 +25,7 @@ export type RunTools = {
 /** Starts everything, in order, and resolves when the gateway is ready. @throws Error with one sentence */
 export async function run(options: DevOptions, tools: RunTools): Promise<Facts> {
   const startedMs = performance.now()
-  const user = await readVariables(join(root, '.dev.vars'), process.env)
+  const user = await readVariables(options.varsFile, process.env)
   const folder = await openStateFolder(options.dataFolder, { fresh: options.fresh })
   tools.onClose(folder.release)
   await requireFree(options.port)

@@ -40,8 +40,10 @@ export function toVarsFile(variables: Variables): string {
     .map(([name, value]) => {
       // Only single and back quotes leave backslashes alone.
       const quote = QUOTES.find((mark) => !value.includes(mark) && !(mark === '"' && value.includes('\\')))
-      if (quote === undefined || /[\r\n]/.test(value)) {
-        throw new Error(`The value of ${name} has a line break, or every kind of quote, and cannot be passed on.`)
+      if (quote === undefined || /[\r\n]|\\$/.test(value)) {
+        throw new Error(
+          `The value of ${name} has a line break, every kind of quote or a backslash at its end, and cannot be passed on.`,
+        )
       }
       return `${name}=${quote}${value}${quote}\n`
     })

@@ -1,0 +1,2 @@
+export const required: string
+export function isNewEnough(version: string): boolean
