@@ -76,6 +76,11 @@ describe.each(recordedStreams())('$name', (stream) => {
     expect(rows.length).toBe(new Set(rows.map((row) => row.request_id)).size)
   })
 
+  it('reaches old clients of the text endpoint with the same text', async () => {
+    const { text, done } = await deliver(gateway, stream, { pieces: [stream.bytes], path: '/v1/completions' })
+    expect({ text, done }).toEqual({ text: stream.text, done: true })
+  })
+
   it('gives its client the same events for every split of its bytes in two', async () => {
     const expected = textsOf(await whole())
     for (const offset of offsetsIn(stream)) {

@@ -15,19 +15,26 @@ function modelOf({ name, kind }: RecordedStream): string {
   return `${vendors.find((vendor) => name.includes(`-${vendor}-`)) ?? 'together'}/m`
 }
 
+export type Delivery = {
+  pieces: Iterable<Uint8Array>
+  end?: BodyEnd
+  includeUsage?: boolean
+  path?: '/v1/chat/completions' | '/v1/completions'
+}
+
 /** Sends these pieces as the answer to one streamed call, and reads what its client gets. */
 export async function deliver(
   gateway: TestGateway,
   stream: RecordedStream,
-  { pieces, end = 'eof', includeUsage = true }: { pieces: Iterable<Uint8Array>; end?: BodyEnd; includeUsage?: boolean },
+  { pieces, end = 'eof', includeUsage = true, path = '/v1/chat/completions' }: Delivery,
 ): Promise<ClientStream> {
   const type = stream.kind === 'ollama' ? 'application/x-ndjson' : 'text/event-stream'
   gateway.upstream(({ signal }) => scriptedBody(pieces, { end, type, signal }).response)
   gateway.heal()
   const choices = Object.keys(stream.finish).length
-  const response = await gateway.chat({
+  const response = await gateway.call(path, {
     model: modelOf(stream),
-    messages: [{ role: 'user', content: 'Hi' }],
+    ...(path === '/v1/completions' ? { prompt: 'Hi' } : { messages: [{ role: 'user', content: 'Hi' }] }),
     stream: true,
     ...(choices > 1 ? { n: choices } : {}),
     ...(includeUsage ? { stream_options: { include_usage: true } } : {}),
