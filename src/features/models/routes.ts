@@ -3,7 +3,15 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { get } from '../../http/route.ts'
-import { knowsNodes, learnNodes, listTargets, refreshNodes, type Target } from '../routing/service.ts'
+import {
+  knowsNodes,
+  learnNodes,
+  listingOf,
+  listTargets,
+  refreshNodes,
+  type Target,
+  targetsFor,
+} from '../routing/service.ts'
 
 /** OpenAI clients want a time; the catalog keeps none that would be true for every vendor. */
 const CREATED = 0
@@ -36,8 +44,9 @@ export const routes = [
       response: z.object({ object: z.literal('list'), data: z.array(Model) }),
     },
     async (ctx, { query }) => {
-      const targets = await visible(ctx)
-      return { object: 'list' as const, data: targets.map((target) => view(target, query.details === 'true')) }
+      await refresh(ctx)
+      const targets = listTargets(ctx, ctx.admission.policy)
+      return { object: 'list' as const, data: targets.map((target) => view(ctx, target, query.details === 'true')) }
     },
   ),
 
@@ -45,45 +54,56 @@ export const routes = [
     '/v1/models/:model{.+}',
     {
       summary: 'Get a model',
-      description: 'By the name a vendor or node knows it by, or as `vendor/model`.',
+      description: 'By any name that a call may ask for it: an alias, a name of the vendor or node, `vendor/model`.',
       scope: 'models:read',
       params: z.object({ model: z.string().min(1).max(320) }),
       query: Query,
       response: Model,
     },
     async (ctx, { params, query }) => {
-      const targets = await visible(ctx)
-      const found = targets.find(({ id }) => id === params.model) ?? targets.find(({ model }) => model === params.model)
+      await refresh(ctx)
+      const found = find(ctx, params.model)
       if (!found)
         throw new AppError('model_not_found', `The model '${params.model}' does not exist.`, { param: 'model' })
-      return view(found, query.details === 'true')
+      return view(ctx, found, query.details === 'true')
     },
   ),
 ]
 
-async function visible(ctx: Ctx): Promise<Target[]> {
+async function refresh(ctx: Ctx): Promise<void> {
   if (!knowsNodes(ctx)) await learnNodes(ctx)
   refreshNodes(ctx)
-  return listTargets(ctx, ctx.admission.policy)
+}
+
+/** What a call of this name would be sent to first; a vendor's name that nobody lists may be a model, or may be none. */
+function find(ctx: Ctx, name: string): Target | undefined {
+  const { policy } = ctx.admission
+  const called = (['chat', 'embedding'] as const).flatMap(
+    (kind) => targetsFor(ctx, policy, { model: name, kind }).targets,
+  )
+  const known = called.find(({ entry, provider }) => entry || provider.kind === 'node')
+  return known ?? listTargets(ctx, policy).find(({ id }) => id === name)
 }
 
 /** The id is one that chat accepts as it is and that names this target alone. */
-function view({ id, provider, entry, price }: Target, details: boolean): z.input<typeof Model> {
+function view(ctx: Ctx, target: Target, details: boolean): z.input<typeof Model> {
+  const { id, provider } = target
   const model = { id, object: 'model' as const, created: CREATED, owned_by: provider.name }
-  if (!details) return model
+  return details ? { ...model, helix: detailsOf(ctx, target) } : model
+}
+
+function detailsOf(ctx: Ctx, { provider, model, entry, price }: Target): z.input<typeof Details> {
+  const listed = listingOf(ctx, provider)?.models.find(({ name }) => name === model)
   return {
-    ...model,
-    helix: {
-      capabilities: [...(entry?.capabilities ?? [])],
-      context_window: entry?.contextWindow ?? null,
-      max_output_tokens: entry?.maxOutputTokens ?? null,
-      prices: price
-        ? {
-            input_usd: usdFromNano(price.base.input),
-            cached_input_usd: usdFromNano(price.base.cachedInput),
-            output_usd: usdFromNano(price.base.output),
-          }
-        : null,
-    },
+    capabilities: [...(entry?.capabilities ?? listed?.capabilities ?? [])],
+    context_window: entry?.contextWindow ?? listed?.contextWindow ?? null,
+    max_output_tokens: entry?.maxOutputTokens ?? null,
+    prices: price
+      ? {
+          input_usd: usdFromNano(price.base.input),
+          cached_input_usd: usdFromNano(price.base.cachedInput),
+          output_usd: usdFromNano(price.base.output),
+        }
+      : null,
   }
 }
