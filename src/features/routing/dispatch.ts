@@ -73,6 +73,8 @@ function report({ log, requestId }: World, target: Target, error: UpstreamError)
 
 /** Ends early when the caller leaves. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // A signal that has fired fires no more.
+  if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer)

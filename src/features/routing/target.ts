@@ -46,15 +46,8 @@ type World = Pick<Deps, 'providers' | 'memory' | 'now'>
 export function targetsFor(world: World, policy: Pick<Policy, 'allowedModels' | 'mode'>, wanted: Wanted): Candidates {
   const names = [wanted.model, ...(wanted.fallbacks ?? [])]
   const reachable = names.map((name) => ({ name, targets: reachableAs(name, world, policy, wanted) }))
-  const { allowedModels } = policy
   const allowed = reachable.map(({ name, targets }) =>
-    targets.filter(
-      ({ id, model }) =>
-        allowedModels === undefined ||
-        allowedModels.includes(id) ||
-        allowedModels.includes(model) ||
-        allowedModels.includes(name),
-    ),
+    targets.filter((target) => mayUse(world, policy, target) || policy.allowedModels?.includes(name)),
   )
   const chosen = allowed.flatMap((targets, at) =>
     isAuto(names[at] ?? '') ? targets.slice(0, MAX_AUTO_TARGETS) : targets,
@@ -62,6 +55,18 @@ export function targetsFor(world: World, policy: Pick<Policy, 'allowedModels' | 
   const unique = [...new Map(chosen.map((target) => [target.id, target])).values()]
   const forbidden = unique.length === 0 && reachable.some(({ targets }) => targets.length > 0)
   return { targets: unique.slice(0, MAX_TARGETS), forbidden }
+}
+
+/** A key's list names targets (`vendor/model`), or models whoever serves them. */
+function mayUse(
+  { providers }: World,
+  { allowedModels }: Pick<Policy, 'allowedModels'>,
+  { id, model }: Target,
+): boolean {
+  if (allowedModels === undefined || allowedModels.includes(id)) return true
+  // OpenRouter calls a model of its own `openai/gpt-4o`: with openai configured that is the name of another target.
+  const namesAnother = providers.has(model.slice(0, Math.max(0, model.indexOf('/'))))
+  return !namesAnother && allowedModels.includes(model)
 }
 
 function reachableAs(name: string, world: World, { mode }: Pick<Policy, 'mode'>, wanted: Wanted): Target[] {
@@ -155,8 +160,6 @@ export function listTargets(world: World, policy: Pick<Policy, 'allowedModels' |
     return (listing?.models ?? []).map((model) => targetOf(provider, model.name, undefined))
   })
   return all.filter(
-    ({ id, model, provider }) =>
-      (policy.mode === 'live' || provider.kind === 'node') &&
-      (policy.allowedModels === undefined || policy.allowedModels.includes(id) || policy.allowedModels.includes(model)),
+    (target) => (policy.mode === 'live' || target.provider.kind === 'node') && mayUse(world, policy, target),
   )
 }
