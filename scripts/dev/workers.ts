@@ -36,13 +36,13 @@ export function startWorkers(options: WorkersOptions): Workers {
   const child = spawnWrangler(options)
   const lastLines: string[] = []
   let stopping = false
-  const show = createLineFilter()
+  const worthShowing = createLineFilter()
   for (const stream of [child.stdout, child.stderr]) {
     onLine(stream, (line) => {
       lastLines.push(line)
       lastLines.splice(0, lastLines.length - KEPT_LINES)
-      const isShown = show(line)
-      if (options.verbose || (isShown && !stopping)) options.log(line)
+      const shown = options.verbose ? line : worthShowing(line)
+      if (shown !== undefined && (options.verbose || !stopping)) options.log(shown)
     })
   }
   const ended = new Promise<string>((resolve) => {

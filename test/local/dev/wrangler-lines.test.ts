@@ -4,6 +4,7 @@ import { createLineFilter } from '../../../scripts/dev/wrangler-lines.ts'
 const noise = [
   'Using secrets defined in .data/generated/gateway/.dev.vars',
   'env.KEY_PEPPER ("(hidden)")     Environment Variable      local',
+  '▲ [WARNING] The latest compatibility date is 2026-09-01.',
   '[wrangler:info] POST /v1/chat/completions 200 OK (12ms)',
   '',
 ]
@@ -17,10 +18,14 @@ const warning = '{"time":"2026-11-21T12:00:00.000Z","level":"warn","event":"node
 const failure = '{"time":"2026-11-21T12:00:00.000Z","level":"error","event":"request_failed"}'
 const info = '{"time":"2026-11-21T12:00:00.000Z","level":"info","event":"started"}'
 
-const shown = (lines: readonly string[]) => lines.filter(createLineFilter())
+function shown(lines: readonly string[]): string[] {
+  const filter = createLineFilter()
+  return lines.map(filter).filter((line) => line !== undefined)
+}
 
-it('hides what wrangler says about itself and shows what the Workers warn about', () => {
-  expect(shown([...noise, warning, info, failure, ...noise])).toEqual([warning, failure])
+it('hides what wrangler says about itself and shows what the Workers warn about, bare', () => {
+  const lines = [...noise, `▲ [WARNING] ${warning}`, '', info, `✘ [ERROR] ${failure}`, '', ...noise]
+  expect(shown(lines)).toEqual([warning, failure])
 })
 
 it('shows an error of wrangler with the lines that belong to it', () => {
@@ -28,10 +33,10 @@ it('shows an error of wrangler with the lines that belong to it', () => {
 })
 
 it('sees through colours', () => {
-  const coloured = '\u001b[31m✘ \u001b[41m[ERROR]\u001b[0m Uncaught TypeError: x'
-  expect(shown([coloured])).toEqual([coloured])
+  const coloured = `\u001b[33m▲ \u001b[43;33m[\u001b[43;30mWARNING\u001b[43;33m]\u001b[0m \u001b[1m${warning}\u001b[0m`
+  expect(shown([coloured])).toEqual([warning])
 })
 
-it('takes nothing for a log line that only looks like one', () => {
-  expect(shown(['{not json', '{"a":1}', 'null'])).toEqual([])
+it('takes nothing for an entry of the log that only looks like one', () => {
+  expect(shown(['{not json', '{"a":1}', 'null', '▲ [WARNING] {oops'])).toEqual([])
 })
