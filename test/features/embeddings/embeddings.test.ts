@@ -59,15 +59,12 @@ describe('POST /v1/embeddings', () => {
 
   it('takes text, texts, token ids and lists of them', async () => {
     const { call } = await start()
-    for (const [input, count] of [
-      ['a', 1],
-      [['a', 'b'], 2],
-      [[1, 2, 3], 1],
-      [[[1, 2], [3]], 2],
-    ]) {
-      const response = await call('/v1/embeddings', { model, input })
-      expect(List.parse(await response.json()).data).toHaveLength(count)
-    }
+    const lengthOf = async (input: unknown) =>
+      List.parse(await (await call('/v1/embeddings', { model, input })).json()).data.length
+    expect(await lengthOf('a')).toBe(1)
+    expect(await lengthOf(['a', 'b'])).toBe(2)
+    expect(await lengthOf([1, 2, 3])).toBe(1)
+    expect(await lengthOf([[1, 2], [3]])).toBe(2)
   })
 
   it('keeps its own options from the vendor', async () => {
