@@ -2,6 +2,8 @@ import type { Limit } from '../../core/admission.ts'
 
 /** Share of a limit that one isolate lets through while Redis cannot be asked. */
 const SHARE = 0.1
+/** What adding and taking away times as large as today's leaves of rounding. */
+const ROUNDING_MS = 0.001
 
 /**
  * Stands in for the request limits while Redis is away: a token bucket per limit in this isolate's memory.
@@ -17,7 +19,7 @@ export function createLocalLimit(): (limits: readonly Limit[], nowMs: number) =>
       const overMs = arrival - nowMs - stepMs * Math.max(1, limit.burst * SHARE)
       return { id: limit.id, arrival, overMs }
     })
-    const refused = next.find(({ overMs }) => overMs > 0)
+    const refused = next.find(({ overMs }) => overMs > ROUNDING_MS)
     if (refused) return Math.ceil(refused.overMs)
     for (const { id, arrival } of next) arrivals.set(id, arrival)
     return 0

@@ -1,0 +1,57 @@
+import { afterEach, expect, it, vi } from 'vitest'
+import { createLedgers } from '../../src/adapters/ledger.ts'
+import { DependencyError } from '../../src/core/errors.ts'
+import type { OrgLedger } from '../../src/core/ledger.ts'
+import { holdOf, settlementOf } from '../features/ledger/calls.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const object = (given: Partial<OrgLedger>): OrgLedger => ({
+  hold: async () => ({ ok: true }),
+  extend: async () => ({ ok: true }),
+  release: async () => undefined,
+  settle: async () => true,
+  ...given,
+})
+
+it('reaches the object that bears the name of the organisation, with what it was given', async () => {
+  const asked: unknown[] = []
+  const ledgerOf = createLedgers({
+    getByName: (name) =>
+      object({
+        hold: async (request) => {
+          asked.push(name, request)
+          return { ok: false, budgetId: 'b', remainingNanoUsd: 3 }
+        },
+      }),
+  })
+  const request = holdOf('r', { budgets: [], amountNanoUsd: 1 })
+  expect(await ledgerOf('org_7').hold(request)).toEqual({ ok: false, budgetId: 'b', remainingNanoUsd: 3 })
+  expect(asked).toEqual(['org_7', request])
+  expect(await ledgerOf('org_7').settle(settlementOf('r', 1))).toBe(true)
+  expect(await ledgerOf('org_7').release('r')).toBeUndefined()
+  expect(await ledgerOf('org_7').extend({ requestId: 'r', amountNanoUsd: 1, budgets: [] })).toEqual({ ok: true })
+})
+
+it('is away when the object throws, or cannot even be named', async () => {
+  const throwing = createLedgers({
+    getByName: () => object({ hold: () => Promise.reject(new TypeError('overloaded')) }),
+  })
+  await expect(throwing('org_1').hold(holdOf('r', { budgets: [], amountNanoUsd: 1 }))).rejects.toThrow(DependencyError)
+  const unbound = createLedgers({
+    getByName: () => {
+      throw new Error('no such namespace')
+    },
+  })
+  await expect(unbound('org_1').release('r')).rejects.toThrow(DependencyError)
+})
+
+it('is away when the object stays silent', async () => {
+  vi.useFakeTimers()
+  const ledgerOf = createLedgers({ getByName: () => object({ settle: () => new Promise(() => undefined) }) })
+  const answer = expect(ledgerOf('org_1').settle(settlementOf('r', 1))).rejects.toThrow(DependencyError)
+  await vi.advanceTimersByTimeAsync(3000)
+  await answer
+})

@@ -1,0 +1,141 @@
+import { neonConfig, Pool } from '@neondatabase/serverless'
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
+import { migrate } from '../../../scripts/migrate.ts'
+import { insert } from '../../../scripts/seed.ts'
+import { createDatabase, databaseOrigin } from '../../../src/adapters/neon.ts'
+import { createOutbound } from '../../../src/adapters/outbound.ts'
+import type { Database } from '../../../src/core/db.ts'
+import { DependencyError } from '../../../src/core/errors.ts'
+import { findKey, hashKey } from '../../../src/features/keys/service.ts'
+import { bookedAmong, writeRows } from '../../../src/features/ledger/flush.ts'
+import { compilePolicy } from '../../../src/features/policies/service.ts'
+import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
+import { rowOf } from '../ledger/calls.ts'
+
+const PEPPER = 'pepper-of-the-policy-tests'
+const users = { postgres: 'admin', helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
+
+let postgres: LocalPostgres
+let proxy: FaultProxy
+let pool: Pool
+let db: Database
+
+beforeAll(async () => {
+  postgres = await startPostgres({ users })
+  await migrate({
+    adminUrl: postgres.urlFor('postgres'),
+    ownerUrl: postgres.urlFor('helix_owner'),
+    appUrl: postgres.urlFor('helix_app'),
+    systemUrl: postgres.urlFor('helix_system'),
+    proxyUrl: postgres.proxyUrl,
+  })
+  proxy = await startFaultProxy(postgres.proxyUrl)
+  const options = { databaseUrl: postgres.urlFor('helix_app'), proxyUrl: proxy.url }
+  const outbound = createOutbound({
+    trustedOrigins: [databaseOrigin(options)],
+    testOrigins: [],
+    deniedHosts: [],
+    dohUrl: 'https://doh.test',
+    fetch,
+    now: Date.now,
+  })
+  db = createDatabase({ ...options, outbound })
+  neonConfig.wsProxy = () => `${new URL(postgres.proxyUrl).host}/v2`
+  neonConfig.useSecureWebSocket = false
+  pool = new Pool({ connectionString: postgres.urlFor('helix_system'), max: 1 })
+})
+afterAll(async () => {
+  await pool?.end()
+  await proxy?.close()
+  await postgres?.close()
+})
+
+async function policyOf(apiKey: string) {
+  const key = await findKey({ db }, await hashKey(PEPPER, apiKey))
+  return key && compilePolicy({ db }, key)
+}
+
+describe('a policy', () => {
+  it('is compiled from the rules and hard budgets of a key and its organisation, and of nobody else', async () => {
+    const limits = { requestsPerMinute: 60, burst: 5, tokensPerMinute: 1000, budgetUsd: 2.5 }
+    const { apiKey, orgId, keyId, budgetId } = await insert(pool, PEPPER, { name: 'One', ...limits })
+    await insert(pool, PEPPER, { name: 'Another', requestsPerMinute: 1, budgetUsd: 1 })
+    const budgets = `insert into budgets (id, org_id, subject_kind, subject_id, "window", limit_nanos, hard, created_at, updated_at)`
+    await pool.query(`${budgets} values ('bud_soft', $1, 'org', $1, 'day', 5, false, 0, 0)`, [orgId])
+    await pool.query(`${budgets} values ('bud_other', $1, 'key', 'key_other', 'day', 5, true, 0, 0)`, [orgId])
+    await pool.query(`${budgets} values ('bud_zzkey', $1, 'key', $2, 'month', 7, true, 0, 0)`, [orgId, keyId])
+    const policy = await policyOf(apiKey)
+    expect(policy).toMatchObject({ orgId, keyId, kind: 'api_key', mode: 'live', allowedModels: undefined })
+    expect(policy?.limits.map(({ subject, metric, perMinute, burst }) => [subject, metric, perMinute, burst])).toEqual([
+      ['key', 'requests', 60, 5],
+      ['key', 'tokens', 1000, 1000],
+    ])
+    expect(policy?.budgets).toEqual([
+      { id: budgetId, window: 'total', limitNanoUsd: 2_500_000_000 },
+      { id: 'bud_zzkey', window: 'month', limitNanoUsd: 7 },
+    ])
+  })
+
+  it('has the same version as long as its contents are the same', async () => {
+    const { apiKey, keyId } = await insert(pool, PEPPER, { name: 'One', requestsPerMinute: 60 })
+    const first = await policyOf(apiKey)
+    expect((await policyOf(apiKey))?.version).toBe(first?.version)
+    await pool.query("update api_keys set scopes = '{models:read}' where id = $1", [keyId])
+    expect((await policyOf(apiKey))?.version).not.toBe(first?.version)
+  })
+
+  it('is of nobody for a hash that no key has', async () => {
+    expect(await findKey({ db }, await hashKey(PEPPER, 'hx_live_nobody'))).toBeUndefined()
+  })
+})
+
+describe('the permanent record', () => {
+  it('takes a row once, whatever its text, and knows which calls it has', async () => {
+    const { orgId } = await insert(pool, PEPPER, { name: 'One' })
+    const entryOf = (requestId: string, costNanoUsd: number) => ({
+      requestId,
+      rowText: JSON.stringify({ ...rowOf(requestId, costNanoUsd), org_id: orgId, model: `it's "ü" 🙂\n$1` }),
+      corrections: [],
+      counters: [],
+      held: true,
+    })
+    const sink = { db, redis: { run: async () => null, pipeline: async () => [] } }
+    await writeRows(sink, orgId, [entryOf('r1', 5), entryOf('r2', 9_000_000_000_000_000)])
+    await writeRows(sink, orgId, [entryOf('r2', 7), entryOf('r3', 7)])
+    const { rows } = await pool.query('select request_id, cost_nanos, model from usage_ledger where org_id = $1', [
+      orgId,
+    ])
+    expect(rows.map((row) => [row.request_id, Number(row.cost_nanos), row.model]).sort()).toEqual([
+      ['r1', 5, `it's "ü" 🙂\n$1`],
+      ['r2', 9_000_000_000_000_000, `it's "ü" 🙂\n$1`],
+      ['r3', 7, `it's "ü" 🙂\n$1`],
+    ])
+    expect(await bookedAmong(sink, orgId, ['r1', 'r3', 'r4'])).toEqual(new Set(['r1', 'r3']))
+    expect(await bookedAmong(sink, 'org_other', ['r1'])).toEqual(new Set())
+  })
+})
+
+describe('Postgres through the Neon driver', () => {
+  it('is away when the connection breaks, and there again when it is back', async () => {
+    proxy.mode('refuse')
+    await expect(db.query(sql`select 1 as one`)).rejects.toThrow(DependencyError)
+    await expect(db.atomically('org_1', (query) => [query.execute(sql`select 1`)])).rejects.toThrow(DependencyError)
+    proxy.mode('pass')
+    expect(await db.query(sql`select 1 as one`)).toEqual([{ one: 1 }])
+  })
+
+  it('shows what Postgres refuses as it is', async () => {
+    const refused = db.query(sql`select * from no_such_table`)
+    await expect(refused).rejects.toThrow()
+    await expect(refused).rejects.not.toThrow(DependencyError)
+  })
+
+  it('names the organisation in the same transaction, and forgets it after', async () => {
+    const named = sql`select current_setting('app.org', true) as org`
+    const [inside] = await db.atomically('org_42', (query) => [query.execute(named)])
+    expect(inside.rows).toEqual([{ org: 'org_42' }])
+    expect((await db.query(named))[0]?.org ?? '').toBe('')
+  })
+})
