@@ -146,8 +146,13 @@ export function memoryRedis(now: () => number): MemoryRedis {
     const [key, lastKey] = [read.key(), read.key()]
     const [rate, size] = [read.number(), read.number()]
     read.number()
-    const used = Number(textAt(key) ?? 0) + (Number(textAt(lastKey) ?? 0) * (60_000 - intoMs)) / 60_000
-    if (used + size > rate) return { ...nothing, retryMs: 60_000 - intoMs }
+    const [taken, before] = [Number(textAt(key) ?? 0), Number(textAt(lastKey) ?? 0)]
+    const used = taken + (before * (60_000 - intoMs)) / 60_000
+    if (used + size > rate) {
+      const fadesMs = ((used + size - rate) * 60_000) / Math.max(1, before)
+      const nextMs = 60_000 - intoMs + ((taken + size - rate) * 60_000) / Math.max(1, taken)
+      return { ...nothing, retryMs: taken + size > rate ? nextMs : fadesMs }
+    }
     const charge = () => {
       if (size > 0) increase(key, size)
       if (size > 0) expire(key, 120)

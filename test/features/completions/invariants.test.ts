@@ -288,3 +288,27 @@ describe('headers', () => {
     expect(response.headers.get('x-helix-ignored-params')).toBe('sch%C3%B6n%0D%0Ax:%20y,%EF%BF%BD')
   })
 })
+
+describe('a caller who wants all of a request or nothing', () => {
+  const body = {
+    messages: [{ role: 'user', content: 'Hi' }],
+    user: 'someone',
+    helix: { strict: true },
+  }
+
+  it('is refused before a vendor that would lose a field is asked', async () => {
+    const gateway = await startGateway({ vendors: ['mistral'] })
+    const response = await gateway.chat({ ...body, model: 'mistral/m' })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: { param: 'user', code: 'unsupported_parameter' } })
+    expect(gateway.sent).toEqual([])
+    expect(await gateway.rows()).toMatchObject([{ status: 'error', prompt_tokens: 0, cost_nanos: 0 }])
+  })
+
+  it('is served by a vendor that loses none', async () => {
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }]
+    const gateway = await startGateway({ upstream: () => Response.json({ id: 'c', model: 'm', choices }) })
+    expect((await gateway.chat({ ...body, model: 'openai/m' })).status).toBe(200)
+    expect(gateway.sent).toHaveLength(1)
+  })
+})
