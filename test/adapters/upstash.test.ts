@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createLimiter } from '../../src/adapters/limiter.ts'
 import { createRedis, createUpstash, REDIS_TIMEOUT_MS } from '../../src/adapters/upstash.ts'
 import { DependencyError } from '../../src/core/errors.ts'
 import { type RedisBackend, startEmbedded } from '../features/admission/backends.ts'
@@ -62,6 +63,28 @@ describe('Redis through the Upstash client', () => {
   it('is away for a token that it does not take', async () => {
     const redis = createRedis(createUpstash({ url: backend.url, token: 'another' }))
     await expect(redis.run(script, ['text'], [])).rejects.toThrow(DependencyError)
+  })
+})
+
+describe('limits by address', () => {
+  it('let a minute of look-ups through for each address, and leave it to the caller when Redis is away', async () => {
+    const backend = await startEmbedded()
+    try {
+      const limiter = createLimiter(createUpstash(backend))
+      const take = (subject: string) => limiter.take('key_lookups_per_ip', subject)
+      for (let at = 0; at < 70; at++) expect((await take('192.0.2.1')).allowed).toBe(true)
+      const refused = await take('192.0.2.1')
+      expect(refused.allowed).toBe(false)
+      expect(refused.retryAfterSeconds).toBeGreaterThanOrEqual(1)
+      expect(refused.retryAfterSeconds).toBeLessThanOrEqual(60)
+      expect((await take('192.0.2.2')).allowed).toBe(true)
+      for (const mode of ['refuse', 'hang'] as const) {
+        backend.proxy.mode(mode)
+        await expect(take('192.0.2.3')).rejects.toThrow(DependencyError)
+      }
+    } finally {
+      await backend.stop()
+    }
   })
 })
 
