@@ -3,8 +3,9 @@ import type { Seeded } from '../../scripts/seed.ts'
 import { createKey } from '../../src/features/keys/format.ts'
 import { errorIn } from '../support/client-error.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
-import { sendRaw } from '../support/raw-http.ts'
+import { postAlone, sendRaw } from '../support/raw-http.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { wrongBodies, wrongFields } from './wrong-bodies.ts'
 
 let stack: Stack
 let vendor: FakeVendor
@@ -131,67 +132,7 @@ describe('a model', () => {
 })
 
 describe('a field', () => {
-  const message = { role: 'user', content: 'Hi' }
-  const many = <T>(count: number, item: T) => Array.from({ length: count }, () => item)
-  const wrong: [param: string, what: string, fields: Record<string, unknown>][] = [
-    ['model', 'missing', { model: undefined }],
-    ['model', 'empty', { model: '' }],
-    ['model', 'a number', { model: 4 }],
-    ['model', 'too long', { model: 'm'.repeat(256) }],
-    ['messages', 'missing', { messages: undefined }],
-    ['messages', 'empty', { messages: [] }],
-    ['messages', 'a string', { messages: 'Hello' }],
-    ['messages', 'too many', { messages: many(2001, message) }],
-    ['messages[0]', 'null', { messages: [null] }],
-    ['messages[0].role', 'unknown', { messages: [{ role: 'robot', content: 'Hi' }] }],
-    ['messages[0].role', 'missing', { messages: [{ content: 'Hi' }] }],
-    ['messages[1].content', 'a number', { messages: [message, { role: 'user', content: 7 }] }],
-    ['messages[0].content[0].type', 'missing', { messages: [{ role: 'user', content: [{ text: 'Hi' }] }] }],
-    [
-      'messages[0].tool_calls[0].id',
-      'missing',
-      { messages: [{ role: 'assistant', tool_calls: [{ type: 'function' }] }] },
-    ],
-    ['stream', 'a word', { stream: 'yes' }],
-    ['stream_options.include_usage', 'a word', { stream_options: { include_usage: 'yes' } }],
-    ['temperature', 'too high', { temperature: 3 }],
-    ['temperature', 'negative', { temperature: -0.1 }],
-    ['temperature', 'a word', { temperature: 'hot' }],
-    ['top_p', 'too high', { top_p: 1.01 }],
-    ['presence_penalty', 'too low', { presence_penalty: -2.1 }],
-    ['frequency_penalty', 'too high', { frequency_penalty: 2.1 }],
-    ['n', 'zero', { n: 0 }],
-    ['n', 'too many', { n: 9 }],
-    ['n', 'a fraction', { n: 1.5 }],
-    ['max_tokens', 'zero', { max_tokens: 0 }],
-    ['max_tokens', 'negative', { max_tokens: -1 }],
-    ['max_tokens', 'a fraction', { max_tokens: 1.5 }],
-    ['max_tokens', 'a word', { max_tokens: 'x' }],
-    ['max_completion_tokens', 'zero', { max_completion_tokens: 0 }],
-    ['stop', 'too many', { stop: many(11, 'x') }],
-    ['stop', 'a number', { stop: 5 }],
-    ['logprobs', 'a number', { logprobs: 1 }],
-    ['top_logprobs', 'too many', { logprobs: true, top_logprobs: 21 }],
-    ['seed', 'a fraction', { seed: 0.5 }],
-    ['tools', 'too many', { tools: many(129, { type: 'function', function: { name: 'f' } }) }],
-    ['tools', 'an object', { tools: {} }],
-    ['tools[0].type', 'missing', { tools: [{ function: { name: 'f' } }] }],
-    ['tool_choice', 'a number', { tool_choice: 1 }],
-    ['parallel_tool_calls', 'a word', { parallel_tool_calls: 'no' }],
-    ['response_format.type', 'unknown', { response_format: { type: 'xml' } }],
-    ['reasoning_effort', 'a number', { reasoning_effort: 3 }],
-    ['metadata', 'a list', { metadata: ['a'] }],
-    ['metadata.team', 'a number', { metadata: { team: 7 } }],
-    ['user', 'an object', { user: {} }],
-    ['helix', 'a word', { helix: 'fast' }],
-    ['helix.mode', 'unknown', { helix: { mode: 'fast' } }],
-    ['helix.timeout_ms', 'too short', { helix: { timeout_ms: 999 } }],
-    ['helix.timeout_ms', 'too long', { helix: { timeout_ms: 600_001 } }],
-    ['helix.fallback_models', 'too many', { helix: { fallback_models: many(6, 'gpt-4o') } }],
-    ['helix.on_disconnect', 'unknown', { helix: { on_disconnect: 'stay' } }],
-  ]
-
-  it.each(wrong)('%s that is %s is named', async (param, _what, fields) => {
+  it.each(wrongFields)('%s that is %s is named', async (param, _what, fields) => {
     const response = await stack.call(key.apiKey, chatPath, { ...hello, ...fields })
     const error = await errorIn(response)
     expect(error).toMatchObject({ status: 400, code: 'invalid_request', param })
@@ -203,7 +144,7 @@ describe('a field', () => {
     ['input', { input: undefined }],
     ['input', { input: '' }],
     ['input', { input: [] }],
-    ['input', { input: many(2049, 'x') }],
+    ['input', { input: Array(2049).fill('x') }],
     ['input', { input: 5 }],
     ['dimensions', { dimensions: 0 }],
     ['encoding_format', { encoding_format: 'hex' }],
@@ -222,40 +163,15 @@ describe('a field', () => {
 })
 
 describe('a body', () => {
-  const deep = `{"model":"gpt-4o","messages":${'['.repeat(70)}${']'.repeat(70)}}`
-  const cases: [what: string, body: () => BodyInit, headers: Record<string, string>, status: number, words: RegExp][] =
-    [
-      ['of 11 MB', () => `"${'x'.repeat(11 * 1024 * 1024)}"`, {}, 413, /10 MB/],
-      ['of 11 MB in chunks', () => chunked(11), {}, 413, /10 MB/],
-      ['nested 70 deep', () => deep, {}, 400, /64 levels/],
-      ['of 5,000,000 brackets', () => '['.repeat(5_000_000), {}, 400, /64 levels/],
-      ['that is not JSON', () => '{"model": gpt-4o}', {}, 400, /not valid JSON.*position 10/],
-      ['that breaks off', () => '{"model": "gpt-4o"', {}, 400, /ends too early/],
-      ['that is empty', () => '', {}, 400, /body is required/],
-      ['that is a scalar', () => '"hello"', {}, 400, /object/],
-      ['that is null', () => 'null', {}, 400, /object/],
-      ['that is a list', () => '[]', {}, 400, /object/],
-      ['of another type', () => 'hello', { 'content-type': 'text/plain' }, 415, /application\/json/],
-      ['of a form', () => 'model=x', { 'content-type': 'application/x-www-form-urlencoded' }, 415, /application\/json/],
-      ['in another charset', () => '{}', { 'content-type': 'application/json; charset=latin1' }, 415, /UTF-8/],
-      ['that is not UTF-8', () => Buffer.from('{"a":"\xff\xfe"}', 'latin1'), {}, 400, /UTF-8/],
-      [
-        'that is compressed',
-        () => Buffer.from([0x1f, 0x8b, 8, 0]),
-        { 'content-encoding': 'gzip' },
-        415,
-        /[Cc]ompressed/,
-      ],
-    ]
-  const chunked = (megabytes: number) => {
-    let left = megabytes
-    return new ReadableStream<Uint8Array>({
-      pull: (controller) =>
-        left-- > 0 ? controller.enqueue(new Uint8Array(1024 * 1024).fill(32)) : controller.close(),
-    })
-  }
+  it.each(['declared', 'chunked'])('of 11 MB, %s, is 413', async (how) => {
+    const megabytes = Array.from({ length: 11 }, () => ' '.repeat(1024 * 1024))
+    const length = how === 'declared' ? { 'content-length': String(11 * 1024 * 1024) } : undefined
+    const error = await errorIn(await postAlone(`${stack.url}${chatPath}`, megabytes, json(key.apiKey, length)))
+    expect(error).toMatchObject({ status: 413, code: 'payload_too_large' })
+    expect(error.message).toContain('10 MB')
+  })
 
-  it.each(cases)('%s is refused', async (_what, body, headers, status, words) => {
+  it.each(wrongBodies)('%s is refused', async (_what, body, headers, status, words) => {
     const error = await errorIn(await post(body(), headers))
     expect(error.status).toBe(status)
     expect(error.message).toMatch(words)
