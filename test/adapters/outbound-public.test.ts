@@ -320,14 +320,14 @@ describe('the response', () => {
 
   it('ends as a timeout when no headers come in time', async () => {
     internet.serve(() => undefined)
-    expect((await failure(internet.outbound()(toPublic({ headersTimeoutMs: 60 })))).fault).toBe('timeout')
+    expect((await failure(internet.outbound()(toPublic({ headersTimeoutMs: 500 })))).fault).toBe('timeout')
   })
 
   it('counts the deadline of its headers over all redirects', async () => {
     internet.serve((_request, response) => {
-      setTimeout(() => response.writeHead(302, { location: '/again' }).end(), 30)
+      setTimeout(() => response.writeHead(302, { location: '/again' }).end(), 300)
     })
-    expect((await failure(internet.outbound()(toPublic({ headersTimeoutMs: 80 })))).fault).toBe('timeout')
+    expect((await failure(internet.outbound()(toPublic({ headersTimeoutMs: 800 })))).fault).toBe('timeout')
   })
 
   it('ends as a timeout thirty seconds after the request began', async () => {
