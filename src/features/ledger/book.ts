@@ -3,7 +3,7 @@ import { createAccounts } from './accounts.ts'
 import { rowTextOf } from './flush.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
 
-/** Flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
+/** The ids of flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
 const KEEP_FLUSHED_MS = 30 * 60_000
 
 export type OutboxEntry = {
@@ -120,7 +120,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       storage.transaction(() => {
         const ids = JSON.stringify(requestIds)
         storage.exec(
-          'update outbox set flushed_ms = ? where request_id in (select value from json_each(?))',
+          `update outbox set flushed_ms = ?, row = '', corrections = '', counters = ''
+           where request_id in (select value from json_each(?))`,
           nowMs,
           ids,
         )

@@ -8,7 +8,7 @@ export type LedgerStorage = {
 }
 
 /**
- * outbox  every settled call until half an hour after it was written to Postgres; its primary key is what makes a
+ * outbox  every settled call until it was written to Postgres, and its id for half an hour more: the primary key makes a
  *         settlement happen once
  * spent   settled money by budget and bucket
  * marks   by budget: the settled and held money that a crash must not forget, and until when
