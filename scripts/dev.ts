@@ -5,6 +5,7 @@ import { run } from './dev/run.ts'
 import type { Workers } from './dev/workers.ts'
 
 const END_LIMIT_MS = 15_000
+const PARENT_CHECK_MS = 500
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`)
 const closers: (() => Promise<void>)[] = []
@@ -35,11 +36,24 @@ async function fail(error: unknown): Promise<void> {
   await end(1)
 }
 
+/** npm, and the shell between it and this process, end by a signal without passing it on. */
+function endWithNpm(): void {
+  if (process.env.npm_lifecycle_event === undefined) return
+  const parent = process.ppid
+  const check = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(check)
+    if (!ending) void end(0)
+  }, PARENT_CHECK_MS)
+  check.unref()
+}
+
 // Whatever happens to this process, wrangler's group does not outlive it.
 process.on('exit', () => workers?.kill())
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end(0))
 process.on('uncaughtException', (error) => void fail(error))
 process.on('unhandledRejection', (error) => void fail(error))
+endWithNpm()
 
 try {
   const options = readOptions(process.argv.slice(2))

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import * as z from 'zod'
+import { full } from '../support/lane.ts'
 
 const root = join(import.meta.dirname, '../..')
 const Facts = z.object({
@@ -60,11 +61,12 @@ function launch(command: string, args: readonly string[], env: NodeJS.ProcessEnv
 /** Neither the shell that runs the tests nor the developer's own .dev.vars decides what is started. */
 const bareEnvironment = { PATH: process.env.PATH, HOME: process.env.HOME }
 
-function launchDev(): Running {
+function devArguments(): string[] {
   const options = ['--json', '--port', '0', '--data', folder, '--vars', join(folder, 'none')]
-  const args = ['--disable-warning=ExperimentalWarning', 'scripts/dev.ts', ...options]
-  return launch(process.execPath, args, bareEnvironment)
+  return ['--disable-warning=ExperimentalWarning', 'scripts/dev.ts', ...options]
 }
+
+const launchDev = (): Running => launch(process.execPath, devArguments(), bareEnvironment)
 
 async function readFacts({ firstLine, ended }: Running) {
   const early = ended.then(({ stderr }) => Promise.reject(new Error(`It ended before it was ready: ${stderr}`)))
@@ -115,4 +117,15 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   process.kill(again.child.pid ?? 0, 'SIGKILL')
   await again.ended
   await expect.poll(() => membersOf(group), { timeout: 15_000, interval: 200 }).toEqual([])
+})
+
+it.runIf(full())('ends with the npm that started it, which passes no signal on', { timeout: 120_000 }, async () => {
+  const environment = { ...bareEnvironment, npm_lifecycle_event: 'dev' }
+  const npm = launch('bash', ['-c', '"$0" "$@"; true', process.execPath, ...devArguments()], environment)
+  await readFacts(npm)
+  const [dev = 0] = await childPids(npm.child.pid ?? 0)
+  const [group = 0] = await childPids(dev)
+  process.kill(npm.child.pid ?? 0, 'SIGTERM')
+  await expect.poll(() => membersOf(group), { timeout: 15_000, interval: 200 }).toEqual([])
+  await npm.ended
 })
