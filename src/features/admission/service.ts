@@ -138,9 +138,10 @@ async function orWithdrawn(
   try {
     return await admitting()
   } catch (error) {
-    if (hold && !isRefused(outcome)) request.defer(withdraw(deps, hold))
-    const isListed = outcome.reply !== 'redis_away' && outcome.reply.kind === 'admitted'
-    if (hold && isListed) request.defer(forgetOpen(deps, hold))
+    // A Redis that did not answer in time may yet list the call: the ledger takes it off the list with its batches.
+    const { reply } = outcome
+    if (hold && (reply === 'redis_away' || !isRefused(outcome))) request.defer(withdraw(deps, hold))
+    if (hold && reply !== 'redis_away' && reply.kind === 'admitted') request.defer(forgetOpen(deps, hold))
     throw error
   }
 }

@@ -59,6 +59,23 @@ describe('who is asking', () => {
     expect(state.lookups).toBe(2)
   })
 
+  it('looks a cold key up once for a crowd of callers', async () => {
+    const { admit, state } = world({ budgets: [budget] })
+    const admitted = await Promise.all(Array.from({ length: 50 }, () => admit()))
+    expect(admitted.every(({ held }) => held)).toBe(true)
+    expect(state.lookups).toBe(2)
+  })
+
+  it('refuses a crowd with an unknown key after one look-up', async () => {
+    const { admit, state } = world()
+    state.row = undefined
+    const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => admit()))
+    expect(outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason.code)).toEqual(
+      Array.from({ length: 20 }, () => 'invalid_api_key'),
+    )
+    expect(state.lookups).toBe(1)
+  })
+
   it('admits a warm key with one Redis request and one ledger call', async () => {
     const { admit, ledgerCalls } = world({ budgets: [budget], limits: [{ metric: 'requests', per_minute: 60 }] })
     await admit()
@@ -274,7 +291,7 @@ describe('without Redis', () => {
   })
 
   it('holds money as exactly as ever', async () => {
-    const { admit, holds, state, settled } = world({
+    const { admit, holds, state, settled, ledgerCalls } = world({
       budgets: [budget],
       limits: [{ metric: 'requests', per_minute: 10, burst: 10 }],
     })
@@ -286,7 +303,10 @@ describe('without Redis', () => {
       expect([...holds.keys()]).toEqual(['req_1', 'req_2'])
       state.nowMs += 60_000
       state.ledgerRefuses = true
+      ledgerCalls.length = 0
       await expect(admit()).rejects.toThrow(failure('insufficient_quota'))
+      await settled()
+      expect(ledgerCalls).toEqual(['hold', 'release'])
       state.nowMs += 60_000
       state.ledgerAway = true
       await expect(admit()).rejects.toThrow(failure('budget_unavailable'))
