@@ -46,11 +46,11 @@ async function untilContent(stream: ChatStream): Promise<ChatStream> {
   let first: readonly StreamPart[] | undefined = early
   return {
     cancel: stream.cancel,
-    async read() {
+    read() {
       if (!first) return stream.read()
       const parts = first
       first = undefined
-      return parts
+      return Promise.resolve(parts)
     },
   }
 }

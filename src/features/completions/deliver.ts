@@ -108,7 +108,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, leave, isLate }: Coming): Re
   // Nobody may be there to hear of a failure.
   source.catch(() => undefined)
 
-  const pass = async (parts: readonly StreamPart[]): Promise<Passed> => {
+  const pass = (parts: readonly StreamPart[]): Passed | Promise<Passed> => {
     const events: string[] = []
     for (const part of parts) {
       meter.take(part)
@@ -118,9 +118,12 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, leave, isLate }: Coming): Re
     }
     if (firstContentMs === undefined && meter.started()) firstContentMs = ctx.now()
     const isComplete = meter.started() && meter.open().length === 0
-    if (!allowance || isComplete || (await allowance.covers(meter.running()))) return { events, stop: false }
-    return { events: [...events, budgetEnd(meter, last)], stop: true }
+    const covered = !allowance || isComplete || allowance.covers(meter.running())
+    return covered === true ? { events, stop: false } : whenCovered(events, covered)
   }
+
+  const whenCovered = async (events: readonly string[], covered: boolean | Promise<boolean>): Promise<Passed> =>
+    (await covered) ? { events, stop: false } : { events: [...events, budgetEnd(meter, last)], stop: true }
 
   const usageOf = (how: RelayEnd) => countedUsage(asked, meter, how === 'finished' || meter.open().length === 0)
 

@@ -45,6 +45,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
   let lastMs = nowMs()
   let ended = false
   let writes = 0
+  let asked = false
   let watch: ReturnType<typeof setInterval> | undefined
   let leave: (() => void) | undefined
 
@@ -67,20 +68,27 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
     controller.enqueue(encoder.encode(text))
   }
 
-  /** Whoever asks while a read is under way gets the same parts: a caller may leave in the middle of one. */
-  const read = async (): Promise<readonly StreamPart[] | undefined> => {
-    stream ??= await source
-    reading ??= stream.read().finally(() => {
-      reading = undefined
-    })
+  const open = async (): Promise<readonly StreamPart[] | undefined> => {
+    stream = await source
+    return stream.read()
+  }
+
+  /**
+   * Whoever asks while a read is under way gets the same parts: a caller may leave in the middle of one. Whoever has
+   * got them ends the read. (Written without layers of promises: each costs every chunk.)
+   */
+  const read = (): Promise<readonly StreamPart[] | undefined> => {
+    reading ??= stream ? stream.read() : open()
     return reading
   }
 
   const step = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     const parts = await read()
+    reading = undefined
     if (ended) return
     if (!parts) return finish(controller, 'finished')
-    const { events, stop } = await pass(parts)
+    const passed = pass(parts)
+    const { events, stop } = passed instanceof Promise ? await passed : passed
     if (ended) return
     if (events.length > 0) write(controller, events.map(sseData).join(''))
     if (!stop) return
@@ -106,6 +114,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
   const readOn = async (): Promise<void> => {
     try {
       for (let parts = await read(); parts; parts = await read()) {
+        reading = undefined
         const { stop } = await pass(parts)
         if (stop) stream?.cancel()
       }
@@ -120,7 +129,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
         if (given.isLate) write(controller, KEEP_ALIVE)
         watch = setInterval(() => {
           // A caller who does not read what is there needs no more of it.
-          const wanted = (controller.desiredSize ?? 0) > 0
+          const wanted = asked && (controller.desiredSize ?? -1) >= 0
           if (!ended && wanted && nowMs() - lastMs >= KEEP_ALIVE_MS) write(controller, KEEP_ALIVE)
         }, WATCH_MS)
         leave = () => {
@@ -132,6 +141,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
       },
       async pull(controller) {
         const before = writes
+        asked = true
         try {
           // Parts that say nothing to the caller leave the queue empty, and nobody would pull again.
           do await step(controller)
@@ -141,11 +151,14 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
           write(controller, sseData(failure(error)))
           end({ failed: error })
           controller.close()
+        } finally {
+          asked = false
         }
       },
       cancel: left,
     },
-    { highWaterMark: 1 },
+    // Nothing is read ahead: a chunk that waits in the queue costs more than one that is waited for.
+    { highWaterMark: 0 },
   )
 }
 
