@@ -61,6 +61,7 @@ export type Settlement = {
   budgets: readonly BudgetRef[]
   /** Tokens to add to (or take from) the token windows that admission charged, by Redis key. */
   tokenCorrections: readonly { key: string; delta: number }[]
+  /** Counters of the whole platform that ride along; those of the call itself are worked out from its row. */
   counters: readonly CounterIncrement[]
 }
 

@@ -83,6 +83,7 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Servic
   const exchange = c.env
   const { request, requestId, startedMs, defer } = exchange
   let admission: Admission | undefined
+  let isRefused = true
   try {
     const credential = credentialOf(request.headers)
     const input = await readInput(route, c)
@@ -96,10 +97,18 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Servic
     if (input instanceof AppError) throw input
     const caller = callerOf(admission.policy)
     const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, defer }
+    isRefused = false
     return await toResponse(route, await input.answer(ctx, request), { exchange, admission })
   } catch (error) {
+    if (isRefused && error instanceof AppError) tally(deps, error)
     return errorResponse(error, exchange, { admission })
   }
+}
+
+/** Refusals are counted in memory: the next settlement of this isolate carries them to the metrics. */
+function tally({ memory }: Deps, { code }: AppError): void {
+  const labels = `code="${code}"`
+  memory.tallies.set(labels, (memory.tallies.get(labels) ?? 0) + 1)
 }
 
 /** No route took the request: the path is unknown, or known with other methods. */

@@ -98,6 +98,20 @@ describe('GET /metrics', () => {
   const ask = (apiKey: string, model: string, words: string) =>
     stack.call(apiKey, '/v1/chat/completions', { model, messages: [{ role: 'user', content: words }] })
 
+  it('counts what was refused for the platform, and shows it to no organisation', async () => {
+    const { apiKey } = await stack.org()
+    const refused = { code: 'permission_denied' }
+    const before = (await read(metricsToken)).value('helix_refused_total', refused) ?? 0
+    const narrow = await stack.org({ scopes: ['models:read'] })
+    for (let call = 0; call < 3; call++) expect((await ask(narrow.apiKey, 'gpt-4o', 'Hello')).status).toBe(403)
+    await ask(apiKey, 'gpt-4o', 'Hello')
+    await vi.waitFor(
+      async () => expect((await read(metricsToken)).value('helix_refused_total', refused)).toBe(before + 3),
+      { timeout: 10_000, interval: 100 },
+    )
+    expect((await read(apiKey)).value('helix_refused_total', refused)).toBeUndefined()
+  })
+
   it("counts an organisation's own calls exactly, and nobody else's", async () => {
     const [mine, theirs, idle] = await Promise.all([stack.org(), stack.org(), stack.org()])
     const before = await read(metricsToken)

@@ -20,8 +20,8 @@ export type UpstreamBody = {
 /** A vendor that keeps the transport open this long after its answer's end loses the connection. */
 const FAREWELL_MS = 1000
 
-type Watched = {
-  body: ReadableStream<Uint8Array> | null
+export type Watched = {
+  response: Pick<Response, 'body' | 'arrayBuffer'>
   limits: BodyLimits
   /** Ends the request behind the body. */
   controller: AbortController
@@ -37,8 +37,8 @@ type Watched = {
  * Watches a body with one timer that re-arms itself, not one timer a chunk. Silence counts only while a read is
  * pending: a slow client that does not ask must not make its vendor look dead.
  */
-export function watchBody({ body, limits, controller, signal, name, now }: Watched): UpstreamBody {
-  const reader = body?.getReader()
+export function watchBody({ response, limits, controller, signal, name, now }: Watched): UpstreamBody {
+  const reader = response.body?.getReader()
   let waitingSinceMs: number | undefined
   let failure: UpstreamError | undefined
   let ended = reader === undefined
@@ -81,16 +81,12 @@ export function watchBody({ body, limits, controller, signal, name, now }: Watch
       release()
       return undefined
     } catch (cause) {
-      failure ??= lost(cause)
+      if (failure === undefined) release()
+      failure ??= broken(name, cause)
       throw failure
     } finally {
       waitingSinceMs = undefined
     }
-  }
-
-  function lost(cause: unknown): UpstreamError {
-    release()
-    return new UpstreamError('cut', `The connection to ${name} broke in the middle of its answer.`, { cause })
   }
 
   const cancel = () => stop(new UpstreamError('aborted', `The request to ${name} was cancelled.`))
@@ -112,6 +108,34 @@ export function watchBody({ body, limits, controller, signal, name, now }: Watch
     watch()
   }
   return { read, cancel, finish }
+}
+
+const broken = (name: string, cause: unknown): UpstreamError =>
+  new UpstreamError('cut', `The connection to ${name} broke in the middle of its answer.`, { cause })
+
+/**
+ * The text of a body of a known, bearable length, in one piece: as a stream it would cost several times as much.
+ * Throws `UpstreamError`: timeout, aborted, cut.
+ */
+export async function readDeclared({ response, limits, controller, signal, name, now }: Watched): Promise<string> {
+  const stopped = Promise.withResolvers<never>()
+  const stop = (reason: UpstreamError): void => {
+    stopped.reject(reason)
+    controller.abort()
+  }
+  const onAbort = () => stop(new UpstreamError('aborted', `The request to ${name} was ended by the caller.`))
+  const tooLate = () => stop(new UpstreamError('timeout', `${name} did not finish its answer in time.`))
+  const timer = setTimeout(tooLate, Math.max(0, Math.min(limits.idleMs, limits.deadlineMs - now())))
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return new TextDecoder().decode(await Promise.race([stopped.promise, response.arrayBuffer()]))
+  } catch (cause) {
+    throw cause instanceof UpstreamError ? cause : broken(name, cause)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
 }
 
 /** The whole body as text. Throws `UpstreamError`: `garbage` beyond `maxBytes`, and what `read` throws. */

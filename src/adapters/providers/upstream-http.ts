@@ -1,7 +1,7 @@
 import { type Timeouts, UpstreamError } from '../../core/models.ts'
 import { type Outbound, OutboundError, type OutboundFault, type OutboundPurpose } from '../../core/outbound.ts'
 import { parseJson } from './json-shape.ts'
-import { readText, type UpstreamBody, watchBody } from './upstream-body.ts'
+import { readDeclared, readText, type UpstreamBody, type Watched, watchBody } from './upstream-body.ts'
 import { retryAfterMs, vendorErrorOf, withoutSecret } from './vendor-error.ts'
 
 /** 2048 embeddings of 3072 numbers are about 60 MB of JSON; nothing honest is larger. */
@@ -38,6 +38,14 @@ export type UpstreamAnswer = { contentType: string; body: UpstreamBody }
 
 /** Sends one request and returns the body of a 2xx. Throws `UpstreamError` for everything else. */
 export async function sendUpstream(upstream: Upstream, request: UpstreamRequest): Promise<UpstreamAnswer> {
+  const { response, watched } = await openUpstream(upstream, request)
+  return { contentType: (response.headers.get('content-type') ?? '').toLowerCase(), body: watchBody(watched) }
+}
+
+type Opened = { response: Response; watched: Watched }
+
+/** The same, before anyone has begun to read. */
+async function openUpstream(upstream: Upstream, request: UpstreamRequest): Promise<Opened> {
   const { signal, timeouts } = request
   const deadlineMs = upstream.now() + timeouts.totalMs
   const controller = new AbortController()
@@ -53,9 +61,15 @@ export async function sendUpstream(upstream: Upstream, request: UpstreamRequest)
   const limits = response.ok
     ? { idleMs: request.expect === 'whole' ? timeouts.totalMs : timeouts.idleMs, deadlineMs }
     : { idleMs: ERROR_BODY_MS, deadlineMs: Math.min(deadlineMs, upstream.now() + ERROR_BODY_MS) }
-  const body = watchBody({ body: response.body, limits, controller, signal, name: upstream.name, now: upstream.now })
-  if (!response.ok) throw await statusError(upstream, response, body)
-  return { contentType: (response.headers.get('content-type') ?? '').toLowerCase(), body }
+  const watched = { response, limits, controller, signal, name: upstream.name, now: upstream.now }
+  if (!response.ok) throw await statusError(upstream, response, watchBody(watched))
+  return { response, watched }
+}
+
+/** Bytes that a body will have: what its sender declared, unless that counts compressed bytes or nothing. */
+function declaredBytes({ headers }: Response): number | undefined {
+  const length = headers.get('content-length')
+  return length === null || headers.has('content-encoding') ? undefined : Number(length)
 }
 
 async function fetchHeaders(upstream: Upstream, request: UpstreamRequest, signal: AbortSignal): Promise<Response> {
@@ -121,8 +135,9 @@ async function statusError(upstream: Upstream, response: Response, body: Upstrea
 
 /** One request for one JSON document. Throws `UpstreamError`; an error inside a 2xx is `reported`. */
 export async function fetchJson(upstream: Upstream, request: UpstreamRequest): Promise<unknown> {
-  const { body } = await sendUpstream(upstream, request)
-  const text = await readText(body, WHOLE_MAX_BYTES)
+  const { response, watched } = await openUpstream(upstream, request)
+  const isShort = (declaredBytes(response) ?? Number.POSITIVE_INFINITY) <= WHOLE_MAX_BYTES
+  const text = isShort ? await readDeclared(watched) : await readText(watchBody(watched), WHOLE_MAX_BYTES)
   const parsed = parseJson(text)
   if (parsed === undefined) {
     throw new UpstreamError('garbage', `${upstream.name} sent ${text.trim() === '' ? 'an empty answer' : 'no JSON'}.`)

@@ -1,6 +1,6 @@
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Deps } from '../../core/context.ts'
-import type { LedgerRow } from '../../core/ledger.ts'
+import type { CounterIncrement, LedgerRow } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
 import { redisKeys } from '../admission/service.ts'
 import type { OutboxEntry } from './book.ts'
@@ -52,21 +52,27 @@ export async function writeCounters(
   { entries, closed }: { entries: readonly OutboxEntry[]; closed: readonly string[] },
 ): Promise<void> {
   const counters = new Map<string, number>()
+  /** What an isolate refused may have been anybody's. */
+  const platform = new Map<string, number>()
   const corrections = new Map<string, number>()
   for (const entry of entries) {
-    for (const [metric, labels, amount] of [...countersOf(JSON.parse(entry.rowText)), ...entry.counters]) {
-      const field = `${metric}{${labels}}`
-      counters.set(field, (counters.get(field) ?? 0) + amount)
-    }
+    for (const increment of countersOf(JSON.parse(entry.rowText))) add(counters, increment)
+    for (const increment of entry.counters) add(platform, increment)
     for (const { key, delta } of entry.corrections) corrections.set(key, (corrections.get(key) ?? 0) + delta)
   }
   const commands: RedisCommand[] = []
   for (const [field, amount] of counters) {
     commands.push(['HINCRBY', metricsKey(), field, amount], ['HINCRBY', metricsKey(orgId), field, amount])
   }
+  for (const [field, amount] of platform) commands.push(['HINCRBY', metricsKey(), field, amount])
   for (const [key, delta] of corrections) {
     if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, TOKEN_WINDOW_SECONDS])
   }
   if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
   if (commands.length > 0) await redis.pipeline(commands)
+}
+
+function add(counters: Map<string, number>, [metric, labels, amount]: CounterIncrement): void {
+  const field = `${metric}{${labels}}`
+  counters.set(field, (counters.get(field) ?? 0) + amount)
 }
