@@ -74,7 +74,14 @@ async function pathMicros({ decoder, chunks }: Wire): Promise<number> {
   })
   const limits = { idleMs: 60_000, deadlineMs: Date.now() + 600_000 }
   const controller = new AbortController()
-  const watched = watchBody({ body, limits, controller, signal: controller.signal, name: 'bench', now: Date.now })
+  const watched = watchBody({
+    response: new Response(body),
+    limits,
+    controller,
+    signal: controller.signal,
+    name: 'bench',
+    now: Date.now,
+  })
   const stream = createChatStream(watched, decoder())
   const startMs = performance.now()
   for (let read = 0; read < CHUNKS; read++) await stream.read()

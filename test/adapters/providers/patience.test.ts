@@ -168,7 +168,7 @@ describe('a body that is read whole', () => {
     const controller = new AbortController()
     const limits = { idleMs: 1000, deadlineMs: Date.now() + 1000 }
     const { signal } = new AbortController()
-    const body = watchBody({ body: new Response(text).body, limits, controller, signal, name: 'vendor', now: Date.now })
+    const body = watchBody({ response: new Response(text), limits, controller, signal, name: 'vendor', now: Date.now })
     return { body, controller }
   }
 
