@@ -1,5 +1,6 @@
-import type { Ask, Policy } from '../../core/admission.ts'
+import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
 import { costNanoUsd, pricesHash } from '../catalog/service.ts'
 import { idsOf, knowsEnough, learnNodes, longestMs, type Target, targetsFor } from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
@@ -24,14 +25,15 @@ function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask {
   return {
     tokens: limited ? expectedTokens(asked) : 0,
     candidates: idsOf(targets),
-    hold: policy.budgets.length > 0 && targets.every(({ price }) => price) ? holdFor(deps, asked, targets) : undefined,
+    hold: policy.budgets.length > 0 ? holdFor(deps, asked, targets) : undefined,
   }
 }
 
-/** The dearest target decides, for any of them may be the one that answers. */
+/** The dearest target decides, for any of them may be the one that answers; undefined when one has no bound. */
 function holdFor(deps: Deps, asked: Asked, targets: readonly Target[]): Ask['hold'] {
   const [first] = targets
-  if (!first) return undefined
+  const amounts = targets.map((target) => worstCase(asked, target)).filter((amount) => amount !== undefined)
+  if (!first || amounts.length < targets.length) return undefined
   const { provider, model, price } = first
   return {
     facts: {
@@ -41,7 +43,7 @@ function holdFor(deps: Deps, asked: Asked, targets: readonly Target[]): Ask['hol
       price_id: price?.id ?? '',
       prices_hash: pricesHash,
     },
-    amountNanoUsd: Math.max(...targets.map((target) => worstCase(asked, target))),
+    amountNanoUsd: Math.max(...amounts),
     // By then every vendor has been cut off; the time to settle is the ledger's grace.
     deadlineMs: deps.now() + longestMs(targets, asked.timeoutMs),
   }
@@ -54,8 +56,18 @@ export function heldOutput(asked: Asked, target: Target): number {
   return watched ? Math.min(most, STREAM_SLICE * (asked.body.n ?? 1)) : most
 }
 
-function worstCase(asked: Asked, target: Target): number {
-  return costBound(target, inputBound(asked, target), heldOutput(asked, target))
+function worstCase(asked: Asked, target: Target): number | undefined {
+  const input = target.price && inputBound(asked, target)
+  return input === undefined ? undefined : costBound(target, input, heldOutput(asked, target))
+}
+
+/** Under a hard budget nothing runs whose input could be of any size. Throws a 400 `AppError`. */
+export function refuseUnbounded({ policy, held }: Admission, asked: Asked, targets: readonly Target[]): void {
+  if (policy.budgets.length === 0 || held) return
+  const unbounded = targets.find((target) => inputBound(asked, target) === undefined)
+  if (!unbounded) return
+  const message = `No limit is known for what '${unbounded.id}' reads of these parts, so their cost cannot be held against a hard budget.`
+  throw new AppError('invalid_request', message, { param: 'messages' })
 }
 
 /** An upper bound of what these counts cost: no discount for a cache is counted on, and a cache may have to be written. */

@@ -4,6 +4,7 @@ import type { ChatAnswer } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import { type Dispatched, dispatch, failureOf, plan, refuseUnheld, requireTargets } from '../routing/service.ts'
+import { refuseUnbounded } from './ask.ts'
 import { attemptChat } from './attempt.ts'
 import { deliverLater, deliverStream, deliverWhole } from './deliver.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
@@ -45,6 +46,7 @@ async function prepare(ctx: Ctx, asked: Asked) {
   try {
     const targets = requireTargets(ctx, asked.wanted)
     refuseUnheld(ctx.admission, targets)
+    refuseUnbounded(ctx.admission, asked, targets)
     const { openBreakers } = ctx.admission
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
     return plan({ targets, openBreakers, model: asked.wanted.model, nowMs: ctx.now() })

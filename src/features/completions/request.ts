@@ -102,15 +102,33 @@ export function estimatedPrompt({ body }: Asked, countTokens: (text: string) => 
 
 /**
  * No tokenizer makes more input tokens of this request than that: every field is counted, for we do not know which of
- * them a vendor puts into its prompt.
+ * them a vendor puts into its prompt. What only names its content, or packs it, is bounded by nothing but the model's
+ * window; undefined where that is not known.
  */
-export function inputBound({ body }: Asked, target: Target): number {
+export function inputBound({ body }: Asked, target: Target): number | undefined {
   const { messages, tools } = body
   const images = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isImage) : [])).length
   const text = byteBound(JSON.stringify(images === 0 ? body : { ...body, messages: messages.map(withoutImages) }))
   const perImage = target.entry?.imageTokenBound ?? DEFAULT_IMAGE_BOUND
   const declared = Array.isArray(tools) ? tools.length : 0
-  return text + images * perImage + messages.length * TOKENS_PER_MESSAGE + declared * TOKENS_PER_TOOL
+  const bound = text + images * perImage + messages.length * TOKENS_PER_MESSAGE + declared * TOKENS_PER_TOOL
+  // A node costs nothing, however much it reads.
+  if (target.provider.kind === 'node' || !messages.some(isOpaque)) return bound
+  const window = target.entry?.contextWindow
+  return window === undefined ? undefined : Math.max(bound, window)
+}
+
+/** Whether the bytes of a message say nothing about its tokens: files, films, and whatever is fetched by a name. */
+function isOpaque({ content, audio }: ChatMessage): boolean {
+  if (audio !== undefined && audio !== null) return true
+  return Array.isArray(content) && content.some((part) => !isPlain(part))
+}
+
+function isPlain(part: { type?: unknown; input_audio?: unknown }): boolean {
+  if (part.type === 'text' || part.type === 'image_url' || part.type === 'refusal') return true
+  const { input_audio: audio } = part
+  if (part.type !== 'input_audio' || typeof audio !== 'object' || audio === null) return false
+  return 'data' in audio && typeof audio.data === 'string' && !('url' in audio)
 }
 
 const isImage = (part: { type?: unknown } | null): boolean => part?.type === 'image_url'

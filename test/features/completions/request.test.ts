@@ -83,7 +83,32 @@ describe('the bound of an input', () => {
     const small = inputBound(askedOf(userSays(picture(10))), target)
     expect(inputBound(askedOf(userSays(picture(1_000_000))), target)).toBe(small)
     const two = inputBound(askedOf(userSays(picture(10), picture(10))), target)
-    expect(two - small).toBeGreaterThanOrEqual(target.entry?.imageTokenBound ?? 0)
+    expect((two ?? 0) - (small ?? 0)).toBeGreaterThanOrEqual(target.entry?.imageTokenBound ?? 0)
+  })
+
+  const wide = target.entry?.contextWindow ?? 0
+  it.each([
+    ['a file by its id', { type: 'file', file: { file_id: 'file-1' } }],
+    ['a packed document', { type: 'file', file: { file_data: 'data:application/pdf;base64,AAAA' } }],
+    ['a film', { type: 'video_url', video_url: { url: 'https://a.test/film.mp4' } }],
+    ['a recording by its address', { type: 'input_audio', input_audio: { url: 'https://a.test/a.mp3' } }],
+    ['a part of an unknown type', { type: 'hologram' }],
+  ])('is the whole window for %s, and unknown where the window is', (_name, part) => {
+    expect(wide).toBeGreaterThan(0)
+    expect(inputBound(askedOf(userSays(part)), target)).toBe(wide)
+    const long = { type: 'text', text: 'x'.repeat(wide * 2) }
+    expect(inputBound(askedOf(userSays(part, long)), target)).toBeGreaterThan(wide * 2)
+    expect(inputBound(askedOf(userSays(part)), unlisted)).toBeUndefined()
+  })
+
+  it('is the whole window for an answer that was spoken before', () => {
+    const messages = [{ role: 'assistant', audio: { id: 'audio_1' } }]
+    expect(inputBound(askedOf({ messages }), target)).toBe(wide)
+  })
+
+  it('is the bytes of a recording that comes with the request', () => {
+    const part = { type: 'input_audio', input_audio: { data: 'A'.repeat(1000), format: 'wav' } }
+    expect(inputBound(askedOf(userSays(part, { type: 'refusal', refusal: 'no' })), unlisted)).toBeLessThan(2000)
   })
 
   it('does not let text hide beside a picture', () => {
