@@ -8,6 +8,8 @@ export type VendorQuirks = {
   rename?: Readonly<Record<string, string>>
   /** Fields that the vendor refuses, or accepts and disregards. Dropping them is reported to the caller. */
   omit?: readonly string[]
+  /** Fields that no other vendor knows, and that are dropped elsewhere. */
+  ownFields?: readonly string[]
   /** Fields of a message that the vendor refuses. */
   omitFromMessages?: readonly string[]
   /** Roles that the vendor knows under another name. */
@@ -182,6 +184,11 @@ export const vendorCatalog: readonly VendorRow[] = [
     name: 'openrouter',
     baseUrl: 'https://openrouter.ai/api/v1',
     priority: 110,
-    quirks: { reasoningField: 'reasoning' },
+    quirks: {
+      reasoningField: 'reasoning',
+      ownFields: ['provider'],
+      // Each of these lets a call reach, or pay for, something else than the model that was asked and allowed.
+      omit: ['models', 'route', 'plugins', 'preset', 'transforms'],
+    },
   }),
 ]

@@ -38,8 +38,6 @@ const understood = new Set([
   'top_logprobs',
   'helix',
   'force_provider',
-  'provider',
-  'ensemble_config',
 ])
 
 /** OpenAI's seven efforts on Ollama's scale. */
@@ -62,7 +60,9 @@ export function ollamaChatRequest(call: ChatCall, contextWindow: number | undefi
   const { body } = call
   const ignored = new Set<string>()
   for (const [field, value] of Object.entries(body)) {
-    if (!understood.has(field) && !isNeutral(field, value)) ignored.add(field)
+    // By its name alone a provider is chosen by the gateway.
+    const known = understood.has(field) || (field === 'provider' && typeof value === 'string')
+    if (!known && !isNeutral(field, value)) ignored.add(field)
   }
   const messages = ollamaMessages(body.messages, ignored)
   const tools = toolsOf(body, ignored)

@@ -4,7 +4,13 @@ import type { JsonObject } from './json-shape.ts'
 import { isNeutral } from './neutral.ts'
 
 /** Ours, wherever a caller may put them; no vendor must see them. */
-const gatewayFields = ['helix', 'force_provider', 'provider', 'ensemble_config']
+const gatewayFields = ['helix', 'force_provider']
+
+/** What OpenAI's wire does not know, and vendors refuse; some know a block of their own under one of these names. */
+const foreignFields = ['provider', 'ensemble_config']
+
+/** Tiers at which a vendor charges what it lists; the others cost more or less than we would book. */
+const LISTED_TIERS: ReadonlySet<unknown> = new Set(['auto', 'default', null, undefined])
 
 const maxTokensFields = ['max_completion_tokens', 'max_tokens'] as const
 
@@ -31,7 +37,9 @@ function vendorBody(given: Readonly<JsonObject>, model: string, quirks: VendorQu
   const body: JsonObject = { ...given, model }
   const ignored: string[] = []
   for (const field of gatewayFields) delete body[field]
-  for (const field of quirks.omit ?? []) {
+  // By its name alone a provider is chosen by us.
+  if (typeof body.provider === 'string') delete body.provider
+  for (const field of unwantedFields(body, quirks)) {
     if (!(field in body)) continue
     if (!isNeutral(field, body[field])) ignored.push(field)
     delete body[field]
@@ -42,6 +50,12 @@ function vendorBody(given: Readonly<JsonObject>, model: string, quirks: VendorQu
     delete body[from]
   }
   return { body, ignored }
+}
+
+function unwantedFields(body: JsonObject, { omit = [], ownFields = [] }: VendorQuirks): string[] {
+  const foreign = foreignFields.filter((field) => !ownFields.includes(field))
+  const tier = LISTED_TIERS.has(body.service_tier) ? [] : ['service_tier']
+  return [...foreign, ...tier, ...omit]
 }
 
 /** `max_completion_tokens` supersedes `max_tokens`; whichever the caller used, the vendor gets its own name. */

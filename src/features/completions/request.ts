@@ -28,7 +28,7 @@ const DEFAULT_IMAGE_BOUND = 8192
 export function readRequest(request: ChatRequest, operation: Asked['operation'] = 'chat'): Asked {
   const { helix, force_provider, provider, ...body } = request
   const only = helix?.provider ?? force_provider ?? (typeof provider === 'string' ? provider : undefined)
-  // An object under this name is OpenRouter's own routing block, and goes there untouched.
+  // An object under this name is OpenRouter's own routing block: it goes there, and is reported by the others.
   if (typeof provider === 'object') Object.assign(body, { provider })
   return {
     operation,

@@ -41,6 +41,14 @@ describe('a chat body for a node', () => {
     expect(ignored).toEqual([])
   })
 
+  it('has no place for another gateway’s blocks, and reports them', () => {
+    expect(requestOf({ provider: { order: ['a'] }, ensemble_config: { size: 3 } }).ignored).toEqual([
+      'provider',
+      'ensemble_config',
+    ])
+    expect(requestOf({ provider: 'ollama', helix: {}, force_provider: 'ollama' }).ignored).toEqual([])
+  })
+
   it('never asks for more than the call may have', () => {
     expect(requestOf({ max_tokens: 100 }, { maxOutputTokens: 30 }).options.num_predict).toBe(30)
     expect(requestOf({ max_tokens: 20 }, { maxOutputTokens: 30 }).options.num_predict).toBe(20)

@@ -26,7 +26,9 @@ describe('a chat body on its way to a vendor', () => {
   it('leaves out what is meant for the gateway, and leaves the caller’s body alone', () => {
     const call = callOf({ helix: {}, provider: 'x', force_provider: 'x', ensemble_config: {}, max_tokens: 5 })
     const before = structuredClone(call.body)
-    expect(Object.keys(openAiChatRequest(call, plain).body).sort()).toEqual(['max_tokens', 'messages', 'model'])
+    const { body, ignored } = openAiChatRequest(call, plain)
+    expect(Object.keys(body).sort()).toEqual(['max_tokens', 'messages', 'model'])
+    expect(ignored).toEqual([])
     expect(call.body).toEqual(before)
   })
 
@@ -71,6 +73,48 @@ describe('a chat body on its way to a vendor', () => {
     expect([...ignored].sort()).toEqual(['logit_bias', 'logprobs', 'n'])
     const neutral = callOf({ logit_bias: {}, logprobs: false, n: 1 })
     expect(openAiChatRequest(neutral, quirksOf('groq')).ignored).toEqual([])
+  })
+
+  it('gives a routing block to the vendor that knows it, and is reported by every other', () => {
+    const provider = { order: ['a'], allow_fallbacks: false }
+    for (const { name, quirks } of vendorCatalog) {
+      const { body, ignored } = openAiChatRequest(callOf({ provider }), quirks)
+      expect([name, body.provider, ignored]).toEqual(
+        name === 'openrouter' ? [name, provider, []] : [name, undefined, ['provider']],
+      )
+    }
+  })
+
+  it('reports what is not built anywhere', () => {
+    const { body, ignored } = openAiChatRequest(callOf({ ensemble_config: { size: 3 } }), plain)
+    expect(body).not.toHaveProperty('ensemble_config')
+    expect(ignored).toEqual(['ensemble_config'])
+  })
+
+  it('reaches no other model of a router than the one that was asked', () => {
+    const ways = {
+      models: ['dear/one'],
+      route: 'fallback',
+      plugins: [{ id: 'web' }],
+      preset: 'mine',
+      transforms: ['middle-out'],
+    }
+    const { body, ignored } = openAiChatRequest(callOf(ways), quirksOf('openrouter'))
+    expect(Object.keys(body).sort()).toEqual(['messages', 'model'])
+    expect([...ignored].sort()).toEqual(Object.keys(ways).sort())
+  })
+
+  it.each(['flex', 'priority', 'scale', 'fast', 7])('is asked at the listed price, not in the tier %s', (tier) => {
+    for (const { quirks } of vendorCatalog) {
+      const { body, ignored } = openAiChatRequest(callOf({ service_tier: tier }), quirks)
+      expect(body).not.toHaveProperty('service_tier')
+      expect(ignored).toEqual(['service_tier'])
+    }
+  })
+
+  it.each(['auto', 'default', null])('keeps the tier %s', (tier) => {
+    const { body, ignored } = openAiChatRequest(callOf({ service_tier: tier }), quirksOf('openai'))
+    expect([body.service_tier, ignored]).toEqual([tier, []])
   })
 
   it('renames fields and roles, and drops fields of messages, as the row says', () => {
