@@ -76,17 +76,27 @@ export function createChunkReader(
       }
     }
     if (normaliseMessage(choice.delta, quirks)) changed = true
-    if (Array.isArray(choice.delta.tool_calls)) {
-      state.tools ??= createToolCallTracker()
-      if (state.tools.settle(objectsOf(choice.delta.tool_calls))) changed = true
-    }
+    if (choice.delta.tool_calls && settleTools(choice.delta, state)) changed = true
     return settleFinish(choice, state) || changed
+  }
+
+  function settleTools(delta: JsonObject, state: ChoiceState): boolean {
+    const given = delta.tool_calls
+    const fragments = objectsOf(given)
+    if (!Array.isArray(given) || (given.length > 0 && fragments.length === 0)) {
+      delete delta.tool_calls
+      return true
+    }
+    const changed = fragments.length < given.length
+    if (changed) delta.tool_calls = fragments
+    state.tools ??= createToolCallTracker()
+    return state.tools.settle(fragments) || changed
   }
 
   function settleFinish(choice: ChunkChoice, state: ChoiceState): boolean {
     const reason = choice.finish_reason
     if (reason === null || reason === undefined) return false
-    if (state.finished || reason === '') {
+    if (state.finished || !stringOf(reason)) {
       choice.finish_reason = null
       return true
     }

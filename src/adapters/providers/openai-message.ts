@@ -1,10 +1,13 @@
 import type { VendorQuirks } from './catalog.ts'
 import { isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 
+/** Fields that are text or null. */
+const texts = ['content', 'refusal', 'reasoning_content', 'reasoning'] as const
+
 /**
  * Brings a vendor's message or delta to OpenAI's shape in place and tells whether anything had to change:
- * content in parts (Mistral's thinking models) becomes text and `reasoning_content`, and reasoning text that the
- * vendor keeps under another name moves to `reasoning_content`.
+ * content in parts (Mistral's thinking models) becomes text and `reasoning_content`, reasoning text that the vendor
+ * keeps under another name moves to `reasoning_content`, and what should be text but is none is dropped.
  */
 export function normaliseMessage(message: JsonObject, quirks: Pick<VendorQuirks, 'reasoningField'>): boolean {
   let changed = false
@@ -19,6 +22,12 @@ export function normaliseMessage(message: JsonObject, quirks: Pick<VendorQuirks,
   if (reasoningField !== undefined && reasoning !== undefined) {
     delete message[reasoningField]
     message.reasoning_content ??= reasoning
+    changed = true
+  }
+  for (const field of texts) {
+    const value = message[field]
+    if (value === undefined || value === null || typeof value === 'string') continue
+    message[field] = typeof value === 'number' ? String(value) : null
     changed = true
   }
   return changed

@@ -33,17 +33,12 @@ function outputLimit({ admission }: World, target: Target, asked: Asked): number
 
 /** The same stream, once its first content has arrived; what came before it is kept for the first read. */
 async function untilContent(stream: ChatStream): Promise<ChatStream> {
-  const early: StreamPart[] = []
-  for (;;) {
-    const parts = await stream.read()
-    if (!parts) {
-      if (early.length === 0) throw new UpstreamError('garbage', 'The stream ended before it said anything.')
-      break
-    }
-    early.push(...parts)
-    if (parts.some(isContent)) break
-  }
-  let first: readonly StreamPart[] | undefined = early
+  let first: readonly StreamPart[] | undefined = await beginningOf(stream).catch((error: unknown) => {
+    if (error instanceof UpstreamError) throw error
+    // Whatever we stumbled over: the vendor must not write on for nobody.
+    stream.cancel()
+    throw new UpstreamError('garbage', 'The stream could not be understood.', { cause: error })
+  })
   return {
     cancel: stream.cancel,
     read() {
@@ -52,5 +47,18 @@ async function untilContent(stream: ChatStream): Promise<ChatStream> {
       first = undefined
       return Promise.resolve(parts)
     },
+  }
+}
+
+async function beginningOf(stream: ChatStream): Promise<StreamPart[]> {
+  const early: StreamPart[] = []
+  for (;;) {
+    const parts = await stream.read()
+    if (!parts) {
+      if (early.length === 0) throw new UpstreamError('garbage', 'The stream ended before it said anything.')
+      return early
+    }
+    early.push(...parts)
+    if (parts.some(isContent)) return early
   }
 }

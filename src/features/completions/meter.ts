@@ -78,9 +78,9 @@ function contentOf({ choices }: ChatChunk): string {
 }
 
 /** Names and input of calls: of functions, of custom tools, and of the one function that old clients know. */
-function calledIn({ tool_calls: calls = [], function_call: old }: ChunkChoice['delta']): string {
+function calledIn({ tool_calls: calls, function_call: old }: ChunkChoice['delta']): string {
   let text = written(old)
-  for (const call of calls) text += written(call.function) + written(call.custom)
+  for (const call of calls ?? []) text += written(call.function) + written(call.custom)
   return text
 }
 

@@ -43,6 +43,33 @@ describe('a vendor’s chunks', () => {
     expect(chunks.map((chunk) => chunk.choices[0]?.finish_reason)).toEqual([null, 'stop', null])
   })
 
+  it('lose what is no text where text belongs, and keep a number', () => {
+    const junk = { content: { toString: 1 }, refusal: true, reasoning_content: ['a'], reasoning: { a: 1 } }
+    const [first, second] = chunksOf(chunkOf({ ...junk }), chunkOf({ content: 5 }))
+    expect(first?.choices[0]?.delta).toMatchObject({ content: null, refusal: null })
+    expect(first?.choices[0]?.delta.reasoning_content ?? null).toBeNull()
+    expect(second?.choices[0]?.delta.content).toBe('5')
+  })
+
+  it.each([7, true, {}, ['stop']])('do not finish with the reason %j', (reason) => {
+    const odd = {
+      ...chunkOf({ content: 'a' }),
+      choices: [{ index: 0, delta: { content: 'a' }, finish_reason: reason }],
+    }
+    const chunks = chunksOf(odd, chunkOf({}, 'stop'))
+    expect(chunks.map((chunk) => chunk.choices[0]?.finish_reason)).toEqual([null, 'stop'])
+  })
+
+  it('lose tool fragments that are none', () => {
+    const call = { index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }
+    const { parts } = run(
+      `${[[null, call, 3], [null], 'x', { a: 1 }].map((tool_calls) => chunkEvent(chunkOf({ tool_calls }))).join('')}data: [DONE]\n\n`,
+    )
+    const deltas = parts.map(({ chunk }) => chunk.choices[0]?.delta)
+    expect(deltas.map((delta) => delta?.tool_calls)).toEqual([[call], undefined, undefined, undefined])
+    expect(JSON.parse(parts[0]?.json ?? '')).toEqual(parts[0]?.chunk)
+  })
+
   it('keep unknown fields', () => {
     const [chunk] = chunksOf({
       ...chunkOf({ content: 'a', annotations: [1] }),
