@@ -1,7 +1,10 @@
 import type { Usage, WireUsage } from './models.ts'
 
+/** No call has more tokens than this; a vendor that says so has not counted. */
+export const MOST_TOKENS = 1e9
+
 const count = (value: unknown): number | undefined =>
-  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? Math.floor(value) : undefined
+  typeof value === 'number' && value >= 0 && value <= MOST_TOKENS ? Math.floor(value) : undefined
 
 /** The counts of OpenAI's `usage`. A part is never larger than its whole, whatever the vendor says. */
 export function countsOf(usage: WireUsage): Usage {

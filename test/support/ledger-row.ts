@@ -9,7 +9,7 @@ export const ledgerRow = (given: Partial<LedgerRow> = {}): LedgerRow => ({
   operation: 'chat',
   provider: 'openai',
   model: 'gpt-4o',
-  price_id: '',
+  price_id: 'openai/gpt-4o@00000000',
   prices_hash: '',
   status: 'ok',
   prompt_tokens: 10,

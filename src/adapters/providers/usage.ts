@@ -1,4 +1,5 @@
 import type { WireUsage } from '../../core/models.ts'
+import { MOST_TOKENS } from '../../core/usage.ts'
 import { countOf, isObject } from './json-shape.ts'
 
 /**
@@ -11,6 +12,7 @@ export function normalUsage(raw: unknown): WireUsage | undefined {
   const prompt = countOf(raw.prompt_tokens)
   const completion = countOf(raw.completion_tokens)
   if (prompt === undefined && completion === undefined) return undefined
+  if ((prompt ?? 0) > MOST_TOKENS || (completion ?? 0) > MOST_TOKENS) return undefined
   const promptTokens = prompt ?? 0
   const details = isObject(raw.completion_tokens_details) ? raw.completion_tokens_details : undefined
   const reasoning = countOf(details?.reasoning_tokens) ?? 0

@@ -130,6 +130,12 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       waiting -= requestIds.length
     },
 
+    /** A row that Postgres will never take: it stays here for someone to look at, and in nobody's way. */
+    setAside(requestId: string): void {
+      storage.exec('update outbox set flushed_ms = ? where request_id = ?', Number.MAX_SAFE_INTEGER, requestId)
+      waiting -= 1
+    },
+
     hauntedUntilMs: accounts.hauntedUntilMs,
     ghostOf: accounts.ghostOf,
     forgetGhosts: accounts.forgetGhosts,

@@ -5,10 +5,11 @@ export const DURATION_EDGES = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 
 /** What a booked call adds to the counters; rates and averages are the reader's to compute. */
 export function countersOf(row: LedgerRow): CounterIncrement[] {
-  const labels = `provider="${label(row.provider)}",model="${label(row.model)}",operation="${row.operation}"`
+  // A name that no catalog and no node knows is the caller's invention: each would stay in the metrics for good.
+  const model = row.price_id === '' ? 'other' : label(row.model)
+  const labels = `provider="${label(row.provider)}",model="${model}",operation="${row.operation}"`
   const seconds = row.latency_ms / 1000
-  const tokens = (direction: string) =>
-    `provider="${label(row.provider)}",model="${label(row.model)}",direction="${direction}"`
+  const tokens = (direction: string) => `provider="${label(row.provider)}",model="${model}",direction="${direction}"`
   const counters: CounterIncrement[] = [
     ['helix_requests_total', `${labels},status="${row.status}"`, 1],
     ['helix_request_duration_seconds_count', labels, 1],

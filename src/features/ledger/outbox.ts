@@ -1,5 +1,6 @@
 import type { Deps } from '../../core/context.ts'
-import type { Book } from './book.ts'
+import { DependencyError } from '../../core/errors.ts'
+import type { Book, OutboxEntry } from './book.ts'
 import { writeCounters, writeRows } from './flush.ts'
 
 const BATCH = 500
@@ -26,15 +27,27 @@ export function createOutbox({ orgId, book, deps }: Parts) {
     if (closed.size < MAX_CLOSED) closed.add(requestId)
   }
 
+  /** A batch, or row by row where Postgres refuses one of them: a bad row must not hold up the others. */
+  const writeAll = async (entries: readonly OutboxEntry[]): Promise<void> => {
+    const ids = entries.map((entry) => entry.requestId)
+    try {
+      await writeRows(deps, orgId, entries)
+      book.markFlushed(ids, deps.now())
+    } catch (cause) {
+      if (cause instanceof DependencyError) throw cause
+      const [first, ...others] = entries
+      if (first && others.length === 0) {
+        book.setAside(first.requestId)
+        deps.log.error('ledger_row_refused', { org_id: orgId, request_id: first.requestId, cause: String(cause) })
+      } else for (const entry of entries) await writeAll([entry])
+    }
+  }
+
   /** True when there may be more. */
   const writeBatch = async (): Promise<boolean> => {
     const entries = book.unflushed(BATCH)
     if (entries.length > 0) {
-      await writeRows(deps, orgId, entries)
-      book.markFlushed(
-        entries.map((entry) => entry.requestId),
-        deps.now(),
-      )
+      await writeAll(entries)
       for (const { held, requestId } of entries) if (held) close(requestId)
     }
     const closing = [...closed].slice(0, BATCH)
