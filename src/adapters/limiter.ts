@@ -18,6 +18,14 @@ export function createLimiter(client: Upstash): Limiter {
     return known
   }
   return {
+    async allows(name, subject) {
+      try {
+        return (await limitOf(name).getRemaining(subject)).remaining > 0
+      } catch (error) {
+        throw new DependencyError('redis', error)
+      }
+    },
+
     async take(name, subject) {
       try {
         const { success, reset } = await limitOf(name).limit(subject)

@@ -100,8 +100,13 @@ const REFUSAL = /^(?:Command \d+ \[ \w+ \] failed: )?(?:ERR|WRONGTYPE|NOPERM)\b(
 /** Upstash: "ERR max daily request limit exceeded". Nothing is wrong with the command. */
 const EXHAUSTED = /^ max |^[^,]*(?:limit|quota) exceeded/
 
+/** The client quotes the whole command, and with it hashes of keys and what callers have named. */
+const withoutCommand = (error: unknown): unknown =>
+  error instanceof errors.UpstashError ? new Error(error.message.split(', command was:')[0]) : error
+
 /** What Redis refuses is a fault of ours and stays what it is; the rest is Redis being away. */
 function asFailure(error: unknown): unknown {
   const refusal = error instanceof errors.UpstashError ? REFUSAL.exec(error.message) : null
-  return refusal && !EXHAUSTED.test(refusal[1] ?? '') ? error : new DependencyError('redis', error)
+  if (!refusal || EXHAUSTED.test(refusal[1] ?? '')) return new DependencyError('redis', withoutCommand(error))
+  return withoutCommand(error)
 }

@@ -3,5 +3,7 @@ export type LimitName = 'key_lookups_per_ip'
 
 /** Throws `DependencyError('redis')`; the caller decides whether its limit is then open or closed. */
 export type Limiter = {
+  /** Whether one would be allowed now; takes nothing. */
+  allows(name: LimitName, subject: string): Promise<boolean>
   take(name: LimitName, subject: string): Promise<{ allowed: boolean; retryAfterSeconds: number }>
 }

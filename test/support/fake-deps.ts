@@ -49,7 +49,7 @@ export function fakeDeps(given: Partial<Deps> = {}): Deps {
     db: { query: refuse('database'), atomically: refuse('database') },
     redis: { run: refuse('redis'), pipeline: refuse('redis') },
     ledgerOf: refuse('ledger'),
-    limiter: { take: refuse('limiter') },
+    limiter: { allows: refuse('limiter'), take: refuse('limiter') },
     outbound: refuse('outbound'),
     providers: new Map(),
     assets: undefined,

@@ -2,7 +2,7 @@ import type { AdmissionRequest, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { hashKey, parseKey } from '../keys/service.ts'
 import { REFUSED } from './keys.ts'
-import { limitLookups, loadPolicy, rememberPolicy } from './records.ts'
+import { countGuess, loadPolicy, refuseGuessing, rememberPolicy } from './records.ts'
 import { invalidKey, missingKey } from './refusals.ts'
 import type { ScriptReply } from './script.ts'
 
@@ -57,8 +57,9 @@ export async function refresh(
   if (await isLoadedByAnother(entry)) return
   entry.loadingSinceMs = Date.now()
   try {
-    await limitLookups(deps, request.ip)
+    await refuseGuessing(deps, request.ip)
     const policy = await loadPolicy(deps, entry.hash)
+    if (!policy) await countGuess(deps, request.ip)
     await rememberPolicy(deps, entry.hash, policy)
     entry.policy = policy
     entry.confirmedMs = deps.now()

@@ -5,6 +5,8 @@ import { findKey } from '../keys/service.ts'
 import { compilePolicy } from '../policies/service.ts'
 import { RECORD_TTL_SECONDS, REFUSED, REFUSED_TTL_SECONDS, redisKeys } from './keys.ts'
 
+const LOOKUPS = 'key_lookups_per_ip'
+
 /** The policy behind a key's hash, from Postgres. Throws `DependencyError('postgres')`: no answer is not a bad key. */
 export async function loadPolicy(deps: Deps, hash: string): Promise<Policy | undefined> {
   const key = await findKey(deps, hash)
@@ -33,14 +35,24 @@ export async function rememberPolicy(deps: Deps, hash: string, policy: Policy | 
   }
 }
 
-/** Guards Postgres against an address that tries keys. Open while Redis is away: the look-up itself gives nothing away. */
-export async function limitLookups(deps: Deps, ip: string): Promise<void> {
+/**
+ * Guards Postgres against an address that tries keys: only keys that do not exist count. Open while Redis is away:
+ * the look-up itself gives nothing away.
+ */
+export async function refuseGuessing({ limiter }: Deps, ip: string): Promise<void> {
+  if (await unlessAway(limiter.allows(LOOKUPS, ip), true)) return
+  throw new AppError('rate_limit_exceeded', 'Too many unknown keys from this address.', { retryAfterSeconds: 1 })
+}
+
+export async function countGuess({ limiter }: Deps, ip: string): Promise<void> {
+  await unlessAway(limiter.take(LOOKUPS, ip), undefined)
+}
+
+async function unlessAway<T>(answer: Promise<T>, otherwise: T | undefined): Promise<T | undefined> {
   try {
-    const { allowed, retryAfterSeconds } = await deps.limiter.take('key_lookups_per_ip', ip)
-    if (!allowed) {
-      throw new AppError('rate_limit_exceeded', 'Too many unknown keys from this address.', { retryAfterSeconds })
-    }
+    return await answer
   } catch (error) {
     if (!(error instanceof DependencyError)) throw error
+    return otherwise
   }
 }

@@ -87,14 +87,17 @@ async function pose(
 }
 
 /** The one network wait: Redis and, where money must be held, the ledger. */
-async function consult({ deps, hash, policy, asked, hold, nowMs }: Round): Promise<Outcome> {
+async function consult({ deps, request, hash, policy, asked, hold, nowMs }: Round): Promise<Outcome> {
   const { keys, args } = scriptInput({ hash, policy, ask: asked, hold, nowMs })
   const [script, held] = await Promise.allSettled([
     deps.redis.run(admissionScript, keys, args),
     hold && deps.ledgerOf(hold.facts.org_id).hold(hold),
   ])
   if (script.status === 'fulfilled') return { reply: readReply(script.value, policy, asked), held }
-  if (!(script.reason instanceof DependencyError)) throw script.reason
+  if (!(script.reason instanceof DependencyError)) {
+    if (hold) request.defer(withdraw(deps, hold))
+    throw script.reason
+  }
   deps.log.warn('redis_away_at_admission', { cause: String(script.reason.cause) })
   return { reply: 'redis_away', held }
 }

@@ -96,6 +96,16 @@ describe('who is asking', () => {
     expect(state.lookups).toBe(1)
   })
 
+  it('counts only keys that do not exist against an address', async () => {
+    const real = world()
+    await real.admit()
+    expect(real.state.guesses).toBe(0)
+    const guess = world()
+    guess.state.row = undefined
+    await expect(guess.admit()).rejects.toThrow(failure('invalid_api_key'))
+    expect(guess.state.guesses).toBe(1)
+  })
+
   it('limits the look-ups of an address', async () => {
     const { admit, state } = world()
     state.allowed = false

@@ -33,6 +33,8 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     ledgerAway: false,
     ledgerRefuses: false,
     lookups: 0,
+    /** Look-ups that found no key. */
+    guesses: 0,
     allowed: true,
   }
   state.row = {
@@ -84,7 +86,13 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
           state.rules.budgets,
         ])) as Deps['db']['atomically'],
     },
-    limiter: { take: async () => ({ allowed: state.allowed, retryAfterSeconds: 7 }) },
+    limiter: {
+      allows: async () => state.allowed,
+      take: async () => {
+        state.guesses += 1
+        return { allowed: state.allowed, retryAfterSeconds: 7 }
+      },
+    },
   })
   const isolate = () => createAdmit()
   const deferred: Promise<unknown>[] = []
