@@ -4,6 +4,8 @@ import { redisKeys } from '../admission/service.ts'
 /** Failures in a row, as one isolate sees them, that open a target's breaker for every isolate. */
 const FAILURES_TO_OPEN = 5
 const OPEN_MS = 10_000
+/** Callers may name models that do not exist: their failures must not fill the isolate. */
+const MOST_REMEMBERED = 1000
 
 type World = Pick<Deps, 'memory' | 'redis' | 'log' | 'now'> & { defer: (work: Promise<unknown>) => void }
 
@@ -14,6 +16,7 @@ export function noteSuccess({ memory }: Pick<Deps, 'memory'>, targetId: string):
 /** Redis hears of it only when the breaker moves: admission tells every isolate on its next call. */
 export function noteFailure(world: World, targetId: string): void {
   const failures = (world.memory.failures.get(targetId) ?? 0) + 1
+  if (world.memory.failures.size >= MOST_REMEMBERED) world.memory.failures.clear()
   world.memory.failures.set(targetId, failures)
   if (failures < FAILURES_TO_OPEN) return
   world.memory.failures.delete(targetId)

@@ -52,7 +52,8 @@ export async function dispatch<Answer>(
       failures.push({ target, error })
       const next = afterFailure(error, { number: failures.length, repeatable, hurried, random: world.random() })
       report(world, target, error)
-      if (next.counts) noteFailure(world, target.id)
+      // One call counts once: a single caller's retries must not close a model for everybody.
+      if (next.counts && !isRepeated(failures, target)) noteFailure(world, target.id)
       if (error.fault === 'connect' && target.provider.kind === 'node') noteUnreachable(world, target.provider)
       if (next.otherTarget && at + 1 < targets.length) at += 1
       else if (next.sameTargetAfterMs === undefined || failures.length >= mostAttempts) break
@@ -63,6 +64,9 @@ export async function dispatch<Answer>(
   }
   return { ok: false, failures }
 }
+
+const isRepeated = (failures: readonly FailedAttempt[], { id }: Target): boolean =>
+  failures.filter(({ target }) => target.id === id).length > 1
 
 function report({ log, requestId }: World, target: Target, error: UpstreamError): void {
   const facts = { request_id: requestId, target: target.id, fault: error.fault, status: error.status }

@@ -121,8 +121,9 @@ describe('a breaker', () => {
 
   it('opens for all isolates at the fifth failure in a row, and not before', async () => {
     const { run, commands, log } = start()
-    await run(['a/m'], [fault('garbage')])
-    await run(['a/m'], [status(500), status(500), status(500)])
+    // However often one call tries, it counts once.
+    for (let call = 0; call < 2; call++) await run(['a/m'], [fault('garbage')])
+    for (let call = 0; call < 2; call++) await run(['a/m'], [status(500), status(500), status(500)])
     expect(commands).toEqual([])
     await run(['a/m'], [fault('cut')])
     expect(commands).toEqual(opened('a/m', 11_000))
@@ -131,7 +132,7 @@ describe('a breaker', () => {
 
   it('counts from the start again after a success', async () => {
     const { run, commands } = start()
-    for (let round = 0; round < 4; round++) await run(['a/m'], [status(500), status(500)])
+    for (let round = 0; round < 6; round++) await run(['a/m'], [status(500), status(500)])
     expect(commands).toEqual([])
   })
 
