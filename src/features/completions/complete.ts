@@ -6,13 +6,16 @@ import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import { type Dispatched, dispatch, failureOf, plan, refuseUnheld, requireTargets } from '../routing/service.ts'
 import { refuseUnbounded } from './ask.ts'
 import { attemptChat } from './attempt.ts'
-import { deliverLater, deliverStream, deliverWhole } from './deliver.ts'
+import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
 /** A vendor that is silent for this long gets its caller a response that begins with comments. */
 const SILENCE_MS = 10_000
-/** How long a vendor is listened to after its caller has left, where the caller wants that. */
-const DRAIN_MS = 30_000
+/**
+ * How long a vendor is listened to after its caller has left, where the caller wants that. The platform ends the rest
+ * after 30 s, and the call must be booked by then: https://developers.cloudflare.com/workers/runtime-apis/context/
+ */
+const DRAIN_MS = 24_000
 
 /**
  * One chat call after its admission: find the targets, put them in order, let one of them answer, deliver the answer,
@@ -20,25 +23,29 @@ const DRAIN_MS = 30_000
  */
 export async function complete(ctx: Ctx, asked: Asked): Promise<Response> {
   const planned = await prepare(ctx, asked)
-  const { signal, leave } = watchCaller(ctx, asked)
+  const caller = watchCaller(ctx, asked)
   const answering = dispatch(ctx, planned, {
-    attempt: (target) => attemptChat(ctx, target, asked, signal),
+    attempt: (target) => attemptChat(ctx, target, asked, caller.upstream),
     repeatable: false,
     timeoutMs: asked.timeoutMs,
   }).catch(async (error: unknown) => {
+    caller.end()
     await giveUp(ctx)
     throw error
   })
   const outcome = asked.stream ? await withinSilence(answering) : await answering
   if (outcome === 'silent') {
     const coming = answering.then((late) => streamed(ctx, asked, late))
-    return deliverLater(ctx, asked, { coming, leave })
+    return deliverLater(ctx, asked, { coming, caller })
   }
-  if (!outcome.ok) throw fail(ctx, asked, outcome)
+  if (!outcome.ok) {
+    caller.end()
+    throw fail(ctx, asked, outcome)
+  }
   const { answer } = outcome
-  return answer.kind === 'stream'
-    ? deliverStream(ctx, asked, { ...outcome, answer, leave })
-    : deliverWhole(ctx, asked, { ...outcome, answer })
+  if (answer.kind === 'stream') return deliverStream(ctx, asked, { ...outcome, answer, caller })
+  caller.end()
+  return deliverWhole(ctx, asked, { ...outcome, answer })
 }
 
 /** Everything that can still refuse the call before a vendor hears of it. */
@@ -62,15 +69,20 @@ async function giveUp(ctx: Ctx): Promise<void> {
 }
 
 /** Ends the vendor's work when the caller hangs up, or a while later for a caller who wants the exact count. */
-function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): { signal: AbortSignal; leave: () => void } {
+function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Caller & { upstream: AbortSignal } {
   const upstream = new AbortController()
+  let draining: ReturnType<typeof setTimeout> | undefined
   const leave = (): void => {
     signal.removeEventListener('abort', leave)
     if (onDisconnect === 'cancel') upstream.abort()
-    else setTimeout(() => upstream.abort(), DRAIN_MS)
+    else draining ??= setTimeout(() => upstream.abort(), DRAIN_MS)
+  }
+  const end = (): void => {
+    signal.removeEventListener('abort', leave)
+    clearTimeout(draining)
   }
   signal.addEventListener('abort', leave)
-  return { signal: upstream.signal, leave }
+  return { upstream: upstream.signal, leave, end }
 }
 
 async function withinSilence<T>(answering: Promise<T>): Promise<T | 'silent'> {

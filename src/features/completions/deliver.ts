@@ -20,6 +20,9 @@ import { createMeter, type Meter, writtenIn } from './meter.ts'
 import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
+/** Who the answer is for: `leave` says that they hung up, `end` that nothing more comes from the vendor. */
+export type Caller = { leave: () => void; end: () => void }
+
 type Answered<A extends ChatAnswer = ChatAnswer> = Extract<Dispatched<A>, { ok: true }>
 type Whole = Extract<ChatAnswer, { kind: 'whole' }>
 type Streamed = Extract<ChatAnswer, { kind: 'stream' }>
@@ -69,13 +72,13 @@ const estimatedUsage = (asked: Asked, written: string): Usage => ({
   completion: estimateTokens(written),
 })
 
-/** A stream whose first content has arrived. `leave` is called when the caller hangs up. */
+/** A stream whose first content has arrived. */
 export function deliverStream(
   ctx: Ctx,
   asked: Asked,
-  { leave, ...outcome }: Answered<Streamed> & { leave: () => void },
+  { caller, ...outcome }: Answered<Streamed> & { caller: Caller },
 ): Response {
-  const stream = streamOf(ctx, asked, { coming: Promise.resolve(outcome), leave, isLate: false })
+  const stream = streamOf(ctx, asked, { coming: Promise.resolve(outcome), caller, isLate: false })
   return new Response(stream, { headers: { ...answerHeaders(ctx, outcome), ...sseHeaders } })
 }
 
@@ -83,14 +86,14 @@ export function deliverStream(
 export function deliverLater(
   ctx: Ctx,
   asked: Asked,
-  later: { coming: Promise<Answered<Streamed>>; leave: () => void },
+  later: { coming: Promise<Answered<Streamed>>; caller: Caller },
 ): Response {
   return new Response(streamOf(ctx, asked, { ...later, isLate: true }), { headers: sseHeaders })
 }
 
-type Coming = { coming: Promise<Answered<Streamed>>; leave: () => void; isLate: boolean }
+type Coming = { coming: Promise<Answered<Streamed>>; caller: Caller; isLate: boolean }
 
-function streamOf(ctx: Ctx, asked: Asked, { coming, leave, isLate }: Coming): ReadableStream<Uint8Array> {
+function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): ReadableStream<Uint8Array> {
   const meter = createMeter()
   let answered: Answered<Streamed> | undefined
   let allowance: ReturnType<typeof createAllowance> | undefined
@@ -150,12 +153,15 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, leave, isLate }: Coming): Re
       ...(asked.includeUsage && answered ? [usageEvent(answered.target, usageOf(how), last)] : []),
     ],
     failure: (error) => failureEvent(error, meter, last),
-    onLeave: leave,
+    onLeave: caller.leave,
     drains: asked.onDisconnect === 'drain',
     signal: ctx.signal,
     nowMs: ctx.now,
     isLate,
-    onEnd: (how) => settled.resolve(close(how)),
+    onEnd: (how) => {
+      caller.end()
+      settled.resolve(close(how))
+    },
   })
 
   async function close(how: RelayEnd): Promise<void> {

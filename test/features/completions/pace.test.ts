@@ -214,7 +214,7 @@ describe('a caller who wants the exact count', () => {
     expect(row).toMatchObject({ status: 'aborted', estimated: false, prompt_tokens: 9, completion_tokens: 4 })
   })
 
-  it('leaves, and the vendor is given half a minute for it', async () => {
+  it('leaves, and the vendor is given less time for it than the platform gives us', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
     const gateway = await startGateway({
       upstream: ({ signal }) => scriptedBody([event('two '), event('words')], { end: 'hang', signal }).response,
@@ -223,10 +223,25 @@ describe('a caller who wants the exact count', () => {
     const reader = response.body?.getReader()
     await reader?.read()
     await reader?.cancel()
-    await vi.advanceTimersByTimeAsync(29_000)
+    await vi.advanceTimersByTimeAsync(23_000)
     expect(gateway.sent[0]?.signal.aborted).toBe(false)
     await vi.advanceTimersByTimeAsync(1500)
     expect(gateway.sent[0]?.signal.aborted).toBe(true)
     expect(await gateway.rows()).toMatchObject([{ status: 'aborted', estimated: true, completion_tokens: 2 }])
+  })
+
+  it('leaves no clock behind once the vendor has ended', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
+    const pieces = [event('a'), event('b'), event('', 0, 'stop'), usage, 'data: [DONE]\n\n']
+    const gateway = await startGateway({ upstream: ({ signal }) => scriptedBody(pieces, { signal }).response })
+    const before = vi.getTimerCount()
+    const caller = new AbortController()
+    const response = await gateway.chat(drained, { signal: caller.signal })
+    const reader = response.body?.getReader()
+    await reader?.read()
+    caller.abort()
+    await reader?.cancel().catch(() => undefined)
+    expect(await gateway.rows()).toMatchObject([{ status: 'aborted', estimated: false }])
+    expect(vi.getTimerCount()).toBe(before)
   })
 })
