@@ -71,8 +71,8 @@ export type AdmissionRequest = {
  * Decides who is asking and whether they may, in one network wait.
  * Throws 401, 403, 429 `AppError`s, and 503 when a store that must answer did not.
  */
-export type Admit = (
-  deps: Deps,
-  request: AdmissionRequest,
-  ask: (policy: Policy) => Ask | Promise<Ask>,
-) => Promise<Admission>
+export type Admit = {
+  (deps: Deps, request: AdmissionRequest, ask: (policy: Policy) => Ask | Promise<Ask>): Promise<Admission>
+  /** False for a credential that its look alone gives away: what comes with it is not worth reading. */
+  mayBeKnown?(deps: Pick<Deps, 'settings'>, credential: string | undefined): boolean
+}

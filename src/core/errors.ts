@@ -1,6 +1,6 @@
 /**
  * Every way a request can fail on purpose: the status and the OpenAI error type of each code.
- * The table is closed: a new situation earns a row here and a page in docs/errors.md.
+ * The table is closed: a new situation earns a row here and a page in features/docs/error-pages.ts.
  */
 const codes = {
   invalid_request: { status: 400, type: 'invalid_request_error', retryable: false },

@@ -20,6 +20,9 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const NOTHING: Ask = { tokens: 0, candidates: [] }
 const askNothing = (): Ask => NOTHING
 
+/** Stands for the input of a caller whom admission is about to refuse: nobody gets to see it. */
+const UNREAD = new AppError('invalid_request', 'The request was not read.')
+
 /** Each name once: a string, or an array of strings when it was given more often. */
 export function queryOf(url: string): Record<string, string | string[]> {
   const start = url.indexOf('?')
@@ -86,7 +89,8 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Servic
   let isRefused = true
   try {
     const credential = credentialOf(request.headers)
-    const input = await readInput(route, c)
+    const isWorthReading = admit.mayBeKnown?.(deps, credential) ?? true
+    const input = isWorthReading ? await readInput(route, c) : UNREAD
     const ask = input instanceof AppError ? undefined : input.ask
     const ip = request.headers.get('cf-connecting-ip') ?? 'unknown'
     admission = await admit(

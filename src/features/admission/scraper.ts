@@ -3,7 +3,7 @@ import type { Admission } from '../../core/admission.ts'
 
 /** The holder of METRICS_TOKEN: no organisation, and nothing to read but metrics. */
 export function scraperAdmission(token: string | undefined, credential: string | undefined): Admission | undefined {
-  if (token === undefined || credential === undefined || !sameText(token, credential)) return undefined
+  if (credential === undefined || !isScraper(token, credential)) return undefined
   return {
     policy: {
       version: 'scraper',
@@ -25,6 +25,9 @@ export function scraperAdmission(token: string | undefined, credential: string |
     tokenCharges: [],
   }
 }
+
+export const isScraper = (token: string | undefined, credential: string): boolean =>
+  token !== undefined && sameText(token, credential)
 
 function sameText(left: string, right: string): boolean {
   const [a, b] = [Buffer.from(left), Buffer.from(right)]

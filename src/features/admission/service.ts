@@ -2,6 +2,7 @@ import type { Admission, AdmissionRequest, Admit, Ask, Policy } from '../../core
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
+import { parseKey } from '../keys/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, isAuthorised } from './authority.ts'
 import { forgetOpen, holdRequest, withdraw } from './holding.ts'
@@ -10,7 +11,7 @@ import { createLocalLimit } from './local-limit.ts'
 import { rateOf } from './rates.ts'
 import { type Known, recognise, refresh } from './recognise.ts'
 import { budgetUnavailable, invalidKey, limitError, quotaError } from './refusals.ts'
-import { scraperAdmission } from './scraper.ts'
+import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
 
 export { hasScope } from './authority.ts'
@@ -41,7 +42,7 @@ export function createAdmit(): Admit {
   const known = new Map<string, Known>()
   const localLimit = createLocalLimit()
 
-  return async (deps, request, ask) => {
+  const admit: Admit = async (deps, request, ask) => {
     const scraper = scraperAdmission(deps.settings.metricsToken, request.credential)
     if (scraper) return authorise(scraper, request, deps.now())
     const entry = await recognise(deps, known, request.credential)
@@ -75,7 +76,12 @@ export function createAdmit(): Admit {
     }
     throw new DependencyError('redis', new Error('the key record kept changing'))
   }
+  admit.mayBeKnown = mayBeKnown
+  return admit
 }
+
+const mayBeKnown = ({ settings }: Pick<Deps, 'settings'>, credential: string | undefined): boolean =>
+  credential !== undefined && (parseKey(credential) !== undefined || isScraper(settings.metricsToken, credential))
 
 async function pose(
   { deps, request, entry }: { deps: Deps; request: AdmissionRequest; entry: Known },
