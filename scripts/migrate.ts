@@ -32,7 +32,23 @@ export async function migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl 
   }
   await withDatabase({ url: ownerUrl, proxyUrl }, async (pool) => {
     await runMigrations(drizzle({ client: pool }), { migrationsFolder: folder })
+    await checkRole(pool, appUrl)
   })
+}
+
+/** A role made in a hosting console may pass row-level security by: then nothing would keep organisations apart. */
+async function checkRole(pool: Pool, appUrl: string): Promise<void> {
+  const name = decodeURIComponent(new URL(appUrl).username)
+  const { rows } = await pool.query<{ bypasses: boolean; owns: boolean }>(
+    `select rolbypassrls or rolsuper as bypasses, exists (select from pg_tables where tableowner = $1) as owns
+     from pg_roles where rolname = $1`,
+    [name],
+  )
+  const [role] = rows
+  if (!role) throw new Error(`The role ${name} of DATABASE_URL does not exist: run this once with DATABASE_ADMIN_URL.`)
+  if (role.bypasses || role.owns) {
+    throw new Error(`The role ${name} of DATABASE_URL bypasses row-level security or owns tables. Use helix_app.`)
+  }
 }
 
 /** Postgres itself quotes the name and the password. */

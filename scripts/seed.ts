@@ -116,7 +116,16 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       mode: { type: 'string', default: 'live' },
     },
   })
-  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+  const number = (text: string | undefined, option: string): number | undefined => {
+    if (text === undefined) return undefined
+    if (Number(text) > 0) return Number(text)
+    console.error(`--${option} must be a number above 0`)
+    process.exit(1)
+  }
+  if (values.mode !== 'live' && values.mode !== 'test') {
+    console.error('--mode must be live or test')
+    process.exit(1)
+  }
   const seeded = await seed(
     {
       systemUrl: requireVariable('DATABASE_SYSTEM_URL'),
@@ -125,10 +134,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     },
     {
       name: values.name,
-      mode: values.mode === 'test' ? 'test' : 'live',
-      budgetUsd: number(values['budget-usd']),
-      requestsPerMinute: number(values.rpm),
-      tokensPerMinute: number(values.tpm),
+      mode: values.mode,
+      budgetUsd: number(values['budget-usd'], 'budget-usd'),
+      requestsPerMinute: number(values.rpm, 'rpm'),
+      tokensPerMinute: number(values.tpm, 'tpm'),
     },
   )
   console.log(`Organisation  ${seeded.orgId}`)

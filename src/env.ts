@@ -19,6 +19,11 @@ export const vendorNames = [
 const httpUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
   message: 'must be an http or https URL',
 })
+/** A credential that travels in a header: what cannot be sent is found out here, not by the first call. */
+const credential = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7e]+$/, 'has characters that no header can carry')
 const secret = z.string().min(32, 'must be at least 32 characters')
 const list = z.string().transform((text) =>
   text
@@ -30,7 +35,7 @@ const list = z.string().transform((text) =>
 const VendorVariables = z.object(
   Object.fromEntries(
     vendorNames.flatMap((name) => [
-      [`${name.toUpperCase()}_API_KEY`, z.string().optional()],
+      [`${name.toUpperCase()}_API_KEY`, credential.optional()],
       [`${name.toUpperCase()}_BASE_URL`, httpUrl.optional()],
     ]),
   ),
@@ -43,10 +48,10 @@ const Variables = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL'),
   NEON_PROXY_URL: httpUrl.optional(),
   UPSTASH_REDIS_REST_URL: httpUrl,
-  UPSTASH_REDIS_REST_TOKEN: z.string().min(1),
+  UPSTASH_REDIS_REST_TOKEN: credential,
   KEY_PEPPER: secret,
   OLLAMA_BASE_URL: httpUrl.optional(),
-  NODE_TOKEN: z.string().optional(),
+  NODE_TOKEN: credential.optional(),
   METRICS_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
   OUTBOUND_TEST_ORIGINS: list.default([]),
   DOH_URL: httpUrl.default('https://cloudflare-dns.com/dns-query'),
@@ -96,7 +101,7 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     redisUrl: variables.UPSTASH_REDIS_REST_URL,
     redisToken: variables.UPSTASH_REDIS_REST_TOKEN,
     keyPepper: variables.KEY_PEPPER,
-    vendors: vendorSettings(given),
+    vendors: vendorSettings(vendors.data),
     ollamaBaseUrl: variables.OLLAMA_BASE_URL,
     nodeToken: variables.NODE_TOKEN,
     metricsToken: variables.METRICS_TOKEN,

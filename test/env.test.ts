@@ -52,6 +52,8 @@ describe('the environment', () => {
     ['OLLAMA_BASE_URL', 'node.example', 'must be an http or https URL'],
     ['OPENAI_BASE_URL', 'not a url', 'must be an http or https URL'],
     ['METRICS_TOKEN', 'short', 'must be at least 16 characters'],
+    ['OPENAI_API_KEY', 'sk-“quoted”', 'has characters that no header can carry'],
+    ['NODE_TOKEN', 'two words', 'has characters that no header can carry'],
   ])('says what is wrong with %s and never repeats its value', (name, value, rule) => {
     const problems = problemsOf({ ...complete, [name]: value })
     expect(problems).toEqual([`${name} ${rule}`])

@@ -14,8 +14,7 @@ function build(env: Env): Gateway {
   try {
     return createGateway(areas, createDeps(parseEnv(env), env), createAdmit())
   } catch (error) {
-    if (error instanceof ConfigurationError) return createMisconfigured(error.problems)
-    throw error
+    return createMisconfigured(error instanceof ConfigurationError ? error.problems : [String(error)])
   }
 }
 
