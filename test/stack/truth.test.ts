@@ -85,7 +85,8 @@ describe('the ledger', () => {
       expect(wrong).toEqual([])
 
       // Where it did not, the counts are ours, and close.
-      const counted = compared.filter(({ row }) => row.estimated)
+      const unanswered = compared.filter(({ kind }) => kind === 'never answered')
+      const counted = compared.filter((one) => one.row.estimated && !unanswered.includes(one))
       expect(counted.length).toBeGreaterThan(TOTAL * 0.2)
       const offBy = (ours: (one: Compared) => number, theirs: (one: Compared) => number) =>
         total(counted, ours) / total(counted, theirs) - 1
@@ -103,6 +104,10 @@ describe('the ledger', () => {
       if (process.env.HELIX_SHOW_KINDS) console.table(byKind(counted))
       expect(Math.abs(off.tokens)).toBeLessThan(0.02)
       expect(Math.abs(off.cost)).toBeLessThan(0.02)
+
+      // A vendor that never answers is taken to bill what it has read, though the one of these tests does not.
+      const misread = unanswered.filter(({ row }) => !row.estimated || row.prompt === 0 || row.completion > 0)
+      expect(misread).toEqual([])
 
       // The rest cost nothing, for nothing was written.
       const rest = compared.filter(({ row, reported }) => !row.estimated && !reported)

@@ -3,7 +3,15 @@ import { AppError } from '../../core/errors.ts'
 import type { ChatAnswer } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
-import { type Dispatched, dispatch, failureOf, plan, refuseUnheld, requireTargets } from '../routing/service.ts'
+import {
+  type Dispatched,
+  dispatch,
+  failureOf,
+  isBilledUnanswered,
+  plan,
+  refuseUnheld,
+  requireTargets,
+} from '../routing/service.ts'
 import { refuseUnbounded } from './ask.ts'
 import { attemptChat } from './attempt.ts'
 import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
@@ -106,14 +114,14 @@ function fail(ctx: Ctx, asked: Asked, { failures }: Extract<Dispatched<ChatAnswe
   const last = failures.at(-1)
   if (last) {
     const isAborted = last.error.fault === 'aborted'
+    const isBilled = isBilledUnanswered(last.error)
     ctx.defer(
       book(ctx, {
         operation: asked.operation,
         status: isAborted ? 'aborted' : 'error',
         target: last.target,
-        // A vendor that was at work when the caller left has read the prompt, and bills it.
-        usage: isAborted ? { ...NO_USAGE, prompt: estimatedPrompt(asked, estimateTokens) } : NO_USAGE,
-        estimated: isAborted,
+        usage: isBilled ? { ...NO_USAGE, prompt: estimatedPrompt(asked, estimateTokens) } : NO_USAGE,
+        estimated: isBilled,
         attempts: failures.length,
         stream: asked.stream,
         errorCode: isAborted ? undefined : errorCodeOf(error),

@@ -10,6 +10,7 @@ import {
   dispatch,
   failureOf,
   idsOf,
+  isBilledUnanswered,
   knowsEnough,
   learnNodes,
   longestMs,
@@ -80,9 +81,14 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
     const error = failureOf(outcome.failures)
     const last = outcome.failures.at(-1)
     if (last) {
-      const ending = endingOf(last.target, NO_USAGE, outcome.failures.length)
-      const status = last.error.fault === 'aborted' ? 'aborted' : 'error'
-      ctx.defer(book(ctx, { ...ending, status, errorCode: errorCodeOf(error) }))
+      const estimated = isBilledUnanswered(last.error)
+      const usage = estimated ? { ...NO_USAGE, prompt: count(request, estimateTokens) } : NO_USAGE
+      const ending = { ...endingOf(last.target, usage, outcome.failures.length), estimated }
+      const isAborted = last.error.fault === 'aborted'
+      const about = isAborted
+        ? { status: 'aborted' as const }
+        : { status: 'error' as const, errorCode: errorCodeOf(error) }
+      ctx.defer(book(ctx, { ...ending, ...about }))
     }
     throw error
   }

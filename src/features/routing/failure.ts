@@ -30,6 +30,9 @@ export function failureOf(failures: readonly FailedAttempt[]): AppError {
 export const isCallersFault = ({ fault, status }: UpstreamError): boolean =>
   fault === 'status' && status !== undefined && PASSED_THROUGH.has(status)
 
+/** A vendor that was at work when it was given up has read the prompt, and bills it. */
+export const isBilledUnanswered = ({ fault }: UpstreamError): boolean => fault === 'aborted' || fault === 'timeout'
+
 /** One word for logs, metrics and the list of what was attempted. */
 export function reasonOf({ fault, status }: UpstreamError): string {
   return fault === 'status' ? `status_${status ?? 0}` : fault

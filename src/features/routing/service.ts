@@ -7,7 +7,7 @@ import { isStale, listingOf, refreshListing } from './listing.ts'
 import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
 export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
-export { failureOf, isCallersFault, reasonOf } from './failure.ts'
+export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failure.ts'
 export { listingOf } from './listing.ts'
 export { longestMs, timeoutsFor } from './patience.ts'
 export { plan } from './plan.ts'

@@ -109,3 +109,28 @@ describe('a caller who wants all of a request or nothing', () => {
     expect(gateway.sent).toHaveLength(1)
   })
 })
+
+describe('a call that nobody answers', () => {
+  const body = { model: 'gpt-4o', messages: [{ role: 'user', content: 'A few words' }] }
+
+  it.each([true, false])('in time is booked with its prompt, which the vendor has (stream: %s)', async (stream) => {
+    const gateway = await startGateway({ upstream: () => new Promise(() => {}) })
+    const response = await gateway.chat({ ...body, stream, helix: { timeout_ms: 1000 } })
+    expect(response.status).toBe(504)
+    const [row] = await gateway.rows()
+    expect(row).toMatchObject({
+      status: 'error',
+      error_code: 'upstream_timeout',
+      estimated: true,
+      completion_tokens: 0,
+    })
+    expect(row?.prompt_tokens).toBeGreaterThan(3)
+    expect(row?.cost_nanos).toBeGreaterThan(0)
+  })
+
+  it('because nobody could be reached costs nothing', async () => {
+    const gateway = await startGateway()
+    expect((await gateway.chat(body)).status).toBe(502)
+    expect(await gateway.rows()).toMatchObject([{ status: 'error', estimated: false, prompt_tokens: 0, cost_nanos: 0 }])
+  })
+})

@@ -94,8 +94,23 @@ describe('POST /v1/embeddings', () => {
     const response = await call('/v1/embeddings', { model, input: 'a', helix: { timeout_ms: 1000 } })
     expect(await errorIn(response)).toMatchObject({ status: 504, code: 'upstream_timeout' })
     expect(sent).toHaveLength(1)
-    expect(await rows()).toMatchObject([{ status: 'error', error_code: 'upstream_timeout', cost_nanos: 0 }])
+    const [row] = await rows()
+    expect(row).toMatchObject({ status: 'error', error_code: 'upstream_timeout', estimated: true })
+    // The vendor has the text, and bills it.
+    expect(row?.cost_nanos).toBeGreaterThan(0)
     expect(ledger.heldNanoUsd()).toBe(0)
+  })
+
+  it('that its caller leaves is booked as read, and as no error', async () => {
+    const { call, sent, rows } = await start({ upstream: () => new Promise<Response>(() => {}) })
+    const caller = new AbortController()
+    const answering = call('/v1/embeddings', { model, input: 'a few words' }, { signal: caller.signal })
+    await expect.poll(() => sent.length).toBe(1)
+    caller.abort()
+    await answering
+    const [row] = await rows()
+    expect(row).toMatchObject({ status: 'aborted', error_code: null, estimated: true })
+    expect(row?.prompt_tokens).toBeGreaterThan(0)
   })
 
   it('of a model that chats is 400, before anything is sent or held', async () => {
