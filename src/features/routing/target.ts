@@ -118,6 +118,7 @@ function autoTargets(world: World, { kind, needs = [] }: Wanted): Target[] {
 
 /** An explicit `vendor/model` may name what the catalog has not heard of: the vendor will know. */
 function vendorTargets(provider: Provider, model: string, kind: CatalogModel['kind']): Target[] {
+  if (model === '') return []
   const entry = modelOf(provider.name, model)
   return entry && entry.kind !== kind ? [] : [targetOf(provider, entry?.name ?? model, entry)]
 }

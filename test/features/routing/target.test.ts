@@ -37,11 +37,12 @@ describe('a name', () => {
     ['mistral', ['ollama/mistral:latest']],
     ['hf.co/acme/tiny:q4', ['ollama/hf.co/acme/tiny:q4']],
     ['llama3.2', []],
+    ['ollama/', []],
     ['deepseek/deepseek-chat', []],
     ['no-such-model', []],
     ['ollama/gpt-4', []],
     ['/gpt-4o', []],
-    ['openai/', ['openai/']],
+    ['openai/', []],
   ])('%s leads to %j', (name, ids) => {
     expect(idsFor(chat(name))).toEqual(ids)
   })
