@@ -50,6 +50,14 @@ export function usdFromNano(nanoUsd: number): number {
   return nanoUsd / NANO_PER_USD
 }
 
+/** Nano-USD as plain decimal USD for a header: at most nine decimals, no exponent, no zeros at the end. */
+export function usdTextFromNano(nanoUsd: number): string {
+  assertWhole(nanoUsd, 'amount')
+  const digits = String(nanoUsd).padStart(NANO_DECIMALS + 1, '0')
+  const fraction = digits.slice(-NANO_DECIMALS).replace(/0+$/, '')
+  return digits.slice(0, -NANO_DECIMALS) + (fraction && `.${fraction}`)
+}
+
 const DECIMAL = /^(\d+)(?:\.(\d+))?(?:e([+-]?\d{1,3}))?$/i
 
 /**

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type ChargeLine, chargeNanoUsd, nanoFromUsd, usdFromNano } from '../../src/core/money.ts'
+import { type ChargeLine, chargeNanoUsd, nanoFromUsd, usdFromNano, usdTextFromNano } from '../../src/core/money.ts'
 
 const units = fc.oneof(fc.nat({ max: 2 ** 31 - 1 }), fc.nat({ max: 5_000 }), fc.constant(2 ** 31))
 const price = fc.oneof(
@@ -101,6 +101,28 @@ describe('conversion between USD and nano-USD', () => {
         },
       ),
       { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('usdTextFromNano', () => {
+  it.each([
+    [0, '0'],
+    [20, '0.00000002'],
+    [140, '0.00000014'],
+    [1_500_000_000, '1.5'],
+    [12_000_000_000, '12'],
+  ])('writes %d as %s', (nanoUsd, text) => {
+    expect(usdTextFromNano(nanoUsd)).toBe(text)
+  })
+
+  it('is read as the same amount, and never has an exponent', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), (nanoUsd) => {
+        const text = usdTextFromNano(nanoUsd)
+        expect(text).toMatch(/^\d+(\.\d{0,8}[1-9])?$/)
+        expect(nanoFromUsd(text)).toBe(nanoUsd)
+      }),
     )
   })
 })
