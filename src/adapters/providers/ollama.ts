@@ -24,6 +24,9 @@ import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
 /** A larger batch keeps a small card busy for so long that chats beside it stall. */
 const EMBED_BATCH = 64
 
+/** Every other field of an embeddings body is reported as ignored. */
+const embeddingFields: ReadonlySet<string> = new Set(['model', 'input', 'dimensions', 'encoding_format'])
+
 /** A node sends nothing while it loads a model, which takes minutes for a large one from a slow disk. */
 export const nodeTimeouts: Timeouts = { connectMs: 10_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 300_000 }
 
@@ -79,6 +82,10 @@ export function createOllama(options: OllamaOptions): Provider {
   const windowOf = (model: string) => contextWindows.get(model) ?? contextWindows.get(`${model}:latest`)
 
   async function embed(call: EmbedCall): Promise<EmbedAnswer> {
+    const ignored = Object.entries(call.body).flatMap(([field, value]) =>
+      embeddingFields.has(field) || isNeutral(field, value) ? [] : [field],
+    )
+    refuseLoss(name, call, ignored)
     const texts = textsOf(call.body.input)
     const vectors: number[][] = []
     let promptTokens: number | undefined = 0
@@ -91,11 +98,7 @@ export function createOllama(options: OllamaOptions): Provider {
       const counted = countOf(answer.prompt_eval_count)
       promptTokens = promptTokens === undefined || counted === undefined ? undefined : promptTokens + counted
     }
-    const known = ['model', 'input', 'dimensions', 'encoding_format']
-    const ignored = Object.entries(call.body).filter(
-      ([field, value]) => !known.includes(field) && !isNeutral(field, value),
-    )
-    return { vectors, promptTokens, ignored: ignored.map(([field]) => field) }
+    return { vectors, promptTokens, ignored }
   }
 
   async function embedBatch({ model, body, signal, timeouts }: EmbedCall, input: string[]): Promise<JsonObject> {

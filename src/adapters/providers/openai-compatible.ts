@@ -83,6 +83,7 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
 
   async function embed(call: EmbedCall): Promise<EmbedAnswer> {
     const { body, ignored } = openAiEmbedRequest(call, quirks)
+    refuseLoss(name, call, ignored)
     const parsed = await fetchJson(upstream, {
       path: '/embeddings',
       body,

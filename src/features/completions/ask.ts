@@ -1,8 +1,8 @@
 import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
-import { costNanoUsd, pricesHash } from '../catalog/service.ts'
-import { idsOf, knowsEnough, learnNodes, longestMs, type Target, targetsFor } from '../routing/service.ts'
+import { costNanoUsd } from '../catalog/service.ts'
+import { holdOf, idsOf, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 
@@ -25,27 +25,8 @@ function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask {
   return {
     tokens: limited ? expectedTokens(asked) : 0,
     candidates: idsOf(targets),
-    hold: policy.budgets.length > 0 ? holdFor(deps, asked, targets) : undefined,
-  }
-}
-
-/** The dearest target decides, for any of them may be the one that answers; undefined when one has no bound. */
-function holdFor(deps: Deps, asked: Asked, targets: readonly Target[]): Ask['hold'] {
-  const [first] = targets
-  const amounts = targets.map((target) => worstCase(asked, target)).filter((amount) => amount !== undefined)
-  if (!first || amounts.length < targets.length) return undefined
-  const { provider, model, price } = first
-  return {
-    facts: {
-      operation: asked.operation,
-      provider: provider.name,
-      model,
-      price_id: price?.id ?? '',
-      prices_hash: pricesHash,
-    },
-    amountNanoUsd: Math.max(...amounts),
-    // By then every vendor has been cut off; the time to settle is the ledger's grace.
-    deadlineMs: deps.now() + longestMs(targets, asked.timeoutMs),
+    hold:
+      policy.budgets.length > 0 ? holdOf(deps, { ...asked, targets }, (target) => worstCase(asked, target)) : undefined,
   }
 }
 

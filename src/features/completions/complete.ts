@@ -10,6 +10,7 @@ import {
   isBilledUnanswered,
   plan,
   refuseUnheld,
+  releaseUnused,
   requireTargets,
 } from '../routing/service.ts'
 import { refuseUnbounded } from './ask.ts'
@@ -36,9 +37,9 @@ export async function complete(ctx: Ctx, asked: Asked): Promise<Response> {
     attempt: (target) => attemptChat(ctx, target, asked, caller.upstream),
     repeatable: false,
     timeoutMs: asked.timeoutMs,
-  }).catch(async (error: unknown) => {
+  }).catch((error: unknown) => {
     caller.end()
-    await giveUp(ctx)
+    releaseUnused(ctx)
     throw error
   })
   const outcome = asked.stream ? await withinSilence(answering) : await answering
@@ -66,14 +67,9 @@ async function prepare(ctx: Ctx, asked: Asked) {
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
     return plan({ targets, openBreakers, model: asked.wanted.model, nowMs: ctx.now() })
   } catch (error) {
-    await giveUp(ctx)
+    releaseUnused(ctx)
     throw error
   }
-}
-
-/** The call ends before any vendor was asked: what it held is free again. */
-async function giveUp(ctx: Ctx): Promise<void> {
-  if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
 }
 
 /** Ends the vendor's work when the caller hangs up, or a while later for a caller who wants the exact count. */

@@ -8,13 +8,12 @@ import {
   UpstreamError,
   type Usage,
 } from '../../core/models.ts'
-import { usdFromNano } from '../../core/money.ts'
+import { usdFromNano, usdTextFromNano } from '../../core/money.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { wireUsageOf } from '../../core/usage.ts'
-import { headerText } from '../../http/header-text.ts'
 import { sseHeaders } from '../../http/sse.ts'
 import { book, costOf, type Ending, NO_USAGE } from '../ledger/service.ts'
-import type { Dispatched, Target } from '../routing/service.ts'
+import { answerHeaders, type Dispatched, type Target } from '../routing/service.ts'
 import { createAllowance } from './allowance.ts'
 import { createMeter, type Meter, writtenIn } from './meter.ts'
 import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
@@ -26,20 +25,6 @@ export type Caller = { leave: () => void; end: () => void }
 type Answered<A extends ChatAnswer = ChatAnswer> = Extract<Dispatched<A>, { ok: true }>
 type Whole = Extract<ChatAnswer, { kind: 'whole' }>
 type Streamed = Extract<ChatAnswer, { kind: 'stream' }>
-
-/** What every answer tells of itself, whatever its form. */
-function answerHeaders(ctx: Ctx, { answer, target, attempts }: Answered): Record<string, string> {
-  const elapsedMs = String(ctx.now() - ctx.startedMs)
-  const headers: Record<string, string> = {
-    'x-helix-provider': target.provider.name,
-    'x-helix-model': headerText(target.model),
-    'x-helix-attempts': String(attempts),
-    'x-helix-latency-ms': elapsedMs,
-    'openai-processing-ms': elapsedMs,
-  }
-  if (answer.ignored.length > 0) headers['x-helix-ignored-params'] = headerText(answer.ignored.join(','))
-  return headers
-}
 
 /** An answer in one piece; what it cost is known before it leaves. */
 export function deliverWhole(ctx: Ctx, asked: Asked, { answer, ...outcome }: Answered<Whole>): Response {
@@ -61,7 +46,7 @@ export function deliverWhole(ctx: Ctx, asked: Asked, { answer, ...outcome }: Ans
       ...answerHeaders(ctx, { answer, ...outcome }),
       'content-type': 'application/json',
       'cache-control': 'no-store',
-      'x-helix-cost-usd': String(usdFromNano(costOf(ending))),
+      'x-helix-cost-usd': usdTextFromNano(costOf(ending)),
     },
   })
 }

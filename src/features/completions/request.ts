@@ -29,7 +29,7 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
   const { helix, force_provider, provider, ...body } = request
   const only = helix?.provider ?? force_provider ?? (typeof provider === 'string' ? provider : undefined)
   // An object under this name is OpenRouter's own routing block: it goes there, and is reported by the others.
-  if (typeof provider === 'object') Object.assign(body, { provider })
+  if (typeof provider === 'object' && provider !== null) Object.assign(body, { provider })
   return {
     operation,
     body: body as ChatBody,

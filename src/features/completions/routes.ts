@@ -41,7 +41,7 @@ export const routes = [
     {
       summary: 'Complete a text',
       description:
-        'OpenAI’s legacy completions with one prompt, served by chat models as a conversation of one message. `suffix`, `best_of` and `logprobs` are ignored and reported.',
+        'OpenAI’s legacy completions with one prompt, served by chat models as a conversation of one message. `suffix`, `best_of` and `logprobs` are ignored and reported, or refused with `helix.strict`.',
       scope: 'chat:write',
       body: TextRequest,
       raw: answers,

@@ -1,14 +1,10 @@
 import * as z from 'zod'
+import { HelixOptions } from '../routing/service.ts'
 
-/** What a caller may ask of Helix itself, beside the model. Unknown names are refused: a typing error must not pass. */
-export const HelixOptions = z.strictObject({
-  provider: z.string().min(1).max(64).optional(),
-  fallback_models: z.array(z.string().min(1).max(255)).max(5).optional(),
-  strict: z.boolean().optional(),
-  on_disconnect: z.enum(['cancel', 'drain']).optional(),
-  /** The most time the whole call may take, all its attempts together. */
-  timeout_ms: z.int().min(1000).max(600_000).optional(),
-})
+export const ChatOptions = HelixOptions.extend({ on_disconnect: z.enum(['cancel', 'drain']).optional() })
+
+/** https://platform.openai.com/docs/api-reference/chat/create#chat-create-metadata */
+const MAX_METADATA = 16
 
 const Part = z.looseObject({ type: z.string().min(1) })
 
@@ -32,7 +28,7 @@ export const ChatRequest = z.looseObject({
   model: z.string().min(1).max(255),
   messages: z.array(Message).min(1).max(2000),
   stream: z.boolean().nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   temperature: number(0, 2),
   top_p: number(0, 1),
   presence_penalty: number(-2, 2),
@@ -49,11 +45,14 @@ export const ChatRequest = z.looseObject({
   parallel_tool_calls: z.boolean().nullish(),
   response_format: z.looseObject({ type: z.enum(['text', 'json_object', 'json_schema']) }).nullish(),
   reasoning_effort: z.string().nullish(),
-  metadata: z.record(z.string().max(64), z.string().max(512)).nullish(),
+  metadata: z
+    .record(z.string().max(64), z.string().max(512))
+    .refine((pairs) => Object.keys(pairs).length <= MAX_METADATA, `must have at most ${MAX_METADATA} pairs`)
+    .nullish(),
   user: z.string().nullish(),
-  helix: HelixOptions.optional(),
-  provider: z.union([z.string().min(1).max(64), z.looseObject({})]).optional(),
-  force_provider: z.string().min(1).max(64).optional(),
+  helix: ChatOptions.nullish(),
+  provider: z.union([z.string().min(1).max(64), z.looseObject({})]).nullish(),
+  force_provider: z.string().min(1).max(64).nullish(),
 })
 
 export type ChatRequest = z.infer<typeof ChatRequest>

@@ -3,10 +3,7 @@ import type { ChatChunk, ChatCompletion } from '../../core/models.ts'
 import { sseData } from '../../http/sse.ts'
 import { complete } from './complete.ts'
 import { type Asked, readRequest } from './request.ts'
-import type { TextRequest } from './text-schema.ts'
-
-/** Fields of the legacy body that a chat model knows nothing like. */
-const INEXPRESSIBLE = ['suffix', 'best_of', 'logprobs'] as const
+import { lostOf, type TextRequest } from './text-schema.ts'
 
 /** A text prompt as a conversation of one message. */
 export function askedOfText(request: TextRequest): Asked {
@@ -19,7 +16,7 @@ export function askedOfText(request: TextRequest): Asked {
 export async function completeText(ctx: Ctx, request: TextRequest): Promise<Response> {
   const response = await complete(ctx, askedOfText(request))
   const headers = new Headers(response.headers)
-  const ignored = INEXPRESSIBLE.filter((name) => request[name] !== undefined && request[name] !== null)
+  const ignored = lostOf(request)
   const known = headers.get('x-helix-ignored-params')
   if (ignored.length > 0) headers.set('x-helix-ignored-params', [known, ...ignored].filter(Boolean).join(','))
   const echoed = request.echo ? (typeof request.prompt === 'string' ? request.prompt : request.prompt[0]) : ''

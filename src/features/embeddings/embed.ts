@@ -1,21 +1,22 @@
 import type { Ask, Policy } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import type { EmbedAnswer, EmbedBody, Usage } from '../../core/models.ts'
-import { usdFromNano } from '../../core/money.ts'
+import { usdTextFromNano } from '../../core/money.ts'
 import { byteBound, estimateTokens, roughTokens } from '../../core/tokens.ts'
-import { headerText } from '../../http/header-text.ts'
-import { costNanoUsd, pricesHash } from '../catalog/service.ts'
+import { costNanoUsd } from '../catalog/service.ts'
 import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
+  answerHeaders,
   dispatch,
   failureOf,
+  holdOf,
   idsOf,
   isBilledUnanswered,
   knowsEnough,
   learnNodes,
-  longestMs,
   plan,
   refuseUnheld,
+  releaseUnused,
   requireTargets,
   type Target,
   targetsFor,
@@ -34,26 +35,12 @@ export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingReque
 
 function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
   const { targets } = targetsFor(deps, policy, wantedOf(request))
-  const [first] = targets
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
-  const held = policy.budgets.length > 0 && first && targets.every(({ price }) => price)
+  const call = { operation: 'embedding' as const, targets, timeoutMs: request.helix?.timeout_ms }
   return {
     tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
     candidates: idsOf(targets),
-    hold: held
-      ? {
-          facts: {
-            operation: 'embedding',
-            provider: first.provider.name,
-            model: first.model,
-            price_id: first.price?.id ?? '',
-            prices_hash: pricesHash,
-          },
-          amountNanoUsd: Math.max(...targets.map((target) => worstCase(request, target))),
-          // By then every vendor has been cut off; the time to settle is the ledger's grace.
-          deadlineMs: deps.now() + longestMs(targets, request.helix?.timeout_ms),
-        }
-      : undefined,
+    hold: policy.budgets.length > 0 ? holdOf(deps, call, (target) => worstCase(request, target)) : undefined,
   }
 }
 
@@ -70,11 +57,12 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
         requestId: ctx.requestId,
         model: target.model,
         body: vendorBody(request),
+        strict: request.helix?.strict,
         signal: ctx.signal,
         timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs }, ctx.now()),
       }),
   }).catch((error: unknown) => {
-    giveUp(ctx)
+    releaseUnused(ctx)
     throw error
   })
   if (!outcome.ok) {
@@ -109,14 +97,9 @@ async function prepare(ctx: Ctx, wanted: Wanted) {
     const { openBreakers } = ctx.admission
     return plan({ targets, openBreakers, model: wanted.model, nowMs: ctx.now() })
   } catch (error) {
-    giveUp(ctx)
+    releaseUnused(ctx)
     throw error
   }
-}
-
-/** The call ends before any provider has answered: what it held is free again. */
-function giveUp(ctx: Ctx): void {
-  if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
 }
 
 function respond(
@@ -135,18 +118,12 @@ function respond(
     model: target.model,
     usage: { prompt_tokens: usage.prompt, total_tokens: usage.prompt },
   }
-  const elapsedMs = String(ctx.now() - ctx.startedMs)
   return new Response(JSON.stringify(body), {
     headers: {
+      ...answerHeaders(ctx, { answer, target, attempts }),
       'content-type': 'application/json',
       'cache-control': 'no-store',
-      'x-helix-provider': target.provider.name,
-      'x-helix-model': headerText(target.model),
-      'x-helix-attempts': String(attempts),
-      'x-helix-cost-usd': String(usdFromNano(costOf(ending))),
-      'x-helix-latency-ms': elapsedMs,
-      'openai-processing-ms': elapsedMs,
-      ...(answer.ignored.length > 0 && { 'x-helix-ignored-params': headerText(answer.ignored.join(',')) }),
+      'x-helix-cost-usd': usdTextFromNano(costOf(ending)),
     },
   })
 }
@@ -162,7 +139,7 @@ function toBase64(vector: readonly number[]): string {
 
 const wantedOf = ({ model, provider, force_provider, helix }: EmbeddingRequest): Wanted => ({
   model,
-  provider: helix?.provider ?? provider ?? force_provider,
+  provider: helix?.provider ?? provider ?? force_provider ?? undefined,
   fallbacks: helix?.fallback_models,
   kind: 'embedding',
 })
@@ -188,8 +165,8 @@ function count({ input }: EmbeddingRequest, ofText: (text: string) => number): n
   return tokens
 }
 
-function worstCase(request: EmbeddingRequest, { price }: Target): number {
-  if (!price) return 0
+function worstCase(request: EmbeddingRequest, { price }: Target): number | undefined {
+  if (!price) return undefined
   const inputs = Array.isArray(request.input) ? request.input.length : 1
   const prompt = count(request, byteBound) + inputs * TOKENS_PER_INPUT
   return costNanoUsd(price, { ...NO_USAGE, prompt })

@@ -6,10 +6,12 @@ import { NODE_RETRY_SECONDS } from './failure.ts'
 import { isStale, listingOf, refreshListing } from './listing.ts'
 import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
+export { answerHeaders, holdOf, releaseUnused } from './answer.ts'
 export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
 export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failure.ts'
 export { listingOf } from './listing.ts'
-export { longestMs, timeoutsFor } from './patience.ts'
+export { HelixOptions } from './options.ts'
+export { timeoutsFor } from './patience.ts'
 export { plan } from './plan.ts'
 export { listTargets, type Need, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 

@@ -197,6 +197,13 @@ describe('a node’s embeddings', () => {
     }
   }
 
+  it('are refused when fields would be lost to a caller who wants all or nothing', async () => {
+    const { outbound, requests } = scripted(() => json({ embeddings: [[1]] }))
+    const call = { ...callOf(), strict: true, body: { model: 'asked', input: 'a', user: 'u' } }
+    expect(await upstreamFailure(node(outbound).embed(call))).toMatchObject({ status: 400, vendor: { param: 'user' } })
+    expect(requests).toEqual([])
+  })
+
   it('are made in batches of 64 and come back in order', async () => {
     const texts = Array.from({ length: 130 }, (_, position) => String(position))
     const { work, requests, sent } = embed(texts, (batch) => ({

@@ -134,3 +134,13 @@ describe('a call that nobody answers', () => {
     expect(await gateway.rows()).toMatchObject([{ status: 'error', estimated: false, prompt_tokens: 0, cost_nanos: 0 }])
   })
 })
+
+describe('a vendor without a model', () => {
+  it.each(['openai/', 'deepseek/'])('is no target: %s', async (model) => {
+    const gateway = await startGateway({ vendors: ['openai', 'deepseek'] })
+    const response = await gateway.chat({ model, messages: [{ role: 'user', content: 'Hi' }] })
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } })
+    expect(gateway.sent).toEqual([])
+  })
+})

@@ -51,6 +51,21 @@ describe('reading a request', () => {
       stream: false,
       includeUsage: false,
     })
+    const asked = askedOf({
+      provider: null,
+      force_provider: null,
+      helix: null,
+      stream_options: { include_usage: null },
+    })
+    expect(asked).toMatchObject({ includeUsage: false, strict: false, onDisconnect: 'cancel' })
+    expect(asked.wanted.provider).toBeUndefined()
+    expect(asked.body).not.toHaveProperty('provider')
+  })
+
+  it('takes sixteen pairs of metadata, and no more', () => {
+    const pairs = (total: number) => Object.fromEntries(Array.from({ length: total }, (_, at) => [`k${at}`, 'v']))
+    expect(askedOf({ metadata: pairs(16) }).body).toHaveProperty('metadata')
+    expect(() => askedOf({ metadata: pairs(17) })).toThrow('16 pairs')
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { errorIn } from '../../support/client-error.ts'
 import { type Sent, startGateway } from '../../support/gateway.ts'
 
 const completion = {
@@ -96,5 +97,27 @@ describe('the legacy text endpoint', () => {
     const { error } = (await response.json()) as { error: { param: string } }
     expect(error.param).toContain(param)
     expect(gateway.sent).toHaveLength(0)
+  })
+})
+
+describe('a strict caller of the legacy endpoint', () => {
+  const strict = { ...prompt, helix: { strict: true } }
+
+  it.each([{ suffix: 'The end.' }, { best_of: 3 }, { logprobs: 2 }])(
+    'is refused what would be lost: %j',
+    async (extra) => {
+      const gateway = await start()
+      const response = await gateway.call('/v1/completions', { ...strict, ...extra })
+      const [param] = Object.keys(extra)
+      expect(await errorIn(response)).toMatchObject({ status: 400, code: 'invalid_request', param })
+      expect(gateway.sent).toEqual([])
+    },
+  )
+
+  it('is served where nothing is lost', async () => {
+    const { call } = await start()
+    const response = await call('/v1/completions', { ...strict, best_of: 1, suffix: '', logprobs: null })
+    expect([response.status, response.headers.get('x-helix-ignored-params')]).toEqual([200, null])
+    expect(response.headers.get('x-helix-cost-usd')).toBe('0.0000575')
   })
 })

@@ -42,7 +42,7 @@ describe('POST /v1/embeddings', () => {
       usage: { prompt_tokens: 7 },
     })
     expect(response.headers.get('x-helix-attempts')).toBe('1')
-    expect(response.headers.get('x-helix-cost-usd')).toBe('1.4e-7')
+    expect(response.headers.get('x-helix-cost-usd')).toBe('0.00000014')
     expect(sent[0]?.body).not.toHaveProperty('user')
     expect(await rows()).toMatchObject([
       { operation: 'embedding', status: 'ok', prompt_tokens: 7, cost_nanos: 140, estimated: false, provider: 'openai' },
@@ -72,6 +72,43 @@ describe('POST /v1/embeddings', () => {
     const helix = { timeout_ms: 5000, provider: 'openai' }
     expect((await call('/v1/embeddings', { model, input: 'a', helix, force_provider: 'openai' })).status).toBe(200)
     expect(Object.keys(sent[0]?.body ?? {}).sort()).toEqual(['input', 'model'])
+  })
+
+  it('takes null for absent', async () => {
+    const { call } = await start()
+    const nulls = { provider: null, force_provider: null, helix: null, dimensions: null }
+    expect((await call('/v1/embeddings', { model, input: 'a', ...nulls })).status).toBe(200)
+  })
+
+  it.each([['openai/text-embedding-3-small', 200, 1] as const, ['mistral/mistral-embed', 400, 0] as const])(
+    'serves a strict caller in full or not at all (%s: %d)',
+    async (name, status, asked) => {
+      const { call, sent } = await start({ vendors: ['openai', 'mistral'] })
+      const body = { model: name, input: 'a', user: 'someone', helix: { strict: true } }
+      const response = await call('/v1/embeddings', body)
+      expect([response.status, sent.length]).toEqual([status, asked])
+      if (status === 400)
+        expect(await errorIn(response)).toMatchObject({ param: 'user', code: 'unsupported_parameter' })
+    },
+  )
+
+  it.each([
+    ['more tokens in an input than a model reads', Array.from({ length: 8193 }, () => 1)],
+    ['more in one of several', [[1], Array.from({ length: 8193 }, () => 1)]],
+    ['more in all', Array.from({ length: 38 }, () => Array.from({ length: 8000 }, () => 1))],
+  ])('refuses %s', async (_name, input) => {
+    const { call, sent } = await start()
+    const response = await call('/v1/embeddings', { model, input })
+    const error = await errorIn(response)
+    expect(error).toMatchObject({ status: 400, code: 'invalid_request' })
+    expect(error.param).toMatch(/^input/)
+    expect(sent).toEqual([])
+  })
+
+  it('takes as many tokens as OpenAI does', async () => {
+    const { call } = await start()
+    const input = Array.from({ length: 36 }, () => Array.from({ length: 8192 }, () => 1))
+    expect((await call('/v1/embeddings', { model, input })).status).toBe(200)
   })
 
   it('asks again after a failure, and then the fallback', async () => {

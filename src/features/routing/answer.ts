@@ -1,0 +1,60 @@
+import type { Ctx, Deps } from '../../core/context.ts'
+import type { CallFacts } from '../../core/ledger.ts'
+import { headerText } from '../../http/header-text.ts'
+import { pricesHash } from '../catalog/service.ts'
+import { longestMs } from './patience.ts'
+import type { Target } from './target.ts'
+
+type Answered = {
+  answer: { ignored: readonly string[] }
+  target: { provider: { name: string }; model: string }
+  attempts: number
+}
+
+/** What every answer of a model tells of itself, whatever its form. */
+export function answerHeaders(
+  ctx: Pick<Ctx, 'now' | 'startedMs'>,
+  { answer, target, attempts }: Answered,
+): Record<string, string> {
+  const elapsedMs = String(ctx.now() - ctx.startedMs)
+  const headers: Record<string, string> = {
+    'x-helix-provider': target.provider.name,
+    'x-helix-model': headerText(target.model),
+    'x-helix-attempts': String(attempts),
+    'x-helix-latency-ms': elapsedMs,
+    'openai-processing-ms': elapsedMs,
+  }
+  if (answer.ignored.length > 0) headers['x-helix-ignored-params'] = headerText(answer.ignored.join(','))
+  return headers
+}
+
+/** The call ends before any provider has answered: what it held is free again. */
+export function releaseUnused(ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' | 'requestId'>): void {
+  if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
+}
+
+type Held = { operation: CallFacts['operation']; targets: readonly Target[]; timeoutMs: number | undefined }
+
+/**
+ * What a call holds under a hard budget: the dearest target decides, for any of them may be the one that answers.
+ * Undefined when there is none, or when the worst case of one is not known.
+ */
+export function holdOf(
+  deps: Pick<Deps, 'now'>,
+  { operation, targets, timeoutMs }: Held,
+  worstCaseNanoUsd: (target: Target) => number | undefined,
+) {
+  const [first] = targets
+  const amounts = targets.map(worstCaseNanoUsd).filter((amount) => amount !== undefined)
+  if (!first || amounts.length < targets.length) return undefined
+  const facts = {
+    operation,
+    provider: first.provider.name,
+    model: first.model,
+    price_id: first.price?.id ?? '',
+    prices_hash: pricesHash,
+  }
+  // By its deadline every vendor has been cut off; the time to settle is the ledger's grace.
+  const deadlineMs = deps.now() + longestMs(targets, timeoutMs)
+  return { facts, amountNanoUsd: Math.max(...amounts), deadlineMs }
+}
