@@ -7,7 +7,8 @@ export const routes = [
     '/v1/embeddings',
     {
       summary: 'Embed texts',
-      description: 'OpenAI embeddings over every configured vendor and node; up to 2048 inputs, as text or token ids (8192 an input, 300 000 in all).',
+      description:
+        'OpenAI embeddings over every configured vendor and node; up to 2048 inputs, as text or token ids (8192 an input, 300 000 in all).',
       scope: 'semantic:write',
       body: EmbeddingRequest,
       raw: ['application/json'],
