@@ -148,6 +148,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
           while (!ended && writes === before)
         } catch (error) {
           if (ended) return
+          stream?.cancel()
           write(controller, sseData(failure(error)))
           end({ failed: error })
           controller.close()
