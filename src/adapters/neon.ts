@@ -1,4 +1,3 @@
-import { sql } from 'drizzle-orm'
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http'
 import type { Database, Row } from '../core/db.ts'
 import { DependencyError } from '../core/errors.ts'
@@ -19,20 +18,20 @@ export function databaseOrigin({ databaseUrl, proxyUrl }: Omit<Options, 'outboun
  * isolate should not pay for what it may never use.
  */
 export function createDatabase(options: Options): Database {
-  let connected: NeonHttpDatabase | undefined
-  const connect = async (): Promise<NeonHttpDatabase> => {
+  let connected: Connected | undefined
+  const connect = async (): Promise<Connected> => {
     connected ??= await open(options)
     return connected
   }
 
   return {
     async query(statement) {
-      const db = await connect()
+      const { db } = await connect()
       return failing(async () => (await db.execute<Row>(statement)).rows)
     },
 
     async atomically(orgId, build) {
-      const db = await connect()
+      const { db, sql } = await connect()
       const setOrg = db.execute(sql`select set_config('app.org', ${orgId}, true)`)
       return failing(async () => {
         const [, ...results] = await db.batch([setOrg, ...build(db)])
@@ -43,10 +42,13 @@ export function createDatabase(options: Options): Database {
   }
 }
 
-async function open({ databaseUrl, proxyUrl, outbound }: Options): Promise<NeonHttpDatabase> {
-  const [{ neon, neonConfig }, { drizzle }] = await Promise.all([
+type Connected = { db: NeonHttpDatabase; sql: typeof import('drizzle-orm').sql }
+
+async function open({ databaseUrl, proxyUrl, outbound }: Options): Promise<Connected> {
+  const [{ neon, neonConfig }, { drizzle }, { sql }] = await Promise.all([
     import('@neondatabase/serverless'),
     import('drizzle-orm/neon-http'),
+    import('drizzle-orm'),
   ])
   if (proxyUrl !== undefined) neonConfig.fetchEndpoint = `${proxyUrl}/sql`
   neonConfig.fetchFunction = (url: string, init: { headers: Record<string, string>; body: string }) =>
@@ -58,7 +60,7 @@ async function open({ databaseUrl, proxyUrl, outbound }: Options): Promise<NeonH
       body: init.body,
       headersTimeoutMs: QUERY_TIMEOUT_MS,
     })
-  return drizzle({ client: neon(databaseUrl) })
+  return { db: drizzle({ client: neon(databaseUrl) }), sql }
 }
 
 /** Postgres refusing a statement is a fault of ours and stays what it is; Postgres not answering is a dependency's. */

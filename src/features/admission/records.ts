@@ -2,7 +2,6 @@ import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
 import { findKey } from '../keys/service.ts'
-import { compilePolicy } from '../policies/service.ts'
 import { RECORD_TTL_SECONDS, REFUSED, REFUSED_TTL_SECONDS, redisKeys } from './keys.ts'
 
 const LOOKUPS = 'key_lookups_per_ip'
@@ -11,6 +10,7 @@ const LOOKUPS = 'key_lookups_per_ip'
 export async function loadPolicy(deps: Deps, hash: string): Promise<Policy | undefined> {
   const key = await findKey(deps, hash)
   if (!key || key.revoked) return undefined
+  const { compilePolicy } = await import('../policies/service.ts')
   return compilePolicy(deps, key)
 }
 

@@ -5,8 +5,8 @@ const ROLLING_DAYS = 30
 
 /** The bucket that a spending at this time belongs to. Days and months are UTC; a rolling window is kept by days. */
 export function bucketOf(window: BudgetWindow, nowMs: number): string {
-  const day = new Date(nowMs).toISOString().slice(0, 10)
   if (window === 'total') return 'total'
+  const day = new Date(nowMs).toISOString().slice(0, 10)
   return window === 'month' ? day.slice(0, 7) : day
 }
 
