@@ -33,12 +33,17 @@ export class FloorLedger extends DurableObject<Env> {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
     this.#sql = state.storage.sql
+    // The ledger's own tables: what they cost to write is not what is measured here.
     this.#sql.exec(
       `create table if not exists outbox (
-        request_id text primary key, row text not null, corrections text not null, flushed_ms integer)`,
+        request_id text primary key, row text not null, corrections text not null, counters text not null,
+        held integer not null, booked_ms integer not null, flushed_ms integer)`,
     )
-    this.#sql.exec('create index if not exists outbox_flushed on outbox (flushed_ms)')
-    this.#sql.exec('create table if not exists spent (budget_id text primary key, nanos integer not null)')
+    this.#sql.exec('create index if not exists outbox_flushed on outbox (flushed_ms, booked_ms)')
+    this.#sql.exec(
+      `create table if not exists spent (
+        budget_id text not null, bucket text not null, nanos integer not null, primary key (budget_id, bucket))`,
+    )
   }
 
   async hold({ facts, amountNanoUsd }: FloorHold): Promise<boolean> {
@@ -49,17 +54,24 @@ export class FloorLedger extends DurableObject<Env> {
   async settle({ row, budgets, tokenCorrections }: FloorSettlement): Promise<boolean> {
     this.#held.delete(row.request_id)
     this.ctx.storage.transactionSync(() => {
-      this.#sql.exec(
-        'insert into outbox (request_id, row, corrections) values (?, ?, ?) on conflict do nothing',
-        row.request_id,
-        JSON.stringify(row),
-        JSON.stringify(tokenCorrections),
-      )
+      this.#sql
+        .exec(
+          `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
+           on conflict do nothing returning request_id`,
+          row.request_id,
+          JSON.stringify(row),
+          JSON.stringify(tokenCorrections),
+          '[]',
+          1,
+          Date.now(),
+        )
+        .toArray()
       for (const { id } of budgets) {
         this.#sql.exec(
-          `insert into spent (budget_id, nanos) values (?, ?)
-           on conflict (budget_id) do update set nanos = nanos + excluded.nanos`,
+          `insert into spent (budget_id, bucket, nanos) values (?, ?, ?)
+           on conflict (budget_id, bucket) do update set nanos = nanos + excluded.nanos`,
           id,
+          'total',
           row.cost_nanos,
         )
       }
@@ -84,7 +96,8 @@ export class FloorLedger extends DurableObject<Env> {
       await this.#toPostgres(`[${entries.map(({ row }) => row).join(',')}]`)
       await this.#toRedis(entries.length)
       this.#sql.exec(
-        'update outbox set flushed_ms = ? where request_id in (select value from json_each(?))',
+        `update outbox set flushed_ms = ?, row = '', corrections = ''
+         where request_id in (select value from json_each(?))`,
         Date.now(),
         JSON.stringify(entries.map(({ request_id }) => request_id)),
       )

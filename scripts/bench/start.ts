@@ -1,0 +1,67 @@
+import type { Bundles } from './build.ts'
+import { gzipBytes } from './build.ts'
+import { median } from './load.ts'
+import type { Figure } from './report.ts'
+import { startWorkerd } from './workerd.ts'
+
+/** Workers by name, as the loading Worker is told of them. */
+export type StartEnv = Record<string, { source: string; texts: Record<string, string> }>
+
+const ISOLATES = 25
+const EMPTY = 'export default { fetch: () => new Response("ok") }'
+
+/** Stores that are never asked: nothing is sent before the first answer. */
+const texts = {
+  ENVIRONMENT: 'test',
+  DATABASE_URL: 'postgres://helix_app:none@db.example.com/helix',
+  UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1',
+  UPSTASH_REDIS_REST_TOKEN: 'none',
+  KEY_PEPPER: 'pepper-of-the-benchmarks-pepper-of-the-benchmarks',
+  OPENAI_API_KEY: 'sk-none',
+}
+
+export type StartBaseline = { gatewayGzipBytes: number; jobsGzipBytes: number; startMs: number }
+
+/** From "load this source" to the first answer of an isolate that did not exist before; Workers take turns. */
+export async function measureStart(bundles: Bundles, baseline: StartBaseline): Promise<Figure[]> {
+  const workers: StartEnv = {
+    empty: { source: EMPTY, texts: {} },
+    bare: { source: bundles.bare, texts: {} },
+    helix: { source: bundles.gateway, texts },
+  }
+  const times = new Map(Object.keys(workers).map((name) => [name, [] as number[]]))
+  const loader = await startWorkerd([{ name: 'loader', source: bundles.loader, loader: 'LOADER' }])
+  try {
+    await fetch(loader.url, { method: 'PUT', body: JSON.stringify(workers) })
+    for (let round = -1; round < ISOLATES; round++) {
+      for (const name of times.keys()) {
+        const startMs = performance.now()
+        const response = await fetch(`${loader.url}/${name}/health`)
+        const text = await response.text()
+        if (!response.ok) throw new Error(`${name} did not start: ${response.status} ${text}`)
+        if (round >= 0) times.get(name)?.push(performance.now() - startMs)
+      }
+    }
+  } finally {
+    await loader.close()
+  }
+  const medianOf = (name: string) => median(times.get(name) ?? [])
+  const overBare = medianOf('helix') - medianOf('bare')
+  return [
+    ...[...times].map(
+      ([name, spread]): Figure => ({ name: `isolate start, ${name}`, value: median(spread), unit: 'ms', spread }),
+    ),
+    { name: 'isolate start over bare', value: overBare, unit: 'ms', most: 40 },
+    { name: 'isolate start over bare, against its baseline', value: overBare / baseline.startMs, unit: 'x', most: 1.1 },
+  ]
+}
+
+export function measureSize({ gateway, jobs }: Bundles, baseline: StartBaseline): Figure[] {
+  const [gatewayBytes, jobsBytes] = [gzipBytes(gateway), gzipBytes(jobs)]
+  return [
+    { name: 'gateway, minified, gzip', value: gatewayBytes / 1000, unit: 'kB', most: 250 },
+    { name: 'gateway, against its baseline', value: gatewayBytes / baseline.gatewayGzipBytes, unit: 'x', most: 1.1 },
+    { name: 'jobs, minified, gzip', value: jobsBytes / 1000, unit: 'kB' },
+    { name: 'jobs, against its baseline', value: jobsBytes / baseline.jobsGzipBytes, unit: 'x', most: 1.1 },
+  ]
+}
