@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { count } from '../support/lane.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { openCalls } from './truth-books.ts'
 import { counted, type LedgerCounter, startLedgerCounter } from './truth-ledger-calls.ts'
 
 const PER_SECOND = 200
@@ -54,6 +55,8 @@ describe('a warm call', () => {
       const rows = () => stack.query('select 1 from usage_ledger where org_id = $1', [orgId])
       await expect.poll(rows, { timeout: 5000 }).toHaveLength(1)
       await expect.poll(() => calls.names().filter((name) => name === 'settle').length).toBeGreaterThan(0)
+      // The end of the first call's batch: what comes from here on is the second's.
+      await expect.poll(() => openCalls(orgId), { timeout: 5000 }).toEqual([])
 
       const before = costs()
       calls.reset()

@@ -126,7 +126,8 @@ describe('GET /metrics', () => {
     const own = usages.slice(0, 7).flatMap(({ usage }) => (usage ? [usage] : []))
     const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0)
     const ok = { provider: 'openai', model: 'gpt-4o', operation: 'chat' }
-    const odd = { provider: 'openai', model: '"odd\\name"', operation: 'chat' }
+    // A name of the caller's own making is counted, but does not become a label.
+    const odd = { provider: 'openai', model: 'other', operation: 'chat' }
 
     const metrics = await vi.waitFor(
       async () => {
