@@ -20,8 +20,11 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const NOTHING: Ask = { tokens: 0, candidates: [] }
 const askNothing = (): Ask => NOTHING
 
-/** Stands for the input of a caller whom admission is about to refuse: nobody gets to see it. */
-const UNREAD = new AppError('invalid_request', 'The request was not read.')
+/**
+ * Stands for the input of a caller whom admission is about to refuse: nobody gets to see it. Made when needed: an error
+ * made while modules are evaluated has the runtime read all of its source again, for the places in its stack.
+ */
+const unread = () => new AppError('invalid_request', 'The request was not read.')
 
 /** Each name once: a string, or an array of strings when it was given more often. */
 export function queryOf(url: string): Record<string, string | string[]> {
@@ -90,7 +93,7 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Servic
   try {
     const credential = credentialOf(request.headers)
     const isWorthReading = admit.mayBeKnown?.(deps, credential) ?? true
-    const input = isWorthReading ? await readInput(route, c) : UNREAD
+    const input = isWorthReading ? await readInput(route, c) : unread()
     const ask = input instanceof AppError ? undefined : input.ask
     const ip = request.headers.get('cf-connecting-ip') ?? 'unknown'
     admission = await admit(
