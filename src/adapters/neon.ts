@@ -48,7 +48,7 @@ async function open({ databaseUrl, proxyUrl, outbound }: Options): Promise<Conne
   const [{ neon, neonConfig }, { drizzle }, { sql }] = await Promise.all([
     import('@neondatabase/serverless'),
     import('drizzle-orm/neon-http'),
-    import('drizzle-orm'),
+    import('drizzle-orm/sql'),
   ])
   if (proxyUrl !== undefined) neonConfig.fetchEndpoint = `${proxyUrl}/sql`
   neonConfig.fetchFunction = (url: string, init: { headers: Record<string, string>; body: string }) =>

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { errors, Redis as Upstash } from '@upstash/redis/cloudflare'
 import { DependencyError } from '../core/errors.ts'
 import type { Redis, RedisCommand, RedisScript } from '../core/redis.ts'
@@ -25,17 +24,18 @@ export function createUpstash({ url, token }: UpstashOptions): Upstash {
 
 export function createRedis(client: Upstash): Redis {
   const sha1Of = new WeakMap<RedisScript, string>()
-  const shaOf = (script: RedisScript): string => {
-    const known = sha1Of.get(script) ?? createHash('sha1').update(script.text).digest('hex')
-    sha1Of.set(script, known)
-    return known
+  const learnSha = async (script: RedisScript): Promise<string> => {
+    const sha = hexOf(await crypto.subtle.digest('SHA-1', new TextEncoder().encode(script.text)))
+    sha1Of.set(script, sha)
+    return sha
   }
 
   return {
     async run(script, keys, args) {
       const [allKeys, allArgs] = [[...keys], args.map(String)]
+      const sha = sha1Of.get(script) ?? (await learnSha(script))
       try {
-        return await client.evalsha(shaOf(script), allKeys, allArgs)
+        return await client.evalsha(sha, allKeys, allArgs)
       } catch (error) {
         if (!(error instanceof errors.UpstashError && error.message.includes('NOSCRIPT'))) throw asFailure(error)
       }
@@ -54,6 +54,9 @@ export function createRedis(client: Upstash): Redis {
     },
   }
 }
+
+const hexOf = (bytes: ArrayBuffer): string =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 /** Redis lists a hash as field, value, field, value; a hash that is not there is an empty list. */
 function fieldsOf(reply: unknown): Record<string, string> | null {

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto'
 import type { Admission } from '../../core/admission.ts'
 
 /** The holder of METRICS_TOKEN: no organisation, and nothing to read but metrics. */
@@ -29,7 +28,12 @@ export function scraperAdmission(token: string | undefined, credential: string |
 export const isScraper = (token: string | undefined, credential: string): boolean =>
   token !== undefined && sameText(token, credential)
 
+const encoder = new TextEncoder()
+
+/** Takes as long for a wrong text as for the right one. (`node:crypto` would be loaded by every isolate for this.) */
 function sameText(left: string, right: string): boolean {
-  const [a, b] = [Buffer.from(left), Buffer.from(right)]
-  return a.length === b.length && timingSafeEqual(a, b)
+  const [a, b] = [encoder.encode(left), encoder.encode(right)]
+  let difference = a.length ^ b.length
+  for (let at = 0; at < b.length; at++) difference |= (a[at] ?? 0) ^ (b[at] ?? 0)
+  return difference === 0
 }

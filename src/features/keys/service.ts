@@ -30,7 +30,7 @@ export async function hashKey(pepper: string, key: string): Promise<string> {
 /** The key behind a hash, with its organisation's state folded in. Throws `DependencyError('postgres')`. */
 export async function findKey({ db }: Pick<Deps, 'db'>, hash: string): Promise<KeyRecord | undefined> {
   // Loaded by the first look-up: most isolates find every key in Redis.
-  const { sql } = await import('drizzle-orm')
+  const { sql } = await import('drizzle-orm/sql')
   const [row] = await db.query(sql`select * from find_api_key(${hash})`)
   if (!row) return undefined
   return {

@@ -16,7 +16,7 @@ export const metricsKey = (orgId?: string) => (orgId === undefined ? 'metrics' :
 /** The permanent record: one statement for a whole batch; a row that is there already stays as it is. */
 export async function writeRows({ db }: Sink, orgId: string, entries: readonly OutboxEntry[]): Promise<void> {
   // Loaded when rows are written: an isolate that answers calls writes none.
-  const { sql } = await import('drizzle-orm')
+  const { sql } = await import('drizzle-orm/sql')
   const rows = `[${entries.map((entry) => entry.rowText).join(',')}]`
   await db.atomically(orgId, (query) => [
     query.execute(
@@ -27,7 +27,7 @@ export async function writeRows({ db }: Sink, orgId: string, entries: readonly O
 
 /** Which of these calls are in the permanent record already. */
 export async function bookedAmong({ db }: Sink, orgId: string, requestIds: readonly string[]): Promise<Set<string>> {
-  const [{ and, eq, inArray }, { usageLedger }] = await Promise.all([import('drizzle-orm'), import('./table.ts')])
+  const [{ and, eq, inArray }, { usageLedger }] = await Promise.all([import('drizzle-orm/sql'), import('./table.ts')])
   const [rows] = await db.atomically(orgId, (query) => [
     query
       .select({ id: usageLedger.request_id })

@@ -30,7 +30,7 @@ async function currentReport(ctx: PublicCtx): Promise<Report> {
 
 async function examine(ctx: PublicCtx): Promise<Report> {
   const [postgres, redis, node] = await Promise.all([
-    timed(ctx, async () => ctx.db.query((await import('drizzle-orm')).sql`select 1`)),
+    timed(ctx, async () => ctx.db.query((await import('drizzle-orm/sql')).sql`select 1`)),
     timed(ctx, () => ctx.redis.pipeline([['GET', 'ready']])),
     timed(ctx, () => askNodes(ctx)),
   ])
