@@ -19,16 +19,22 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
   }
 }
 
-async function answered<T>(call: () => Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)), CALL_TIMEOUT_MS)
+/** Two of these are made for every call, so they are one promise each. */
+function answered<T>(call: () => Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const fail = (cause: unknown): void => {
+      clearTimeout(timer)
+      reject(new DependencyError('ledger', cause))
+    }
+    const silent = () => fail(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`))
+    const timer = setTimeout(silent, CALL_TIMEOUT_MS)
+    try {
+      call().then((answer) => {
+        clearTimeout(timer)
+        resolve(answer)
+      }, fail)
+    } catch (error) {
+      fail(error)
+    }
   })
-  try {
-    return await Promise.race([call(), silence])
-  } catch (error) {
-    throw new DependencyError('ledger', error)
-  } finally {
-    clearTimeout(timer)
-  }
 }

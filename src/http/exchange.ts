@@ -86,21 +86,19 @@ export function commonHeaders(exchange: Exchange, admission?: Admission): Record
   return headers
 }
 
-// Responses of fetch and of static assets come with headers that cannot be set.
-function writable(response: Response): Response {
-  try {
-    response.headers.delete('x-request-id')
-    return response
-  } catch {
-    return new Response(response.body, response)
-  }
+function complete(response: Response, headers: Readonly<Record<string, string>>): Response {
+  for (const name in headers) response.headers.set(name, headers[name] ?? '')
+  if (!response.headers.has('cache-control')) response.headers.set('cache-control', 'no-store')
+  return response
 }
 
 /** A handler's own response with the common headers; it is private unless the handler said otherwise. */
 export function finishResponse(made: Response, exchange: Exchange, admission?: Admission): Response {
-  const response = writable(made)
   const headers = commonHeaders(exchange, admission)
-  for (const name in headers) response.headers.set(name, headers[name] ?? '')
-  if (!response.headers.has('cache-control')) response.headers.set('cache-control', 'no-store')
-  return response
+  try {
+    return complete(made, headers)
+  } catch {
+    // Responses of fetch and of static assets come with headers that cannot be set.
+    return complete(new Response(made.body, made), headers)
+  }
 }
