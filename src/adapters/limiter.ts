@@ -1,7 +1,7 @@
 import type { Ratelimit } from '@upstash/ratelimit'
-import type { Redis as Upstash } from '@upstash/redis/cloudflare'
 import { DependencyError } from '../core/errors.ts'
 import type { Limiter, LimitName } from '../core/limiter.ts'
+import type { UpstashClient } from './upstash.ts'
 
 /** Refilled in a minute, and the most at once. */
 const rules: Record<LimitName, { perMinute: number; burst: number }> = {
@@ -9,7 +9,7 @@ const rules: Record<LimitName, { perMinute: number; burst: number }> = {
 }
 
 /** Limits by address or name, kept by `@upstash/ratelimit`; its own "allow after a timeout" is off: the caller decides. */
-export function createLimiter(client: Upstash): Limiter {
+export function createLimiter(clientOf: UpstashClient): Limiter {
   const limits = new Map<LimitName, Ratelimit>()
   const limitOf = async (name: LimitName): Promise<Ratelimit> => {
     const known = limits.get(name)
@@ -18,7 +18,13 @@ export function createLimiter(client: Upstash): Limiter {
     const { Ratelimit } = await import('@upstash/ratelimit')
     const { perMinute, burst } = rules[name]
     const limiter = Ratelimit.tokenBucket(perMinute, '60 s', burst)
-    const made = new Ratelimit({ redis: client, limiter, prefix: `limit:${name}`, ephemeralCache: false, timeout: 0 })
+    const made = new Ratelimit({
+      redis: await clientOf(),
+      limiter,
+      prefix: `limit:${name}`,
+      ephemeralCache: false,
+      timeout: 0,
+    })
     limits.set(name, made)
     return made
   }

@@ -1,4 +1,4 @@
-import { errors, Redis as Upstash } from '@upstash/redis/cloudflare'
+import type { Redis as Upstash } from '@upstash/redis/cloudflare'
 import { DependencyError } from '../core/errors.ts'
 import type { Redis, RedisCommand, RedisScript } from '../core/redis.ts'
 
@@ -7,9 +7,22 @@ export const REDIS_TIMEOUT_MS = 500
 
 export type UpstashOptions = { url: string; token: string }
 
+/** The client, loaded by the first command: its class for each command of Redis is a fifth of a cold start. */
+export type UpstashClient = () => Upstash | Promise<Upstash>
+
 /** The client as both our Redis port and `@upstash/ratelimit` use it. */
-export function createUpstash({ url, token }: UpstashOptions): Upstash {
-  return new Upstash({
+export function createUpstash(options: UpstashOptions): UpstashClient {
+  let client: Upstash | undefined
+  const load = async (): Promise<Upstash> => {
+    const { Redis } = await import('@upstash/redis/cloudflare')
+    client ??= connect(Redis, options)
+    return client
+  }
+  return () => client ?? load()
+}
+
+function connect(Client: typeof Upstash, { url, token }: UpstashOptions): Upstash {
+  return new Client({
     url,
     token,
     enableTelemetry: false,
@@ -22,7 +35,7 @@ export function createUpstash({ url, token }: UpstashOptions): Upstash {
   })
 }
 
-export function createRedis(client: Upstash): Redis {
+export function createRedis(clientOf: UpstashClient): Redis {
   const sha1Of = new WeakMap<RedisScript, string>()
   const learnSha = async (script: RedisScript): Promise<string> => {
     const sha = hexOf(await crypto.subtle.digest('SHA-1', new TextEncoder().encode(script.text)))
@@ -34,10 +47,11 @@ export function createRedis(client: Upstash): Redis {
     async run(script, keys, args) {
       const [allKeys, allArgs] = [[...keys], args.map(String)]
       const sha = sha1Of.get(script) ?? (await learnSha(script))
+      const client = await clientOf()
       try {
         return await client.evalsha(sha, allKeys, allArgs)
       } catch (error) {
-        if (!(error instanceof errors.UpstashError && error.message.includes('NOSCRIPT'))) throw asFailure(error)
+        if (!(isUpstashError(error) && error.message.includes('NOSCRIPT'))) throw asFailure(error)
       }
       return client.eval(script.text, allKeys, allArgs).catch((error: unknown) => {
         throw asFailure(error)
@@ -45,7 +59,7 @@ export function createRedis(client: Upstash): Redis {
     },
 
     async pipeline(commands) {
-      const pipeline = client.pipeline()
+      const pipeline = (await clientOf()).pipeline()
       for (const command of commands) queue(pipeline, command)
       const replies = await pipeline.exec<unknown[]>().catch((error: unknown) => {
         throw asFailure(error)
@@ -103,13 +117,15 @@ const REFUSAL = /^(?:Command \d+ \[ \w+ \] failed: )?(?:ERR|WRONGTYPE|NOPERM)\b(
 /** Upstash: "ERR max daily request limit exceeded". Nothing is wrong with the command. */
 const EXHAUSTED = /^ max |^[^,]*(?:limit|quota) exceeded/
 
+const isUpstashError = (error: unknown): error is Error => error instanceof Error && error.name === 'UpstashError'
+
 /** The client quotes the whole command, and with it hashes of keys and what callers have named. */
 const withoutCommand = (error: unknown): unknown =>
-  error instanceof errors.UpstashError ? new Error(error.message.split(', command was:')[0]) : error
+  isUpstashError(error) ? new Error(error.message.split(', command was:')[0]) : error
 
 /** What Redis refuses is a fault of ours and stays what it is; the rest is Redis being away. */
 function asFailure(error: unknown): unknown {
-  const refusal = error instanceof errors.UpstashError ? REFUSAL.exec(error.message) : null
+  const refusal = isUpstashError(error) ? REFUSAL.exec(error.message) : null
   if (!refusal || EXHAUSTED.test(refusal[1] ?? '')) return new DependencyError('redis', withoutCommand(error))
   return withoutCommand(error)
 }
