@@ -6,11 +6,13 @@ import type { Subject } from './subjects.ts'
 
 /** Until V8 has compiled what is hot; the gateway has more code than a proxy. */
 const WARM_CALLS = 4000
-const CALLS = 1000
+const CALLS = 800
 const ROUNDS = 9
 const PARALLEL = 8
 
 const STREAM_ROUNDS = 7
+/** On a busy machine there are fewer rounds, so that the whole stays within five minutes. */
+const PART_MS = 75_000
 const STREAMS = 24
 const STREAMS_PARALLEL = 6
 const SHORT = 50
@@ -29,6 +31,11 @@ async function cpuOfRound(subject: Subject, { call, total, parallel }: Round): P
   return { ms: cpuMsOf(subject.pid) - before, reads: median(answers.map(({ reads }) => reads)) }
 }
 
+function stopwatch(): () => boolean {
+  const startMs = performance.now()
+  return () => performance.now() - startMs < PART_MS
+}
+
 export type Compared = { bare: Subject; floor: Subject; helix: Subject }
 
 /** CPU of a warm call that is not streamed. The three take turns within each round. */
@@ -38,7 +45,8 @@ export async function measureCalls({ bare, floor, helix }: Compared): Promise<Fi
   const call = { body: chatBody }
   for (const subject of subjects) await sendMany(subject, call, { total: WARM_CALLS, parallel: PARALLEL })
   await sleep(SETTLE_MS)
-  for (let round = 0; round < ROUNDS; round++) {
+  const hasTime = stopwatch()
+  for (let round = 0; round < ROUNDS && hasTime(); round++) {
     for (const subject of subjects) {
       const { ms } = await cpuOfRound(subject, { call, total: CALLS, parallel: PARALLEL })
       perCall.get(subject)?.push(ms / CALLS)
@@ -72,7 +80,8 @@ export async function measureChunks({ floor, helix }: Pick<Compared, 'floor' | '
     total: STREAMS,
     parallel: STREAMS_PARALLEL,
   })
-  for (let round = -1; round < STREAM_ROUNDS; round++) {
+  const hasTime = stopwatch()
+  for (let round = -1; round < STREAM_ROUNDS && hasTime(); round++) {
     for (const [subject, path] of paths) {
       const short = await cpuOfRound(subject, roundOf(path, SHORT))
       const long = await cpuOfRound(subject, roundOf(path, LONG))

@@ -20,7 +20,7 @@ const texts = {
   OPENAI_API_KEY: 'sk-none',
 }
 
-export type StartBaseline = { gatewayGzipBytes: number; jobsGzipBytes: number; startMs: number }
+export type StartBaseline = { gatewayGzipBytes: number; jobsGzipBytes: number; leastStartMs: number }
 
 /** From "load this source" to the first answer of an isolate that did not exist before; Workers take turns. */
 export async function measureStart(bundles: Bundles, baseline: StartBaseline): Promise<Figure[]> {
@@ -45,14 +45,17 @@ export async function measureStart(bundles: Bundles, baseline: StartBaseline): P
   } finally {
     await loader.close()
   }
-  const medianOf = (name: string) => median(times.get(name) ?? [])
-  const overBare = medianOf('helix') - medianOf('bare')
+  const overBare = (of: (values: readonly number[]) => number) =>
+    of(times.get('helix') ?? []) - of(times.get('bare') ?? [])
+  // The least of many is what noise moves least, so that is what may not creep.
+  const least = overBare((values) => Math.min(...values))
   return [
     ...[...times].map(
       ([name, spread]): Figure => ({ name: `isolate start, ${name}`, value: median(spread), unit: 'ms', spread }),
     ),
-    { name: 'isolate start over bare', value: overBare, unit: 'ms', most: 40 },
-    { name: 'isolate start over bare, against its baseline', value: overBare / baseline.startMs, unit: 'x', most: 1.1 },
+    { name: 'isolate start over bare', value: overBare(median), unit: 'ms', most: 40 },
+    { name: 'isolate start over bare, the least', value: least, unit: 'ms' },
+    { name: 'the least, against its baseline', value: least / baseline.leastStartMs, unit: 'x', most: 1.1 },
   ]
 }
 

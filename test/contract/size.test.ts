@@ -1,0 +1,31 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import baseline from '../../scripts/bench/baseline.json' with { type: 'json' }
+import { gzipBytes } from '../../scripts/bench/build.ts'
+
+const root = join(import.meta.dirname, '../..')
+const MAX_GATEWAY_BYTES = 250_000
+/** A release may not grow by more than this without a commit that says so. */
+const MAX_GROWTH = 1.1
+
+const built = (file: string) => join(root, '.build', file)
+
+// The stack tests build the Workers; without a build there is nothing to weigh.
+describe.runIf(existsSync(built('gateway/gateway.js')))('the gateway as it is uploaded', () => {
+  const bytes = () => gzipBytes(readFileSync(built('gateway/gateway.js')))
+
+  it('is no larger than 250 kB, compressed', () => {
+    expect(bytes()).toBeLessThanOrEqual(MAX_GATEWAY_BYTES)
+  })
+
+  it('has not grown by a tenth since its size was last recorded', () => {
+    expect(bytes()).toBeLessThanOrEqual(baseline.gatewayGzipBytes * MAX_GROWTH)
+  })
+})
+
+describe.runIf(existsSync(built('jobs/index.js')))('the jobs Worker as it is uploaded', () => {
+  it('has not grown by a tenth since its size was last recorded', () => {
+    expect(gzipBytes(readFileSync(built('jobs/index.js')))).toBeLessThanOrEqual(baseline.jobsGzipBytes * MAX_GROWTH)
+  })
+})
