@@ -21,7 +21,7 @@ export type UpstreamBody = {
 const FAREWELL_MS = 1000
 
 export type Watched = {
-  response: Pick<Response, 'body' | 'arrayBuffer'>
+  response: Pick<Response, 'body' | 'text'>
   limits: BodyLimits
   /** Ends the request behind the body. */
   controller: AbortController
@@ -129,7 +129,7 @@ export async function readDeclared({ response, limits, controller, signal, name,
   if (signal.aborted) onAbort()
   else signal.addEventListener('abort', onAbort, { once: true })
   try {
-    return new TextDecoder().decode(await Promise.race([stopped.promise, response.arrayBuffer()]))
+    return await Promise.race([stopped.promise, response.text()])
   } catch (cause) {
     throw cause instanceof UpstreamError ? cause : broken(name, cause)
   } finally {
