@@ -148,7 +148,7 @@ describe('a field', () => {
     ['input', { input: 5 }],
     ['dimensions', { dimensions: 0 }],
     ['encoding_format', { encoding_format: 'hex' }],
-    ['helix.strict', { helix: { strict: true } }],
+    ['helix.lenient', { helix: { lenient: true } }],
   ])('%s of an embedding is named', async (param, fields) => {
     const body = { model: 'text-embedding-3-small', input: 'Hi', ...fields }
     const error = await errorIn(await stack.call(key.apiKey, '/v1/embeddings', body))
