@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, readFile, rm, writeFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import * as z from 'zod'
 
@@ -10,7 +11,8 @@ const holderSchema = z.object({ pid: z.number().int().positive(), startedAt: z.s
 type Holder = z.infer<typeof holderSchema>
 
 const run = promisify(execFile)
-const MAX_ATTEMPTS = 5
+const MAX_ATTEMPTS = 20
+const RETRY_DELAY_MS = 25
 
 /**
  * Takes a lock file for a folder. A lock whose process is gone (or whose pid now belongs to a process that started
@@ -23,8 +25,7 @@ export async function takeLock(lockFile: string, folder: string, what = 'Postgre
     if (await tryCreate(lockFile, self)) return { release: () => release(lockFile, self) }
     const holder = await readHolder(lockFile)
     if (holder && (await isAlive(holder))) throw new Error(inUse(holder, `${what} in ${folder}`))
-    if (holder) await removeStale(lockFile, holder)
-    else await rm(lockFile, { force: true })
+    await removeStale(lockFile, holder)
   }
   throw new Error(`The lock ${lockFile} keeps changing hands: start only one process on ${folder}.`)
 }
@@ -44,18 +45,16 @@ async function tryCreate(lockFile: string, self: Holder): Promise<boolean> {
   }
 }
 
-/** Moves the stale file aside first: of two processes that saw it, only one can move it, and it checks what it moved. */
-async function removeStale(lockFile: string, stale: Holder): Promise<void> {
-  const aside = `${lockFile}.${randomUUID()}`
-  try {
-    await rename(lockFile, aside)
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return
-    throw error
-  }
-  const moved = await readHolder(aside)
-  if (moved && moved.token !== stale.token) await link(aside, lockFile).catch(() => undefined)
-  await rm(aside, { force: true })
+/**
+ * Removes what was read as stale, if it is still that. Between reading and removing another process may have replaced
+ * the file, so both happen under a lock of their own; a process that died holding that one is replaced the same way.
+ */
+async function removeStale(lockFile: string, stale: Holder | undefined): Promise<void> {
+  const turn = await takeLock(`${lockFile}.turn`, lockFile, 'stale lock').catch(() => undefined)
+  if (!turn) return setTimeout(RETRY_DELAY_MS)
+  const holder = await readHolder(lockFile)
+  if (holder?.token === stale?.token) await rm(lockFile, { force: true })
+  await turn.release()
 }
 
 async function release(lockFile: string, self: Holder): Promise<void> {
