@@ -1,6 +1,7 @@
 import { createLedgers, type LedgerNamespace } from './adapters/ledger.ts'
 import { createLimiter } from './adapters/limiter.ts'
 import { createLog } from './adapters/log.ts'
+import { createMailer } from './adapters/mail.ts'
 import { createDatabase, databaseOrigin } from './adapters/neon.ts'
 import { createOutbound } from './adapters/outbound.ts'
 import { createOllama } from './adapters/providers/ollama.ts'
@@ -30,6 +31,7 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
     ledgerOf: createLedgers(bindings.LEDGER),
     limiter: createLimiter(upstash),
     outbound,
+    mailer: createMailer({ url: settings.mailUrl, apiKey: settings.mailApiKey, from: settings.mailFrom, outbound }),
     providers: createProviders(settings, outbound, now),
     assets: bindings.ASSETS,
     memory: createMemory(),
@@ -57,8 +59,9 @@ function createSettingsOutbound(settings: Settings, now: () => number): Outbound
   const database = databaseOrigin({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl })
   const stores = [database, settings.redisUrl]
   const nodes = settings.ollamaBaseUrl === undefined ? [] : [settings.ollamaBaseUrl]
+  const mail = settings.mailUrl === undefined ? [] : [settings.mailUrl]
   return createOutbound({
-    trustedOrigins: [...stores, ...nodes, ...vendorOrigins(settings.vendors)],
+    trustedOrigins: [...stores, ...nodes, ...mail, ...vendorOrigins(settings.vendors)],
     testOrigins: settings.outboundTestOrigins,
     deniedHosts: [...stores, ...nodes].map((url) => new URL(url).hostname),
     dohUrl: settings.dohUrl,

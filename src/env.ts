@@ -24,7 +24,14 @@ const credential = z
   .string()
   .trim()
   .regex(/^[\x21-\x7e]+$/, 'has characters that no header can carry')
+/** `Name <address>` or an address; what is before and after the @ is the provider's to judge. */
+const sender = z
+  .string()
+  .trim()
+  .regex(/^(?:[^<>@\r\n]+ <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/, 'must be an address or Name <address>')
 const secret = z.string().min(32, 'must be at least 32 characters')
+/** Whom a mail is from where nobody gets it for real. */
+const LOCAL_SENDER = 'Helix <no-reply@localhost>'
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -53,6 +60,9 @@ const Variables = z.object({
   OLLAMA_BASE_URL: httpUrl.optional(),
   NODE_TOKEN: credential.optional(),
   METRICS_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
+  MAIL_URL: httpUrl.optional(),
+  MAIL_API_KEY: credential.optional(),
+  MAIL_FROM: sender.optional(),
   OUTBOUND_TEST_ORIGINS: list.default([]),
   DOH_URL: httpUrl.default('https://cloudflare-dns.com/dns-query'),
   HOLD_GRACE_MS: z.coerce.number().int().min(0).default(60_000),
@@ -105,6 +115,9 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     ollamaBaseUrl: variables.OLLAMA_BASE_URL,
     nodeToken: variables.NODE_TOKEN,
     metricsToken: variables.METRICS_TOKEN,
+    mailUrl: variables.MAIL_URL,
+    mailApiKey: variables.MAIL_API_KEY,
+    mailFrom: variables.MAIL_FROM ?? (testing ? LOCAL_SENDER : undefined),
     outboundTestOrigins: variables.OUTBOUND_TEST_ORIGINS,
     dohUrl: variables.DOH_URL,
     holdGraceMs: variables.HOLD_GRACE_MS,

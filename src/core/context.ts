@@ -2,6 +2,7 @@ import type { Admission } from './admission.ts'
 import type { Database } from './db.ts'
 import type { OrgLedger } from './ledger.ts'
 import type { Limiter } from './limiter.ts'
+import type { Mailer } from './mail.ts'
 import type { Memory } from './memory.ts'
 import type { Provider } from './models.ts'
 import type { Outbound } from './outbound.ts'
@@ -19,6 +20,7 @@ export type Deps = {
   ledgerOf: (orgId: string) => OrgLedger
   limiter: Limiter
   outbound: Outbound
+  mailer: Mailer
   /** Configured vendors and nodes by name, in order of preference. */
   providers: ReadonlyMap<string, Provider>
   /** Static files of the release (the reference page's script); undefined where the binding is absent. */

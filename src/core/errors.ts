@@ -88,7 +88,7 @@ export const notFound = (what: string) => new AppError('not_found', `No such ${w
 /** A store or binding that this program needs did not answer. Shown as 503, never as a bad key or an empty answer. */
 export class DependencyError extends Error {
   override readonly name = 'DependencyError'
-  readonly dependency: 'redis' | 'postgres' | 'ledger'
+  readonly dependency: 'redis' | 'postgres' | 'ledger' | 'mail'
 
   constructor(dependency: DependencyError['dependency'], cause: unknown) {
     super(`${dependency} did not answer`, { cause })

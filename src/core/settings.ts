@@ -16,6 +16,11 @@ export type Settings = {
   ollamaBaseUrl: string | undefined
   nodeToken: string | undefined
   metricsToken: string | undefined
+  /** Where mails are posted; without it none can be sent. */
+  mailUrl: string | undefined
+  mailApiKey: string | undefined
+  /** `Name <address>` or an address. */
+  mailFrom: string | undefined
   outboundTestOrigins: readonly string[]
   dohUrl: string
   /** How long after its deadline a hold waits before it becomes an `unknown` row. */

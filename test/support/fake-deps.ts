@@ -2,6 +2,7 @@ import type { Admission, Admit, Policy } from '../../src/core/admission.ts'
 import type { Deps, Log } from '../../src/core/context.ts'
 import { AppError } from '../../src/core/errors.ts'
 import { newId } from '../../src/core/ids.ts'
+import type { Mail, Mailer } from '../../src/core/mail.ts'
 import { createMemory } from '../../src/core/memory.ts'
 import type { Settings } from '../../src/core/settings.ts'
 
@@ -18,6 +19,9 @@ export const fakeSettings: Settings = {
   ollamaBaseUrl: undefined,
   nodeToken: undefined,
   metricsToken: undefined,
+  mailUrl: undefined,
+  mailApiKey: undefined,
+  mailFrom: undefined,
   outboundTestOrigins: [],
   dohUrl: 'http://nowhere',
   holdGraceMs: 0,
@@ -36,6 +40,12 @@ export function keptLog(): { log: Log; lines: LogLine[] } {
   return { log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }, lines }
 }
 
+/** A mailer that keeps what it sends. */
+export function keptMailer(): { mailer: Mailer; sent: Mail[] } {
+  const sent: Mail[] = []
+  return { mailer: { send: async (mail) => void sent.push(mail) }, sent }
+}
+
 const refuse = (name: string) => () => {
   throw new Error(`this test has no ${name}`)
 }
@@ -51,6 +61,7 @@ export function fakeDeps(given: Partial<Deps> = {}): Deps {
     ledgerOf: refuse('ledger'),
     limiter: { allows: refuse('limiter'), take: refuse('limiter') },
     outbound: refuse('outbound'),
+    mailer: { send: refuse('mailer') },
     providers: new Map(),
     assets: undefined,
     memory: createMemory(),
