@@ -29,7 +29,14 @@ const sender = z
   .string()
   .trim()
   .regex(/^(?:[^<>@\r\n]+ <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/, 'must be an address or Name <address>')
-const secret = z.string().min(32, 'must be at least 32 characters')
+const secret = z
+  .string()
+  .min(32, 'must be at least 32 characters')
+  .refine((text) => !isSample(text), 'looks like a sample: make one with openssl rand -base64 48')
+const kek = z
+  .string()
+  .refine((text) => isBase64Of32Bytes(text), 'must be 32 bytes in base64: make one with openssl rand -base64 32')
+  .refine((text) => !isSample(text), 'looks like a sample: make one with openssl rand -base64 32')
 /** Whom a mail is from where nobody gets it for real. */
 const LOCAL_SENDER = 'Helix <no-reply@localhost>'
 const list = z.string().transform((text) =>
@@ -38,6 +45,15 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter(Boolean),
 )
+
+const SAMPLE_WORDS = /change.?me|replace|example|sample|placeholder|your[-_ ]|insert|x{4}|\.{3}|12345|abcde/i
+const MIN_DIFFERENT_CHARACTERS = 10
+
+/** What stands in a guide or was typed to get past the check, and is known to everyone. */
+const isSample = (text: string): boolean => SAMPLE_WORDS.test(text) || new Set(text).size < MIN_DIFFERENT_CHARACTERS
+
+const isBase64Of32Bytes = (text: string): boolean =>
+  /^[A-Za-z0-9+/]{43}=$/.test(text) && Buffer.from(text, 'base64').length === 32
 
 const VendorVariables = z.object(
   Object.fromEntries(
@@ -57,6 +73,11 @@ const Variables = z.object({
   UPSTASH_REDIS_REST_URL: httpUrl,
   UPSTASH_REDIS_REST_TOKEN: credential,
   KEY_PEPPER: secret,
+  PASSWORD_PEPPER: secret,
+  KEK_CURRENT: kek,
+  KEK_PREVIOUS: kek.optional(),
+  JWT_ISSUER: httpUrl.transform((text) => text.replace(/\/+$/, '')).optional(),
+  REGISTRATION: z.enum(['open', 'closed']).default('closed'),
   OLLAMA_BASE_URL: httpUrl.optional(),
   NODE_TOKEN: credential.optional(),
   METRICS_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
@@ -67,6 +88,11 @@ const Variables = z.object({
   DOH_URL: httpUrl.default('https://cloudflare-dns.com/dns-query'),
   HOLD_GRACE_MS: z.coerce.number().int().min(0).default(60_000),
 })
+
+/** Secrets of which no two may be the same: one that leaks must not open what another protects. */
+const SECRETS = ['KEY_PEPPER', 'PASSWORD_PEPPER', 'KEK_CURRENT', 'KEK_PREVIOUS', 'METRICS_TOKEN'] as const
+/** Where tokens come from when nobody says: good enough for one's own machine, wrong anywhere else. */
+const LOCAL_ISSUER = 'http://127.0.0.1:8787'
 
 /** Every variable that `parseEnv` reads. */
 export const variableNames = (): string[] => [...Object.keys(Variables.shape), ...Object.keys(VendorVariables.shape)]
@@ -99,9 +125,14 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
   }
   const variables = parsed.data
   const testing = variables.ENVIRONMENT === 'development' || variables.ENVIRONMENT === 'test'
-  if (variables.OUTBOUND_TEST_ORIGINS.length > 0 && !testing) {
-    throw new ConfigurationError(['OUTBOUND_TEST_ORIGINS is only for development and test'])
-  }
+  const problems = [
+    ...repeatedSecrets(variables),
+    ...(variables.OUTBOUND_TEST_ORIGINS.length > 0 && !testing
+      ? ['OUTBOUND_TEST_ORIGINS is only for development and test']
+      : []),
+    ...(variables.JWT_ISSUER === undefined && !testing ? ['JWT_ISSUER is missing'] : []),
+  ]
+  if (problems.length > 0) throw new ConfigurationError(problems)
   return {
     environment: variables.ENVIRONMENT,
     logLevel: variables.LOG_LEVEL,
@@ -111,6 +142,11 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     redisUrl: variables.UPSTASH_REDIS_REST_URL,
     redisToken: variables.UPSTASH_REDIS_REST_TOKEN,
     keyPepper: variables.KEY_PEPPER,
+    passwordPepper: variables.PASSWORD_PEPPER,
+    kekCurrent: variables.KEK_CURRENT,
+    kekPrevious: variables.KEK_PREVIOUS,
+    issuer: variables.JWT_ISSUER ?? LOCAL_ISSUER,
+    registration: variables.REGISTRATION,
     vendors: vendorSettings(vendors.data),
     ollamaBaseUrl: variables.OLLAMA_BASE_URL,
     nodeToken: variables.NODE_TOKEN,
@@ -122,6 +158,13 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     dohUrl: variables.DOH_URL,
     holdGraceMs: variables.HOLD_GRACE_MS,
   }
+}
+
+function repeatedSecrets(given: Readonly<Partial<Record<(typeof SECRETS)[number], string | undefined>>>): string[] {
+  return SECRETS.flatMap((name, at) => {
+    const same = SECRETS.slice(0, at).find((other) => given[other] !== undefined && given[other] === given[name])
+    return same === undefined ? [] : [`${name} is the same as ${same}: each secret needs a value of its own`]
+  })
 }
 
 function vendorSettings(given: Readonly<Record<string, unknown>>): Record<string, VendorSettings> {

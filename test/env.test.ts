@@ -6,6 +6,8 @@ const complete = {
   UPSTASH_REDIS_REST_URL: 'https://redis.example',
   UPSTASH_REDIS_REST_TOKEN: 'token',
   KEY_PEPPER: 'a pepper of thirty-two characters',
+  PASSWORD_PEPPER: 'one more pepper of thirty-two characters',
+  KEK_CURRENT: 'dGhpcnR5LXR3byBieXRlcywgbm90IG9uZSBtb3JlISE=',
 }
 
 function problemsOf(env: Record<string, unknown>): readonly string[] {
@@ -34,6 +36,8 @@ describe('the environment', () => {
       'UPSTASH_REDIS_REST_URL is missing',
       'UPSTASH_REDIS_REST_TOKEN is missing',
       'KEY_PEPPER is missing',
+      'PASSWORD_PEPPER is missing',
+      'KEK_CURRENT is missing',
     ])
   })
 
@@ -46,7 +50,16 @@ describe('the environment', () => {
   })
 
   it.each([
-    ['KEY_PEPPER', 'short', 'must be at least 32 characters'],
+    ['KEY_PEPPER', 'short but varied 123', 'must be at least 32 characters'],
+    [
+      'PASSWORD_PEPPER',
+      'change-me-change-me-change-me-change-me',
+      'looks like a sample: make one with openssl rand -base64 48',
+    ],
+    ['KEY_PEPPER', 'a'.repeat(40), 'looks like a sample: make one with openssl rand -base64 48'],
+    ['KEK_CURRENT', 'dG9vIHNob3J0', 'must be 32 bytes in base64: make one with openssl rand -base64 32'],
+    ['KEK_PREVIOUS', `${'A'.repeat(43)}=`, 'looks like a sample: make one with openssl rand -base64 32'],
+    ['JWT_ISSUER', 'gateway', 'must be an http or https URL'],
     ['DATABASE_URL', 'mysql://db', 'must be a postgres:// URL'],
     ['UPSTASH_REDIS_REST_URL', 'redis://db', 'must be an http or https URL'],
     ['OLLAMA_BASE_URL', 'node.example', 'must be an http or https URL'],
@@ -71,8 +84,27 @@ describe('the environment', () => {
   })
 
   it.each(['staging', 'production'])('does not let test origins through the guard in %s', (environment) => {
-    const env = { ...complete, ENVIRONMENT: environment, OUTBOUND_TEST_ORIGINS: 'http://127.0.0.1:1' }
+    const outward = { ENVIRONMENT: environment, JWT_ISSUER: 'https://gateway.example.com' }
+    const env = { ...complete, ...outward, OUTBOUND_TEST_ORIGINS: 'http://127.0.0.1:1' }
     expect(problemsOf(env)).toEqual(['OUTBOUND_TEST_ORIGINS is only for development and test'])
+  })
+
+  it.each(['staging', 'production'])('wants to know in %s where its tokens come from', (environment) => {
+    expect(problemsOf({ ...complete, ENVIRONMENT: environment })).toEqual(['JWT_ISSUER is missing'])
+    const issuer = 'https://gateway.example.com/'
+    expect(parseEnv({ ...complete, ENVIRONMENT: environment, JWT_ISSUER: issuer }).issuer).toBe(issuer.slice(0, -1))
+  })
+
+  it('names secrets that are the same as another', () => {
+    const problems = problemsOf({
+      ...complete,
+      PASSWORD_PEPPER: complete.KEY_PEPPER,
+      KEK_PREVIOUS: complete.KEK_CURRENT,
+    })
+    expect(problems).toEqual([
+      'PASSWORD_PEPPER is the same as KEY_PEPPER: each secret needs a value of its own',
+      'KEK_PREVIOUS is the same as KEK_CURRENT: each secret needs a value of its own',
+    ])
   })
 
   it('reads nothing but strings: bindings are not variables', () => {

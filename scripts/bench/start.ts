@@ -17,6 +17,8 @@ const texts = {
   UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1',
   UPSTASH_REDIS_REST_TOKEN: 'none',
   KEY_PEPPER: 'pepper-of-the-benchmarks-pepper-of-the-benchmarks',
+  PASSWORD_PEPPER: 'password-pepper-of-the-benchmarks-of-helix',
+  KEK_CURRENT: Buffer.from('kek-of-the-benchmarks-of-helix-01').subarray(0, 32).toString('base64'),
   OPENAI_API_KEY: 'sk-none',
 }
 

@@ -56,6 +56,8 @@ export const gatewayVariables = (vendor: Vendor, stores: Stores): Record<string,
   UPSTASH_REDIS_REST_URL: stores.redisUrl,
   UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
   KEY_PEPPER: stores.pepper,
+  PASSWORD_PEPPER: 'password-pepper-of-the-benchmarks-of-helix',
+  KEK_CURRENT: Buffer.from('kek-of-the-benchmarks-of-helix-01').subarray(0, 32).toString('base64'),
   OPENAI_API_KEY: 'sk-fake-helix',
   OPENAI_BASE_URL: vendor.url,
 })

@@ -20,6 +20,8 @@ const Secrets = z.object({
   systemPassword: z.string().min(1),
   redisToken: z.string().min(1),
   keyPepper: z.string().min(32),
+  passwordPepper: z.string().min(32),
+  kek: z.string().length(44),
   apiKey: z.string().optional(),
 })
 
@@ -76,7 +78,8 @@ async function readSecrets(file: string): Promise<LocalSecrets | undefined> {
     throw new Error(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
   }
   try {
-    return Secrets.parse(JSON.parse(text))
+    // A folder of an earlier release lacks the secrets that came since.
+    return Secrets.parse({ ...newSecrets(), ...Secrets.partial().parse(JSON.parse(text)) })
   } catch {
     throw new Error(`${file} is damaged: restore it, or start over with npm run dev -- --fresh.`)
   }
@@ -91,6 +94,8 @@ function newSecrets(): LocalSecrets {
     systemPassword: secret(),
     redisToken: secret(),
     keyPepper: secret(),
+    passwordPepper: secret(),
+    kek: randomBytes(32).toString('base64'),
   }
 }
 

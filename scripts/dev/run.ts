@@ -76,6 +76,9 @@ function workerVariables({ user, stores, node, folder }: Sources): Variables {
   return {
     ENVIRONMENT: 'development',
     KEY_PEPPER: folder.secrets.keyPepper,
+    PASSWORD_PEPPER: folder.secrets.passwordPepper,
+    KEK_CURRENT: folder.secrets.kek,
+    REGISTRATION: 'open',
     ...passed,
     DATABASE_URL: stores.databaseUrl,
     ...(stores.proxyUrl === undefined ? {} : { NEON_PROXY_URL: stores.proxyUrl }),

@@ -11,6 +11,15 @@ export type Settings = {
   redisUrl: string
   redisToken: string
   keyPepper: string
+  passwordPepper: string
+  /** 32 bytes in base64: what every data key is wrapped with. */
+  kekCurrent: string
+  /** The one before, while it is being replaced. */
+  kekPrevious: string | undefined
+  /** `iss` of our tokens and the origin that mails name: `https://gateway.example.com`. */
+  issuer: string
+  /** Whether anyone may make an account and an organisation of their own. */
+  registration: 'open' | 'closed'
   /** By catalog name: `openai`, `deepseek`, … */
   vendors: Readonly<Record<string, VendorSettings>>
   ollamaBaseUrl: string | undefined
