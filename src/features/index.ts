@@ -6,6 +6,8 @@ import type { Area } from '../http/route.ts'
  */
 export const areas: readonly Area[] = [
   area('orgs'),
+  area('encryption'),
+  area('passwords'),
   area('keys'),
   area('budgets'),
   area('policies'),
