@@ -1,10 +1,9 @@
-import type { Admit } from './core/admission.ts'
 import type { Deps, Log } from './core/context.ts'
 import { AppError } from './core/errors.ts'
 import { newId } from './core/ids.ts'
 import { errorResponse } from './http/errors.ts'
 import { type Exchange, type Execution, openExchange } from './http/exchange.ts'
-import { type MountedApp, mount, unknownPath } from './http/mount.ts'
+import { type Hooks, type MountedApp, mount, unknownPath } from './http/mount.ts'
 import type { Area, Dialect } from './http/route.ts'
 
 /** The whole program as one function; bindings are already in its dependencies. Never rejects. */
@@ -47,13 +46,13 @@ function areaFinder(areas: readonly Area[]): (path: string) => Area | undefined 
  * Areas and dependencies as one fetch. An area's module, with its schemas and tables, is evaluated by the first
  * request that needs it, so a cold isolate pays only for what it serves.
  */
-export function createGateway(areas: readonly Area[], deps: Deps, admit: Admit): Gateway {
+export function createGateway(areas: readonly Area[], deps: Deps, hooks: Hooks): Gateway {
   const areaOf = areaFinder(areas)
   // Apps are kept, never promises of them: on Workers a promise belongs to the request that made it.
   const apps = new Map<string, MountedApp>()
 
   const build = async (area: Area): Promise<MountedApp> => {
-    const app = mount((await area.load()).routes, { deps, admit })
+    const app = mount((await area.load()).routes, { deps, ...hooks })
     apps.set(area.name, app)
     return app
   }

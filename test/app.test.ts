@@ -7,7 +7,7 @@ import { KEY, openaiErrorOf, problemOf, thingGateway } from './http/support.ts'
 import { fakeAdmit, fakeDeps, fakeExecution } from './support/fake-deps.ts'
 
 const Named = z.strictObject({ name: z.string().max(5) })
-const write = { summary: 'Write', scope: 'thing:write' } as const
+const write = { summary: 'Write', scope: 'tools:write' } as const
 const failing = (error: unknown): Route =>
   post('/v1/thing', { ...write, body: Named }, () => {
     throw error
@@ -82,7 +82,7 @@ describe('a failure', () => {
     const areas = [
       { name: 'thing', at: ['/v1/thing'], errors: 'openai', load: () => Promise.reject(new Error('cannot load')) },
     ] as const
-    const gateway = createGateway(areas, fakeDeps(), fakeAdmit({}).admit)
+    const gateway = createGateway(areas, fakeDeps(), fakeAdmit({}))
     expect((await openaiErrorOf(await gateway(new Request('http://gateway/v1/thing')))).code).toBe('internal')
   })
 
@@ -112,7 +112,7 @@ describe('an area', () => {
       return { routes: [get('/v1/thing', { summary: 'x', scope: 'public' }, () => undefined)] }
     }
     const areas = [{ name: 'thing', at: ['/v1/thing'], errors: 'openai', load }] as const
-    const gateway = createGateway(areas, fakeDeps(), fakeAdmit({}).admit)
+    const gateway = createGateway(areas, fakeDeps(), fakeAdmit({}))
     expect(loads).toBe(0)
     await gateway(new Request('http://gateway/v1/other'))
     expect(loads).toBe(0)
@@ -133,7 +133,7 @@ describe('an area', () => {
       area('special', '/docs/a', '/docs/a'),
       area('long', '/api/v1/long', '/api/v1/long/x/y/z'),
     ]
-    const gateway = createGateway(areas, fakeDeps(), fakeAdmit({}).admit)
+    const gateway = createGateway(areas, fakeDeps(), fakeAdmit({}))
     const textOf = async (path: string) => (await gateway(new Request(`http://gateway${path}`))).text()
     expect(await textOf('/docs/a')).toBe('special')
     expect(await textOf('/docs/b')).toBe('docs')

@@ -12,7 +12,7 @@ const gateways = new WeakMap<Env, Gateway>()
 
 function build(env: Env): Gateway {
   try {
-    return createGateway(areas, createDeps(parseEnv(env), env), createAdmit())
+    return createGateway(areas, createDeps(parseEnv(env), env), { admit: createAdmit() })
   } catch (error) {
     return createMisconfigured(error instanceof ConfigurationError ? error.problems : [String(error)])
   }

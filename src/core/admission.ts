@@ -1,5 +1,6 @@
 import type { Deps } from './context.ts'
 import type { BudgetRef, CallFacts } from './ledger.ts'
+import type { Role } from './roles.ts'
 
 export type Limit = {
   id: string
@@ -15,11 +16,22 @@ export type Limit = {
 export type Policy = {
   version: string
   orgId: string
+  /** The credential's row: an API key's id, or a session's. */
   keyId: string
-  /** `scraper` is the holder of METRICS_TOKEN: it belongs to no organisation and may only read metrics. */
-  kind: 'api_key' | 'scraper'
+  /**
+   * `user` and `operator` are signed-in people, for their organisation or as platform staff. `scraper` is the holder of
+   * METRICS_TOKEN: it belongs to no organisation and may only read metrics.
+   */
+  kind: 'api_key' | 'user' | 'operator' | 'scraper'
+  /** The person who is signed in or who made the key; a key made by the seed script has none. */
+  userId?: string | undefined
+  /** That person's role in the organisation now. */
+  role?: Role | undefined
   mode: 'live' | 'test'
+  /** Area scopes, already narrowed to the person's role, and a session's markers (`core/roles.ts`). */
   scopes: readonly string[]
+  /** Addresses and blocks (CIDR) that the key may be used from; undefined allows every address. */
+  allowedIps?: readonly string[] | undefined
   /** Undefined allows every model. Entries are names as a caller would ask for them. */
   allowedModels: readonly string[] | undefined
   /** Unix seconds. */
@@ -60,9 +72,10 @@ export type Admission = {
 
 export type AdmissionRequest = {
   requestId: string
-  /** The bearer credential as sent; undefined when there was none. */
+  /** The credential as sent, an API key or an access token; undefined when there was none. */
   credential: string | undefined
   ip: string
+  /** What the route asks for. */
   scope: string
   defer: (work: Promise<unknown>) => void
 }

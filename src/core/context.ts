@@ -1,4 +1,4 @@
-import type { Admission } from './admission.ts'
+import type { Admission, Policy } from './admission.ts'
 import type { Database } from './db.ts'
 import type { OrgLedger } from './ledger.ts'
 import type { Limiter } from './limiter.ts'
@@ -34,7 +34,8 @@ export type Deps = {
   newId: (prefix: string) => string
 }
 
-export type Caller = { orgId: string; keyId: string; kind: 'api_key' | 'scraper'; scopes: readonly string[] }
+/** Who is asking, from their policy. `keyId` is the credential's row: an API key's id, or a session's. */
+export type Caller = Pick<Policy, 'orgId' | 'keyId' | 'kind' | 'userId' | 'role' | 'scopes'> & { ip: string }
 
 /** One request's view of the program: its dependencies, who is asking, and what may run after the reply. */
 export type Ctx = Deps & {

@@ -13,7 +13,9 @@ const tooLarge = () =>
     `The body is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB, the most that is taken.`,
   )
 
-const emptyBody = () => new AppError('invalid_request', 'A JSON body is required.')
+const emptyBody = () => new AppError('invalid_request', 'A body is required.')
+
+const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;\s*charset="?utf-8"?\s*)?$/i
 
 function checkType(request: Request): void {
   const type = request.headers.get('content-type')
@@ -100,12 +102,7 @@ function syntaxError(text: string, cause: unknown): AppError {
  * is missing, not UTF-8, nested deeper than 64, or not JSON.
  */
 export async function readJson(request: Request): Promise<unknown> {
-  const declared = request.headers.get('content-length')
-  if (declared === '0' || (declared === null && request.body === null)) throw emptyBody()
-  checkType(request)
-  if (Number(declared) > MAX_BODY_BYTES) throw tooLarge()
-  const text = decode(await readBytes(request, declared), request)
-  if (text.length === 0) throw emptyBody()
+  const text = await readText(request, checkType)
   if (isDeeperThan(text, MAX_JSON_DEPTH)) {
     throw new AppError('invalid_request', `The body nests deeper than ${MAX_JSON_DEPTH} levels.`)
   }
@@ -115,4 +112,37 @@ export async function readJson(request: Request): Promise<unknown> {
     refuseEncoded(request)
     throw syntaxError(text, cause)
   }
+}
+
+/**
+ * The fields of a form by name. Throws 415 for another media type, 413 above 10 MB, and 400 when the body is missing or
+ * not UTF-8.
+ */
+export async function readForm(request: Request): Promise<Record<string, string | string[]>> {
+  return byName(await readText(request, checkFormType))
+}
+
+/** Each name once: a string, or an array of strings when it was given more often. */
+export function byName(encoded: string): Record<string, string | string[]> {
+  const values: Record<string, string | string[]> = Object.create(null)
+  for (const [name, value] of new URLSearchParams(encoded)) {
+    const before = values[name]
+    values[name] = before === undefined ? value : [before, value].flat()
+  }
+  return values
+}
+
+function checkFormType(request: Request): void {
+  if (FORM_TYPE.test(request.headers.get('content-type') ?? '')) return
+  throw new AppError('unsupported_media_type', 'The body must be application/x-www-form-urlencoded.')
+}
+
+async function readText(request: Request, check: (request: Request) => void): Promise<string> {
+  const declared = request.headers.get('content-length')
+  if (declared === '0' || (declared === null && request.body === null)) throw emptyBody()
+  check(request)
+  if (Number(declared) > MAX_BODY_BYTES) throw tooLarge()
+  const text = decode(await readBytes(request, declared), request)
+  if (text.length === 0) throw emptyBody()
+  return text
 }

@@ -28,3 +28,6 @@ export function credentialOf(headers: Headers): string {
   }
   return credential
 }
+
+/** The address that the request came from, as Cloudflare saw it. */
+export const addressOf = (request: Request): string => request.headers.get('cf-connecting-ip') ?? 'unknown'

@@ -2,8 +2,9 @@ import { type Context, Hono } from 'hono'
 import type { Admission, Admit, Ask, Policy } from '../core/admission.ts'
 import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
-import { readJson } from './body.ts'
-import { credentialOf } from './credential.ts'
+import type { Once } from '../core/once.ts'
+import { byName, readForm, readJson } from './body.ts'
+import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
@@ -13,7 +14,9 @@ import type { Prepared, Route } from './route.ts'
 type MountEnv = { Bindings: Exchange }
 export type MountedApp = Hono<MountEnv>
 
-type Services = { deps: Deps; admit: Admit }
+/** What features do around every route: who may come in, and what runs once only. */
+export type Hooks = { admit: Admit; once?: Once | undefined }
+type Services = Hooks & { deps: Deps }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
@@ -26,27 +29,21 @@ const askNothing = (): Ask => NOTHING
  */
 const unread = () => new AppError('invalid_request', 'The request was not read.')
 
-/** Each name once: a string, or an array of strings when it was given more often. */
+/** The query by name. */
 export function queryOf(url: string): Record<string, string | string[]> {
   const start = url.indexOf('?')
-  const query: Record<string, string | string[]> = Object.create(null)
-  if (start === -1) return query
-  for (const [name, value] of new URLSearchParams(url.slice(start))) {
-    const before = query[name]
-    query[name] = before === undefined ? value : [before, value].flat()
-  }
-  return query
+  return byName(start === -1 ? '' : url.slice(start))
 }
 
 /** The checked input, or the error that its caller will see if nothing that ranks higher is wrong. */
 async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared | AppError> {
-  const { params, query, body } = route.spec
+  const { params, query, body, form } = route.spec
   const { request, dialect } = c.env
   try {
     const prepared = route.prepare({
       params: params && c.req.param(),
       query: query && queryOf(request.url),
-      body: body && (await readJson(request)),
+      body: body && (await (form ? readForm(request) : readJson(request))),
     })
     return 'issues' in prepared ? inputError(prepared, dialect) : prepared
   } catch (error) {
@@ -55,7 +52,9 @@ async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared |
   }
 }
 
-const callerOf = ({ orgId, keyId, kind, scopes }: Policy): Caller => ({ orgId, keyId, kind, scopes })
+function callerOf({ orgId, keyId, kind, userId, role, scopes }: Policy, ip: string): Caller {
+  return { orgId, keyId, kind, userId, role, scopes, ip }
+}
 
 async function toResponse(route: Route, reply: unknown, around: { exchange: Exchange; admission?: Admission }) {
   const { exchange, admission } = around
@@ -85,7 +84,7 @@ async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Service
  * One request of a route that needs a caller. The input is read and checked before admission, because admission wants
  * to know what it costs; what is wrong with it is said only to those who may come in.
  */
-async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Services): Promise<Response> {
+async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: Services): Promise<Response> {
   const exchange = c.env
   const { request, requestId, startedMs, defer } = exchange
   let admission: Admission | undefined
@@ -95,21 +94,37 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit }: Servic
     const isWorthReading = admit.mayBeKnown?.(deps, credential) ?? true
     const input = isWorthReading ? await readInput(route, c) : unread()
     const ask = input instanceof AppError ? undefined : input.ask
-    const ip = request.headers.get('cf-connecting-ip') ?? 'unknown'
+    const ip = addressOf(request)
     admission = await admit(
       deps,
       { requestId, credential, ip, scope: route.spec.scope, defer },
       ask ? (policy) => ask(deps, policy) : askNothing,
     )
     if (input instanceof AppError) throw input
-    const caller = callerOf(admission.policy)
+    const caller = callerOf(admission.policy, ip)
     const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, defer }
     isRefused = false
-    return await toResponse(route, await input.answer(ctx, request), { exchange, admission })
+    const around = { exchange, admission }
+    const run = async () => toResponse(route, await input.answer(ctx, request), around)
+    const key = route.method === 'post' && once ? idempotencyKeyOf(request) : undefined
+    if (key === undefined || !once) return await run()
+    return await once(ctx, { key, route: `POST ${exchange.path}`, body: input.body }, run)
   } catch (error) {
     if (isRefused && error instanceof AppError) tally(deps, error)
     return errorResponse(error, exchange, { admission })
   }
+}
+
+const MAX_IDEMPOTENCY_KEY = 255
+
+/** Throws 400 for a key that is empty or too long. */
+function idempotencyKeyOf(request: Request): string | undefined {
+  const key = request.headers.get('idempotency-key')
+  if (key === null) return undefined
+  if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY) return key
+  throw new AppError('invalid_request', `Idempotency-Key must have 1 to ${MAX_IDEMPOTENCY_KEY} characters.`, {
+    param: 'Idempotency-Key',
+  })
 }
 
 /** Refusals are counted in memory: the next settlement of this isolate carries them to the metrics. */

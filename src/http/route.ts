@@ -1,12 +1,16 @@
 import type * as z from 'zod'
 import type { Ask, Policy } from '../core/admission.ts'
 import type { Ctx, Deps } from '../core/context.ts'
+import type { AreaScope, Marker } from '../core/roles.ts'
 
 type Schema = z.ZodType | undefined
 type Out<S> = S extends z.ZodType ? z.output<S> : undefined
 
-/** What a caller must hold: `<area>:<read|write>`, or `public` when no credential is looked at. */
-export type Scope = `${string}:${'read' | 'write'}` | 'public'
+/**
+ * What a caller must hold: a scope of an area, or to be someone (`user` signed in, `owner`, `operator`); `a|b` is either.
+ * `public`: no credential is looked at.
+ */
+export type Scope = AreaScope | Marker | `${AreaScope}|${Marker}` | 'public'
 
 /** A public route has no caller and was not admitted. */
 export type PublicCtx = Omit<Ctx, 'caller' | 'admission'>
@@ -27,6 +31,8 @@ type Described<P, Q, B, R, S> = {
   query?: Q
   /** A JSON body. A route without it never reads one. */
   body?: B
+  /** The body comes as `application/x-www-form-urlencoded`: strings by name. */
+  form?: true
   /** A plain object without transforms. It is also the projection: what it does not declare does not leave. */
   response?: R
   /** 200 with a response schema and 204 without, unless said here. */
@@ -52,6 +58,7 @@ export type Rejected = { place: 'params' | 'query' | 'body'; issues: readonly z.
 export type Prepared = {
   ask: ((deps: Deps, policy: Policy) => Ask | Promise<Ask>) | undefined
   answer: (ctx: PublicCtx | Ctx, request: Request) => unknown
+  body: unknown
 }
 
 /** An endpoint as a value: where it is, what it accepts, what it gives back, and what it does. */
@@ -97,6 +104,7 @@ const on =
       return {
         ask: ask && ((deps, policy) => ask(deps, policy, input.body)),
         answer: (ctx, request) => handler(ctx as CtxOf<S>, input, request),
+        body: input.body,
       }
     },
   })

@@ -9,7 +9,7 @@ import { fakeAdmit, fakeDeps } from '../support/fake-deps.ts'
 import { documentedName, type Entry, faultsOfTable, loadTable, nameOf, sampleOf, takesSample } from './route-table.ts'
 
 const open = { summary: 'Open', scope: 'public' } as const
-const closed = { summary: 'Closed', scope: 'thing:write', body: z.strictObject({ name: z.string() }) } as const
+const closed = { summary: 'Closed', scope: 'tools:write', body: z.strictObject({ name: z.string() }) } as const
 
 /** Two routes that keep every promise, so that the promises are tested whatever the program has. */
 const samples: Area[] = [
@@ -34,7 +34,7 @@ const withBody = guarded.filter(({ route }) => route.spec.body !== undefined)
 
 const scopes = [...new Set(guarded.map(({ route }) => route.spec.scope))]
 const { admit } = fakeAdmit({ none: [], all: scopes })
-const gateway = createGateway(everything, fakeDeps(), admit)
+const gateway = createGateway(everything, fakeDeps(), { admit })
 
 function send({ route }: Entry, key?: string, body?: string): Promise<Response> {
   const headers = new Headers({ 'content-type': 'application/json', 'cf-connecting-ip': '192.0.2.1' })

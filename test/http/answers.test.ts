@@ -4,7 +4,7 @@ import { get, post } from '../../src/http/route.ts'
 import { openaiErrorOf, thingGateway } from './support.ts'
 
 const Named = z.strictObject({ name: z.string().max(5) })
-const write = { summary: 'Write', scope: 'thing:write' } as const
+const write = { summary: 'Write', scope: 'tools:write' } as const
 const echo = post('/v1/thing', { ...write, body: Named, response: Named }, (_ctx, { body }) => body)
 
 describe('an answer', () => {

@@ -5,7 +5,7 @@ import { post } from '../../src/http/route.ts'
 import { openaiErrorOf, problemOf, thingGateway } from './support.ts'
 
 const Text = z.strictObject({ text: z.string() })
-const size = { summary: 'Size', scope: 'thing:write', body: Text, response: z.object({ size: z.int() }) } as const
+const size = { summary: 'Size', scope: 'tools:write', body: Text, response: z.object({ size: z.int() }) } as const
 
 const setup = () =>
   thingGateway({
@@ -169,7 +169,7 @@ describe('a JSON body', () => {
     const Loose = z.looseObject({ text: z.string() })
     const { sendJson } = thingGateway({
       openai: [
-        post('/v1/thing', { summary: 'Keep', scope: 'thing:write', body: Loose }, (_ctx, { body }) => {
+        post('/v1/thing', { summary: 'Keep', scope: 'tools:write', body: Loose }, (_ctx, { body }) => {
           seen.push(body)
           return undefined
         }),

@@ -7,7 +7,7 @@ import { fakeAdmit, fakeDeps } from '../support/fake-deps.ts'
 import { KEY, openaiErrorOf, problemOf, thingGateway } from './support.ts'
 
 const Named = z.strictObject({ name: z.string().max(5) })
-const write = { summary: 'Write', scope: 'thing:write' } as const
+const write = { summary: 'Write', scope: 'tools:write' } as const
 const echo = post('/v1/thing', { ...write, body: Named, response: Named }, (_ctx, { body }) => body)
 describe('the order of checks', () => {
   it('puts an unknown path before a missing key', async () => {
@@ -33,7 +33,7 @@ describe('the order of checks', () => {
   })
 
   it('puts a missing scope before a broken body', async () => {
-    const { sendJson } = thingGateway({ openai: [echo], scopes: ['thing:read'] })
+    const { sendJson } = thingGateway({ openai: [echo], scopes: ['tools:read'] })
     const response = await sendJson('/v1/thing', '{')
     expect(response.status).toBe(403)
     expect((await openaiErrorOf(response)).code).toBe('permission_denied')
@@ -44,7 +44,7 @@ describe('the order of checks', () => {
     const areas = [
       { name: 'thing', at: ['/v1/thing'], errors: 'openai', load: async () => ({ routes: [echo] }) },
     ] as const
-    const gateway = createGateway(areas, fakeDeps(), () => Promise.reject(limited))
+    const gateway = createGateway(areas, fakeDeps(), { admit: () => Promise.reject(limited) })
     const headers = { authorization: 'Bearer x', 'content-type': 'application/json' }
     const response = await gateway(new Request('http://gateway/v1/thing', { method: 'POST', headers, body: '{' }))
     expect(response.status).toBe(429)
@@ -91,7 +91,7 @@ describe('the order of checks', () => {
       {
         credential: KEY,
         ip: '192.0.2.1',
-        scope: 'thing:write',
+        scope: 'tools:write',
         requestId: response.headers.get('x-request-id'),
         ask: { tokens: 3, candidates: [] },
       },
@@ -101,12 +101,12 @@ describe('the order of checks', () => {
 
 describe('the credential', () => {
   const ask = (headers: Record<string, string>) => {
-    const { admit } = fakeAdmit({ [KEY]: ['thing:write'] })
+    const { admit } = fakeAdmit({ [KEY]: ['tools:write'] })
     const route = get('/v1/thing', { ...write }, () => undefined)
     const areas = [
       { name: 'thing', at: ['/v1/thing'], errors: 'openai', load: async () => ({ routes: [route] }) },
     ] as const
-    return createGateway(areas, fakeDeps(), admit)(new Request('http://gateway/v1/thing', { headers }))
+    return createGateway(areas, fakeDeps(), { admit })(new Request('http://gateway/v1/thing', { headers }))
   }
 
   it.each([

@@ -12,7 +12,7 @@ const Tree = z.object({
   },
 })
 const Named = z.object({ name: z.string() }).meta({ id: 'Named' })
-const write = { summary: 'Write', scope: 'thing:write' } as const
+const write = { summary: 'Write', scope: 'tools:write' } as const
 
 const document = buildDocument(
   [
@@ -34,7 +34,7 @@ const document = buildDocument(
       routes: [
         get(
           '/api/v1/named',
-          { ...write, scope: 'thing:read', query: PageQuery, response: pageOf(Named) },
+          { ...write, scope: 'tools:read', query: PageQuery, response: pageOf(Named) },
           () => new Response(),
         ),
         get('/api/v1/named/:id', { ...write, scope: 'public', params: z.object({ id: z.string() }) }, () => undefined),
@@ -68,7 +68,7 @@ describe('the document', () => {
   it('says who may call and with which scope', () => {
     expect(at('paths', '/api/v1/named', 'get')).toMatchObject({
       operationId: 'getApiV1Named',
-      'x-helix-scope': 'thing:read',
+      'x-helix-scope': 'tools:read',
       security: [{ bearer: [] }],
       tags: ['platform'],
     })

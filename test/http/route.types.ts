@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { get, post } from '../../src/http/route.ts'
 
 const open = { summary: '', scope: 'public' } as const
-const closed = { summary: '', scope: 'thing:read' } as const
+const closed = { summary: '', scope: 'tools:read' } as const
 const Id = z.object({ id: z.string() })
 
 // @ts-expect-error the reply does not fit the response schema

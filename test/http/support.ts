@@ -16,14 +16,14 @@ type Setup = {
 }
 
 /** A gateway of two areas, `/v1/thing` and `/api/v1/thing`, and one key. */
-export function thingGateway({ openai = [], problem = [], scopes = ['thing:write'], admission, deps }: Setup) {
+export function thingGateway({ openai = [], problem = [], scopes = ['tools:write'], admission, deps }: Setup) {
   const { log, lines } = keptLog()
   const { admit, calls } = fakeAdmit({ [KEY]: scopes }, admission)
   const areas: Area[] = [
     { name: 'thing', at: ['/v1/thing'], errors: 'openai', load: async () => ({ routes: openai }) },
     { name: 'platform', at: ['/api/v1/thing', '/'], errors: 'problem', load: async () => ({ routes: problem }) },
   ]
-  const gateway = createGateway(areas, fakeDeps({ log, ...deps }), admit)
+  const gateway = createGateway(areas, fakeDeps({ log, ...deps }), { admit })
   const send = (path: string, init: RequestInit = {}) => {
     const headers = new Headers(init.headers)
     if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`)

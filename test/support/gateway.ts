@@ -97,7 +97,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     newId: (prefix) => newId(prefix, now()),
     ...options.deps,
   })
-  const gateway = createGateway(areas, deps, createAdmit())
+  const gateway = createGateway(areas, deps, { admit: createAdmit() })
   const execution = { waitUntil: (work: Promise<unknown>) => void deferred.push(work) }
 
   const call: TestGateway['call'] = (path, body, init = {}) => {

@@ -14,7 +14,6 @@ import { budgetUnavailable, invalidKey, limitError, quotaError } from './refusal
 import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
 
-export { hasScope } from './authority.ts'
 export { redisKeys } from './keys.ts'
 
 /** A key's record can be missing and then change version while we load it, not more often than that by honest means. */

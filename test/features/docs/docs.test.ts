@@ -7,7 +7,7 @@ import { areas } from '../../../src/features/index.ts'
 import { fakeAdmit, fakeDeps } from '../../support/fake-deps.ts'
 
 function docs(given: Partial<Deps> = {}) {
-  const gateway = createGateway(areas, fakeDeps(given), fakeAdmit({}).admit)
+  const gateway = createGateway(areas, fakeDeps(given), fakeAdmit({}))
   return (path: string, headers: Record<string, string> = {}) =>
     gateway(new Request(`http://gateway${path}`, { headers }))
 }
