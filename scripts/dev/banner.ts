@@ -1,3 +1,4 @@
+import type { MailChoice } from './mail-choice.ts'
 import type { NodeChoice } from './node-choice.ts'
 
 /** What a running stack has to tell. */
@@ -10,6 +11,7 @@ export type Facts = {
   node: Pick<NodeChoice, 'kind' | 'url' | 'reason'>
   /** Vendors that have a key, with the model that `auto` would ask them for. */
   vendors: readonly { name: string; model: string | undefined }[]
+  mail: Pick<MailChoice, 'kind' | 'url'>
   stores: { postgres: string; psql: string; redis: string }
   dataFolder: string
   readyMs: number
@@ -45,6 +47,7 @@ export const jsonOf = (facts: Facts): string =>
     model: facts.model,
     node: facts.node.kind,
     node_url: facts.node.url,
+    mailbox_url: facts.mail.kind === 'mailbox' ? facts.mail.url : null,
     vendors: facts.vendors.map(({ name }) => name),
     curl: curlOf(facts),
     ready_ms: facts.readyMs,
@@ -64,6 +67,7 @@ Helix is ready after ${(facts.readyMs / 1000).toFixed(1)} s.
 
   Node      ${nodeName} at ${node.url} (${node.reason})
   Vendors   ${vendorsLine(facts)}
+  Mail      ${mailLine(facts)}
   Postgres  ${stores.postgres}${stores.psql === '' ? '' : `\n            ${stores.psql}`}
   Redis     ${stores.redis}
   State     ${facts.dataFolder} (npm run dev -- --fresh starts over)
@@ -78,6 +82,10 @@ ${sdkSnippetOf(facts)}
 
 Ctrl-C ends everything.
 `
+}
+
+function mailLine({ mail: { kind, url } }: Facts): string {
+  return kind === 'mailbox' ? `${url} shows every mail; none is delivered` : `delivered by ${url} (from MAIL_URL)`
 }
 
 function vendorsLine({ vendors }: Facts): string {

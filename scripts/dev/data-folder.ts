@@ -34,6 +34,7 @@ const OURS = [
   'postgres.lock',
   'postgres.version.json',
   'redis.snapshot',
+  'mailbox.jsonl',
   'secrets.json',
   'workers',
   'generated',

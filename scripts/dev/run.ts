@@ -5,6 +5,7 @@ import { type Stores, startStores } from '../local/stack.ts'
 import type { Facts } from './banner.ts'
 import { openStateFolder, type StateFolder } from './data-folder.ts'
 import { prepareDatabase } from './first-key.ts'
+import { chooseMail, type MailChoice } from './mail-choice.ts'
 import { chooseNode, type NodeChoice } from './node-choice.ts'
 import type { DevOptions } from './options.ts'
 import { isFree, requireFree } from './ports.ts'
@@ -39,8 +40,10 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   tools.onClose(stores.close)
   const node = await chooseNode({ wantedUrl: user.OLLAMA_BASE_URL, token: user.NODE_TOKEN })
   tools.onClose(node.close)
+  const mail = await chooseMail({ variables: user, folder: folder.path, fixedPort: options.port !== 0, log: tools.log })
+  tools.onClose(mail.close)
 
-  const variables = workerVariables({ user, stores, node, folder })
+  const variables = workerVariables({ user, stores, node, mail, folder })
   const { vendors, keyPepper } = checked(variables)
   const model = node.model ?? firstVendorModel(Object.keys(vendors))
   if (model === undefined) throw new Error(noModel(node))
@@ -60,16 +63,17 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
     model,
     node,
     vendors: Object.keys(vendors).map((name) => ({ name, model: autoModelOf(name, 'chat') })),
+    mail,
     stores: stores.descriptions,
     dataFolder: folder.path,
     readyMs: Math.round(performance.now() - startedMs),
   }
 }
 
-type Sources = { user: Variables; stores: Stores; node: NodeChoice; folder: StateFolder }
+type Sources = { user: Variables; stores: Stores; node: NodeChoice; mail: MailChoice; folder: StateFolder }
 
 /** The user's own variables that the Workers know, and over them what this run decides. */
-function workerVariables({ user, stores, node, folder }: Sources): Variables {
+function workerVariables({ user, stores, node, mail, folder }: Sources): Variables {
   const passed = Object.fromEntries(
     variableNames().flatMap((name) => (user[name] === undefined ? [] : [[name, user[name]]])),
   )
@@ -85,6 +89,7 @@ function workerVariables({ user, stores, node, folder }: Sources): Variables {
     UPSTASH_REDIS_REST_URL: stores.redisUrl,
     UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
     OLLAMA_BASE_URL: node.url,
+    ...mail.variables,
   }
 }
 

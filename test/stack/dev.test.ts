@@ -14,6 +14,7 @@ const Facts = z.object({
   model: z.string(),
   node: z.enum(['demo', 'ollama']),
   curl: z.string(),
+  mailbox_url: z.url(),
   ready_ms: z.number(),
 })
 
