@@ -67,6 +67,10 @@ describe('the environment', () => {
     ['METRICS_TOKEN', 'short', 'must be at least 16 characters'],
     ['OPENAI_API_KEY', 'sk-“quoted”', 'has characters that no header can carry'],
     ['NODE_TOKEN', 'two words', 'has characters that no header can carry'],
+    ['MAIL_URL', 'smtp://mail.example', 'must be an http or https URL'],
+    ['MAIL_API_KEY', 'two words', 'has characters that no header can carry'],
+    ['MAIL_FROM', 'Helix', 'must be an address or Name <address>'],
+    ['MAIL_FROM', 'Helix <a@b.example>\r\nBcc: <c@d.example>', 'must be an address or Name <address>'],
   ])('says what is wrong with %s and never repeats its value', (name, value, rule) => {
     const problems = problemsOf({ ...complete, [name]: value })
     expect(problems).toEqual([`${name} ${rule}`])
@@ -81,6 +85,18 @@ describe('the environment', () => {
       [`${prefix}_BASE_URL`]: 'https://v.example/v1',
     })
     expect(vendors).toEqual({ [name]: { apiKey: 'k', baseUrl: 'https://v.example/v1' } })
+  })
+
+  it.each([
+    ['development', undefined, 'Helix <no-reply@localhost>'],
+    ['test', undefined, 'Helix <no-reply@localhost>'],
+    ['staging', undefined, undefined],
+    ['production', undefined, undefined],
+    ['production', 'no-reply@helix.example', 'no-reply@helix.example'],
+    ['development', 'Helix & Co. <a@b.example>', 'Helix & Co. <a@b.example>'],
+  ])('in %s with MAIL_FROM %s sends mails from %s', (environment, given, mailFrom) => {
+    const env = { ...complete, ENVIRONMENT: environment, JWT_ISSUER: 'https://helix.example', MAIL_FROM: given }
+    expect(parseEnv(env)).toMatchObject({ mailFrom, mailUrl: undefined, mailApiKey: undefined })
   })
 
   it.each(['staging', 'production'])('does not let test origins through the guard in %s', (environment) => {

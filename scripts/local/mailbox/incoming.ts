@@ -8,6 +8,7 @@ const MAX_BODY_BYTES = 1024 * 1024
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 /** https://resend.com/docs/api-reference/emails/send-email */
 const MAX_RECIPIENTS = 50
+const RECIPIENTS = `must be an address, or a list of 1 to ${MAX_RECIPIENTS} of them`
 const MAX_KEY_LENGTH = 256
 
 const text = z.string('must be a text')
@@ -19,8 +20,8 @@ const address = z
 const IncomingMail = z.object({
   from: address,
   to: z.union(
-    [address.transform((one) => [one]), z.array(address).min(1).max(MAX_RECIPIENTS)],
-    `must be an address, or a list of 1 to ${MAX_RECIPIENTS} of them`,
+    [address.transform((one) => [one]), z.array(address).min(1, RECIPIENTS).max(MAX_RECIPIENTS, RECIPIENTS)],
+    RECIPIENTS,
   ),
   subject: text.regex(/^[^\r\n]+$/, 'must be one line that says something'),
   text,
