@@ -96,6 +96,8 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   expect(pasted.stdout.match(/^data: \{/gm)?.length).toBeGreaterThan(5)
   expect(pasted.stdout.trimEnd().endsWith('data: [DONE]')).toBe(true)
 
+  expect(await (await fetch(`${facts.mailbox_url}/messages.json`)).json()).toEqual([])
+
   const groups = await childPids(dev.child.pid ?? 0)
   expect(groups).toHaveLength(1)
   expect((await membersOf(groups[0] ?? 0)).join('\n')).toContain('workerd')
@@ -111,6 +113,7 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   expect(code).toBe(0)
   expect(stdout.trimEnd().split('\n')).toHaveLength(1)
   expect(await membersOf(groups[0] ?? 0)).toEqual([])
+  await expect(fetch(facts.mailbox_url)).rejects.toThrow()
 
   const again = launchDev()
   expect((await readFacts(again)).api_key).toBe(facts.api_key)
