@@ -1,0 +1,22 @@
+const WINDOW_MS = 1000
+
+/** Lets so many hashes begin in any second. One an isolate, kept by whoever hashes. */
+export type HashGate = {
+  /** 0 when a hash may begin now, which is then counted; otherwise the whole seconds to wait. `nowMs` is Unix time. */
+  enter(nowMs: number): number
+}
+
+/** A hash blocks its isolate's only thread: whatever is sent, the isolate keeps most of each second for other calls. */
+export function createHashGate(perSecond = 5): HashGate {
+  let begunMs: number[] = []
+  return {
+    enter(nowMs) {
+      // A clock that was set back must not lock anybody out: what lies in its future is forgotten.
+      begunMs = begunMs.filter((atMs) => atMs > nowMs - WINDOW_MS && atMs <= nowMs)
+      const [oldestMs = nowMs] = begunMs
+      if (begunMs.length >= perSecond) return Math.ceil((oldestMs + WINDOW_MS - nowMs) / 1000)
+      begunMs.push(nowMs)
+      return 0
+    },
+  }
+}
