@@ -1,0 +1,128 @@
+import type { Deps } from '../../core/context.ts'
+import type { DataKey, Memory } from '../../core/memory.ts'
+import { kekIdIn, kekIdOf, unwrap, wrap } from './keys.ts'
+import { importDataKey, newDataKeyBytes, SealError } from './seal.ts'
+import type { dataKeys as DataKeys } from './table.ts'
+
+export type KeyDeps = Pick<Deps, 'settings' | 'db' | 'memory' | 'now'>
+
+type DataKeyRow = typeof DataKeys.$inferSelect
+
+/** No new value is sealed with an older key. */
+const MAX_AGE_SECONDS = 30 * 24 * 3600
+/** How long an isolate may be wrong about a key that was retired or destroyed. */
+const REMEMBERED_MS = 5 * 60_000
+const MAX_REMEMBERED = 1000
+
+/**
+ * The key that new values of an organisation are sealed with: made on first use, and again when the newest is retired
+ * or too old. Throws `DependencyError('postgres')`, and `SealError` when the newest cannot be unwrapped.
+ */
+export async function keyForSealing(deps: KeyDeps, orgId: string): Promise<DataKey> {
+  const known = recall(deps, `${orgId}:newest`)
+  if (known && isYoung(deps, known.createdAt)) return known
+  const newest = await readNewest(deps, orgId)
+  const usable = newest?.state === 'active' && isYoung(deps, newest.created_at)
+  const row = usable ? newest : await makeNext(deps, orgId, (newest?.version ?? 0) + 1)
+  const key = await unwrapRow(deps, row)
+  remember(deps.memory, `${orgId}:newest`, key)
+  remember(deps.memory, `${orgId}:${key.version}`, key)
+  return key
+}
+
+/** The key of one version. Throws `DependencyError('postgres')`, and `SealError` when there is none or it is unreadable. */
+export async function keyForOpening(deps: KeyDeps, orgId: string, version: number): Promise<DataKey> {
+  const known = recall(deps, `${orgId}:${version}`)
+  if (known) return known
+  const [{ and, eq }, { dataKeys }] = await load()
+  const [[row]] = await deps.db.atomically(orgId, (query) => [
+    query
+      .select()
+      .from(dataKeys)
+      .where(and(eq(dataKeys.org_id, orgId), eq(dataKeys.version, version))),
+  ])
+  if (!row) throw new SealError()
+  const key = await unwrapRow(deps, row)
+  remember(deps.memory, `${orgId}:${version}`, key)
+  return key
+}
+
+// Loaded by the first look-up: most isolates seal and open nothing.
+const load = () => Promise.all([import('drizzle-orm/sql'), import('./table.ts')])
+
+const isYoung = ({ now }: KeyDeps, createdAt: number): boolean => now() / 1000 - createdAt < MAX_AGE_SECONDS
+
+async function readNewest({ db }: KeyDeps, orgId: string): Promise<DataKeyRow | undefined> {
+  const [{ desc, eq }, { dataKeys }] = await load()
+  const [[row]] = await db.atomically(orgId, (query) => [
+    query.select().from(dataKeys).where(eq(dataKeys.org_id, orgId)).orderBy(desc(dataKeys.version)).limit(1),
+  ])
+  return row
+}
+
+/** Two isolates may make the same version at the same time: the first one's is kept, and both go on with what is there. */
+async function makeNext(deps: KeyDeps, orgId: string, version: number): Promise<DataKeyRow> {
+  const [{ and, desc, eq, lt }, { dataKeys }] = await load()
+  const wrapped = await wrap(deps.settings, contextOf(orgId, version), newDataKeyBytes())
+  const [, , [row]] = await deps.db.atomically(orgId, (query) => [
+    query
+      .insert(dataKeys)
+      .values({
+        org_id: orgId,
+        version,
+        wrapped_dek: wrapped,
+        kek_id: kekIdIn(wrapped),
+        state: 'active',
+        created_at: Math.floor(deps.now() / 1000),
+      })
+      .onConflictDoNothing(),
+    query
+      .update(dataKeys)
+      .set({ state: 'retired' })
+      .where(and(eq(dataKeys.org_id, orgId), lt(dataKeys.version, version), eq(dataKeys.state, 'active'))),
+    query.select().from(dataKeys).where(eq(dataKeys.org_id, orgId)).orderBy(desc(dataKeys.version)).limit(1),
+  ])
+  if (!row) throw new Error('A data key was written and is not there.')
+  return row
+}
+
+const contextOf = (orgId: string, version: number) => ({ purpose: 'data-key' as const, bound: [orgId, version] })
+
+async function unwrapRow(deps: KeyDeps, row: DataKeyRow): Promise<DataKey> {
+  const bytes = await unwrap(deps.settings, contextOf(row.org_id, row.version), row.wrapped_dek)
+  if (row.kek_id !== (await kekIdOf(deps.settings.kekCurrent))) await rewrap(deps, row, bytes)
+  return {
+    key: await importDataKey(bytes),
+    version: row.version,
+    createdAt: row.created_at,
+    readMs: deps.now(),
+  }
+}
+
+/** The same key under the current key-encryption key. Whoever comes second changes nothing. */
+async function rewrap({ settings, db }: KeyDeps, row: DataKeyRow, bytes: Uint8Array): Promise<void> {
+  const { org_id: orgId, version } = row
+  const [{ and, eq }, { dataKeys }] = await load()
+  const wrapped = await wrap(settings, contextOf(orgId, version), bytes)
+  await db.atomically(orgId, (query) => [
+    query
+      .update(dataKeys)
+      .set({ wrapped_dek: wrapped, kek_id: kekIdIn(wrapped) })
+      .where(and(eq(dataKeys.org_id, orgId), eq(dataKeys.version, version), eq(dataKeys.kek_id, row.kek_id))),
+  ])
+}
+
+function recall({ memory, now }: KeyDeps, name: string): DataKey | undefined {
+  const known = memory.dataKeys.get(name)
+  return known && now() - known.readMs < REMEMBERED_MS ? known : undefined
+}
+
+/** A map keeps the order in which it was filled, so what was read first goes first. */
+function remember({ dataKeys }: Memory, name: string, key: DataKey): void {
+  dataKeys.delete(name)
+  dataKeys.set(name, key)
+  for (const [oldest] of dataKeys) {
+    if (dataKeys.size <= MAX_REMEMBERED) break
+    dataKeys.delete(oldest)
+  }
+}

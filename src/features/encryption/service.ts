@@ -1,0 +1,57 @@
+import { type KeyDeps, keyForOpening, keyForSealing } from './data-keys.ts'
+import { type KekSettings, kekIdIn, kekIdOf, unwrap, type WrapContext, wrap } from './keys.ts'
+import { decodeText, encodeText, openText, type Place, parseSealed, sealText } from './seal.ts'
+
+export { type Place, SealError } from './seal.ts'
+
+/** Where a value of the platform's own is stored, such as the private half of a signing key. */
+export type PlatformPlace = Omit<Place, 'orgId'>
+
+/**
+ * Encrypts a value of an organisation under the organisation's own key, for one place only. Half a surrogate pair is
+ * read back as U+FFFD. Throws `DependencyError('postgres')`, and `SealError` when that key is unreadable.
+ */
+export async function seal(deps: KeyDeps, place: Place, plaintext: string): Promise<string> {
+  return sealText(await keyForSealing(deps, place.orgId), place, plaintext)
+}
+
+/**
+ * What was sealed for this place. Throws `DependencyError('postgres')`, and `SealError` for everything that does not
+ * open: damaged, of another place, or of a key that is gone.
+ */
+export async function open(deps: KeyDeps, place: Place, sealed: string): Promise<string> {
+  const parsed = parseSealed(sealed)
+  const { key } = await keyForOpening(deps, place.orgId, parsed.version)
+  return openText(key, place, parsed)
+}
+
+/** Encrypts a value that belongs to no organisation. The text names the key-encryption key that opens it. */
+export function sealForPlatform(
+  { settings }: { settings: KekSettings },
+  place: PlatformPlace,
+  plaintext: string,
+): Promise<string> {
+  return wrap(settings, contextOf(place), encodeText(plaintext))
+}
+
+/** What was sealed for this place. Throws `SealError`. */
+export async function openForPlatform(
+  { settings }: { settings: KekSettings },
+  place: PlatformPlace,
+  sealed: string,
+): Promise<string> {
+  return decodeText(await unwrap(settings, contextOf(place), sealed))
+}
+
+/**
+ * Whether a text of `sealForPlatform` is under another key-encryption key than the current one, and should be opened
+ * and sealed again. Throws `SealError` when it is no such text.
+ */
+export async function needsRewrap({ settings }: { settings: KekSettings }, sealed: string): Promise<boolean> {
+  return kekIdIn(sealed) !== (await kekIdOf(settings.kekCurrent))
+}
+
+const contextOf = ({ table, column, rowId }: PlatformPlace): WrapContext => ({
+  purpose: 'platform',
+  bound: [table, column, rowId],
+})
