@@ -5,14 +5,20 @@ import type { Area } from '../http/route.ts'
  * of the documentation and the order of dependency. Areas without paths serve no one but other areas.
  */
 export const areas: readonly Area[] = [
+  area('records'),
   area('orgs'),
   area('encryption'),
+  area('audit'),
   area('passwords'),
+  area('users'),
   area('keys'),
+  area('signing'),
+  area('sessions'),
   area('budgets'),
   area('policies'),
   area('catalog'),
   area('admission'),
+  area('idempotency'),
   area('ledger'),
   area('routing'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
@@ -23,6 +29,10 @@ export const areas: readonly Area[] = [
     load: () => import('./completions/routes.ts'),
   },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
+  area('oidc'),
+  area('members'),
+  area('auth'),
+  area('admin'),
   {
     name: 'monitoring',
     at: ['/health', '/ready', '/metrics', '/api/v1/health', '/api/v1/ready', '/api/v1/metrics'],

@@ -8,7 +8,25 @@ import { startRealPostgres } from '../support/real-postgres.ts'
 
 const pepper = 'pepper-of-this-test-pepper-of-this-test'
 const passwords = { helix_owner: "owner's password", helix_app: 'app"password', helix_system: 'system-password' }
-const tenantTables = ['orgs', 'api_keys', 'policies', 'budgets', 'usage_ledger']
+const tenantTables = [
+  'orgs',
+  'api_keys',
+  'policies',
+  'budgets',
+  'usage_ledger',
+  'users',
+  'memberships',
+  'invitations',
+  'login_sessions',
+  'refresh_tokens',
+  'oidc_providers',
+  'oidc_identities',
+  'audit_log',
+  'idempotency_keys',
+  'data_keys',
+]
+/** They belong to nobody or to the whole installation. */
+const otherTables = ['user_tokens', 'bootstrap_tokens', 'signing_keys']
 
 const real = await startRealPostgres()
 if (!real) console.log('Migrations on a real Postgres are skipped: none is installed.')
@@ -59,7 +77,7 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
     await migrate({ ...urls, adminUrl: undefined })
     await migrate(urls)
     const { rows } = await as(urls.ownerUrl).query('select count(*)::int as count from drizzle.__drizzle_migrations')
-    expect(rows).toEqual([{ count: 2 }])
+    expect(rows).toEqual([{ count: 4 }])
   })
 
   it('give no role the power to pass row-level security by', async () => {
@@ -80,7 +98,7 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
       `select relname, relrowsecurity and relforcerowsecurity as forced from pg_class
        where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname`,
     )
-    expect(rows).toEqual([...tenantTables].sort().map((relname) => ({ relname, forced: true })))
+    expect(rows).toEqual([...tenantTables, ...otherTables].sort().map((relname) => ({ relname, forced: true })))
   })
 
   it('show a role nothing but the organisation that its transaction names', async () => {
@@ -129,11 +147,11 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
   it('find a key by its hash before the organisation is known, and nothing by another', async () => {
     const seeded = await insert(as(urls.systemUrl), pepper, { name: 'Found' })
     const app = as(urls.appUrl)
-    const found = await app.query('select id, org_id, org_status from find_api_key($1)', [
+    const found = await app.query('select id, org_id, is_live from find_key($1)', [
       await hashKey(pepper, seeded.apiKey),
     ])
-    expect(found.rows).toEqual([{ id: seeded.keyId, org_id: seeded.orgId, org_status: 'active' }])
-    expect((await app.query('select * from find_api_key($1)', ['nothing'])).rows).toEqual([])
+    expect(found.rows).toEqual([{ id: seeded.keyId, org_id: seeded.orgId, is_live: true }])
+    expect((await app.query('select * from find_key($1)', ['nothing'])).rows).toEqual([])
   })
 
   it.each([
@@ -143,6 +161,12 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
     ['create table mine (id int)'],
     ['alter table api_keys disable row level security'],
     ['delete from orgs'],
+    ["update audit_log set action = 'nothing'"],
+    ['delete from audit_log'],
+    ['update users set is_operator = true'],
+    ["insert into users (id) values ('usr_x')"],
+    ['select * from user_tokens'],
+    ['select * from bootstrap_tokens'],
   ])('do not let the application %s', async (statement) => {
     await expect(as(urls.appUrl).query(statement)).rejects.toMatchObject({ code: '42501' })
   })

@@ -9,7 +9,7 @@ const LOOKUPS = 'key_lookups_per_ip'
 /** The policy behind a key's hash, from Postgres. Throws `DependencyError('postgres')`: no answer is not a bad key. */
 export async function loadPolicy(deps: Deps, hash: string): Promise<Policy | undefined> {
   const key = await findKey(deps, hash)
-  if (!key || key.revoked) return undefined
+  if (!key?.live) return undefined
   const { compilePolicy } = await import('../policies/service.ts')
   return compilePolicy(deps, key)
 }

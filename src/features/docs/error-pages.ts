@@ -20,6 +20,14 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
     cause: 'The key is valid but may not do this: it lacks the scope of the endpoint, or may not use the model.',
     remedy: 'Use a key with the scope that the message names, or have the model allowed for this key.',
   },
+  invalid_credentials: {
+    cause: 'The user name and the password do not belong together, or the refresh token has been used or has ended.',
+    remedy: 'Sign in again. After several failures an account waits for a quarter of an hour.',
+  },
+  wrong_password: {
+    cause: 'The current password, which a change of password asks for, is not right.',
+    remedy: 'Give the current password, or have a new one set with POST /api/v1/auth/forgot-password.',
+  },
   not_found: {
     cause: 'Nothing is at this path, or the row does not exist in the organisation of the key.',
     remedy: 'Check the path and the id. The reference at /docs lists every path.',
@@ -35,6 +43,14 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
   conflict: {
     cause: 'The change does not fit the present state of the row, or another row already has this name.',
     remedy: 'Read the row again and repeat the change if it is still wanted.',
+  },
+  idempotency_in_progress: {
+    cause: 'A call with this Idempotency-Key is still running.',
+    remedy: 'Wait a moment and repeat the call with the same key: it answers what the first one answered.',
+  },
+  idempotency_mismatch: {
+    cause: 'This Idempotency-Key was used within the last day for a call with another body.',
+    remedy: 'Use a new key for a new call, and the same key only to repeat the same one.',
   },
   payload_too_large: {
     cause: 'The body is larger than the endpoint takes.',

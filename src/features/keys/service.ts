@@ -1,4 +1,5 @@
 import type { Deps } from '../../core/context.ts'
+import { isRole, type Role } from '../../core/roles.ts'
 
 export { parseKey } from './format.ts'
 
@@ -7,9 +8,15 @@ export type KeyRecord = {
   orgId: string
   mode: 'live' | 'test'
   scopes: readonly string[]
+  /** Who made it and their role in its organisation now; none for a key of the seed script. */
+  userId: string | undefined
+  role: Role | undefined
   allowedModels: readonly string[] | undefined
+  allowedIps: readonly string[] | undefined
+  /** Unix seconds. */
   expiresAt: number | undefined
-  revoked: boolean
+  /** False once the key is revoked, its maker gone or its organisation suspended. */
+  live: boolean
 }
 
 const encoder = new TextEncoder()
@@ -31,16 +38,19 @@ export async function hashKey(pepper: string, key: string): Promise<string> {
 export async function findKey({ db }: Pick<Deps, 'db'>, hash: string): Promise<KeyRecord | undefined> {
   // Loaded by the first look-up: most isolates find every key in Redis.
   const { sql } = await import('drizzle-orm/sql')
-  const [row] = await db.query(sql`select * from find_api_key(${hash})`)
+  const [row] = await db.query(sql`select * from find_key(${hash})`)
   if (!row) return undefined
   return {
     id: String(row.id),
     orgId: String(row.org_id),
     mode: row.mode === 'live' ? 'live' : 'test',
+    userId: row.user_id === null ? undefined : String(row.user_id),
+    role: isRole(row.role) ? row.role : undefined,
     scopes: strings(row.scopes),
     allowedModels: row.allowed_models === null ? undefined : strings(row.allowed_models),
+    allowedIps: row.allowed_ips === null ? undefined : strings(row.allowed_ips),
     expiresAt: row.expires_at === null ? undefined : Number(row.expires_at),
-    revoked: row.revoked_at !== null || row.org_status !== 'active',
+    live: row.is_live === true,
   }
 }
 

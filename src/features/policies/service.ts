@@ -1,6 +1,7 @@
 import { and, eq, or, sql } from 'drizzle-orm'
 import type { Limit, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
+import { narrow } from '../../core/roles.ts'
 import { budgets } from '../budgets/table.ts'
 import type { KeyRecord } from '../keys/service.ts'
 import { policies } from './table.ts'
@@ -34,8 +35,11 @@ export async function compilePolicy({ db }: Pick<Deps, 'db'>, key: KeyRecord): P
     orgId: key.orgId,
     keyId: key.id,
     kind: 'api_key',
+    userId: key.userId,
+    role: key.role,
     mode: key.mode,
-    scopes: key.scopes,
+    scopes: key.role === undefined ? key.scopes : narrow(key.scopes, key.role),
+    allowedIps: key.allowedIps,
     allowedModels: key.allowedModels,
     expiresAt: key.expiresAt,
     limits: rules.flatMap((rule) =>

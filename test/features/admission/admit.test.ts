@@ -114,8 +114,7 @@ describe('who is asking', () => {
   })
 
   it.each([
-    ['a revoked key', { revoked_at: 1 }],
-    ['a key of a suspended organisation', { org_status: 'suspended' }],
+    ['a key that is not live any more', { is_live: false }],
     ['an expired key', { expires_at: 1_799_999_999 }],
   ])('answers 401 to %s, and holds nothing for it', async (_what, change) => {
     const { admit, state, ledgerCalls } = world({ budgets: [budget] })

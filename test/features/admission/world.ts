@@ -14,8 +14,10 @@ type KeyRow = {
   scopes: string[]
   allowed_models: null
   expires_at: number | null
-  revoked_at: number | null
-  org_status: string
+  user_id: string | null
+  role: string | null
+  allowed_ips: string[] | null
+  is_live: boolean
 }
 type Rules = {
   limits: { metric: 'requests' | 'tokens'; per_minute: number; burst?: number }[]
@@ -44,8 +46,10 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     scopes: ['chat:write'],
     allowed_models: null,
     expires_at: null,
-    revoked_at: null,
-    org_status: 'active',
+    user_id: null,
+    role: null,
+    allowed_ips: null,
+    is_live: true,
   }
   const holds = new Map<string, HoldRequest>()
   const ledgerCalls: string[] = []
