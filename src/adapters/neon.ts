@@ -1,5 +1,5 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http'
-import type { Database, Row } from '../core/db.ts'
+import { type Database, type Row, sqlStateOf } from '../core/db.ts'
 import { DependencyError } from '../core/errors.ts'
 import type { Outbound } from '../core/outbound.ts'
 
@@ -69,7 +69,7 @@ async function failing<T>(work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (thrown) {
     const error = withoutParameters(thrown)
-    const code = codeOf(error)
+    const code = sqlStateOf(error)
     // Classes 08, 53, 57 and 58: connection, resources, operator intervention, system. 28: the server does not know us.
     if (code !== undefined && !/^(08|28|53|57|58)/.test(code)) throw error
     throw new DependencyError('postgres', error)
@@ -79,10 +79,3 @@ async function failing<T>(work: () => Promise<T>): Promise<T> {
 /** The query builder's error quotes a statement's parameters, which belong into no log; what Postgres said is its cause. */
 const withoutParameters = (error: unknown): unknown =>
   error instanceof Error && 'params' in error && error.cause !== undefined ? error.cause : error
-
-function codeOf(error: unknown): string | undefined {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    if ('code' in at && typeof at.code === 'string') return at.code
-  }
-  return undefined
-}

@@ -19,3 +19,14 @@ export type Database = {
   /** Statements in one transaction under the organisation's row-level security; a result each, in order. */
   atomically<const Q extends Batch>(orgId: string, build: (query: QueryBuilder) => Q): Promise<BatchResponse<Q>>
 }
+
+/**
+ * The SQLSTATE that Postgres refused a statement with: a standard one (`23505`, a duplicate) or one that our functions
+ * and triggers raise (`HX403`, `HX404`, `HX409`). Undefined for an error of another kind.
+ */
+export function sqlStateOf(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && typeof at.code === 'string') return at.code
+  }
+  return undefined
+}
