@@ -13,6 +13,9 @@ export type StateFolder = {
   release(): Promise<void>
 }
 
+const newSecret = () => randomBytes(24).toString('hex')
+const newKek = () => randomBytes(32).toString('base64')
+
 const Secrets = z.object({
   adminPassword: z.string().min(1),
   ownerPassword: z.string().min(1),
@@ -20,8 +23,9 @@ const Secrets = z.object({
   systemPassword: z.string().min(1),
   redisToken: z.string().min(1),
   keyPepper: z.string().min(32),
-  passwordPepper: z.string().min(32),
-  kek: z.string().length(44),
+  // A folder of an earlier release lacks the secrets that came since.
+  passwordPepper: z.string().min(32).default(newSecret),
+  kek: z.string().length(44).default(newKek),
   apiKey: z.string().optional(),
 })
 
@@ -79,24 +83,22 @@ async function readSecrets(file: string): Promise<LocalSecrets | undefined> {
     throw new Error(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
   }
   try {
-    // A folder of an earlier release lacks the secrets that came since.
-    return Secrets.parse({ ...newSecrets(), ...Secrets.partial().parse(JSON.parse(text)) })
+    return Secrets.parse(JSON.parse(text))
   } catch {
     throw new Error(`${file} is damaged: restore it, or start over with npm run dev -- --fresh.`)
   }
 }
 
 function newSecrets(): LocalSecrets {
-  const secret = () => randomBytes(24).toString('hex')
   return {
-    adminPassword: secret(),
-    ownerPassword: secret(),
-    appPassword: secret(),
-    systemPassword: secret(),
-    redisToken: secret(),
-    keyPepper: secret(),
-    passwordPepper: secret(),
-    kek: randomBytes(32).toString('base64'),
+    adminPassword: newSecret(),
+    ownerPassword: newSecret(),
+    appPassword: newSecret(),
+    systemPassword: newSecret(),
+    redisToken: newSecret(),
+    keyPepper: newSecret(),
+    passwordPepper: newSecret(),
+    kek: newKek(),
   }
 }
 
