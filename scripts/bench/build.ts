@@ -7,19 +7,20 @@ import { build } from 'esbuild'
 const root = join(import.meta.dirname, '../../')
 
 /** Minified sources of everything that is compared. */
-export type Bundles = Record<'bare' | 'floor' | 'floorLedger' | 'loader' | 'gateway' | 'jobs', string>
+export type Bundles = Record<'bare' | 'floor' | 'floorLedger' | 'loader' | 'password' | 'gateway' | 'jobs', string>
 
 /** Builds the two Workers as a deployment would, into folders of their own, and the Workers they are compared with. */
 export async function buildBundles(): Promise<Bundles> {
-  const [bare, floor, floorLedger, loader, gateway, jobs] = await Promise.all([
+  const [bare, floor, floorLedger, loader, password, gateway, jobs] = await Promise.all([
     bundle('bare', []),
     bundle('floor', []),
     bundle('floor-ledger', ['FloorLedger']),
     bundle('loader', []),
+    bundle('password', []),
     deployable([], 'gateway.js'),
     deployable(['-c', 'workers/jobs/wrangler.toml'], 'index.js'),
   ])
-  return { bare, floor, floorLedger, loader, gateway, jobs }
+  return { bare, floor, floorLedger, loader, password, gateway, jobs }
 }
 
 export const gzipBytes = (source: string | Buffer): number => gzipSync(source, { level: 9 }).length

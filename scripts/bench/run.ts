@@ -7,6 +7,7 @@
  *   rates    requests to Redis and Postgres for each call, at 200 calls a second
  *   calls    CPU of a warm call, beside a bare proxy and the same I/O without logic
  *   chunks   CPU of one streamed chunk, beside a tee with one reader
+ *   password CPU of one password, and of the refusal of an unknown user
  *
  * Everything it starts is on loopback and ends with it. A missed target ends it with 1. Linux only: it reads /proc.
  */
@@ -16,13 +17,14 @@ import { type Bundles, buildBundles } from './build.ts'
 import { measureCalls, measureChunks } from './cpu.ts'
 import { measureLatency } from './latency.ts'
 import { closeConnections } from './load.ts'
+import { measurePassword } from './password.ts'
 import { startStores, startVendor } from './processes.ts'
 import { measureRates } from './rates.ts'
 import { type Figure, isMissed, lineOf } from './report.ts'
 import { measureSize, measureStart, type StartBaseline } from './start.ts'
 import { startBare, startFloor, startHelix } from './subjects.ts'
 
-const parts = ['size', 'start', 'latency', 'rates', 'calls', 'chunks'] as const
+const parts = ['size', 'start', 'latency', 'rates', 'calls', 'chunks', 'password'] as const
 type Part = (typeof parts)[number]
 const isPart = (name: string): name is Part => parts.some((part) => part === name)
 
@@ -73,6 +75,7 @@ const baseline: StartBaseline = JSON.parse(await readFile(join(import.meta.dirna
 const bundles = await buildBundles()
 if (wants('size')) show('size', measureSize(bundles, baseline))
 if (wants('start')) show('start', await measureStart(bundles, baseline))
+if (wants('password')) show('password', await measurePassword(bundles))
 if (wants('latency', 'rates', 'calls', 'chunks')) await measureAtWork(bundles)
 console.log(`\n${((performance.now() - startMs) / 1000).toFixed(0)} s`)
 if (missed.length > 0) {
