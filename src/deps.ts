@@ -12,7 +12,7 @@ import { newId } from './core/ids.ts'
 import { createMemory } from './core/memory.ts'
 import type { Provider } from './core/models.ts'
 import type { Outbound } from './core/outbound.ts'
-import type { Settings } from './core/settings.ts'
+import type { LedgerSettings, Settings } from './core/settings.ts'
 
 export type Bindings = { LEDGER: LedgerNamespace; ASSETS?: { fetch(request: Request): Promise<Response> } }
 
@@ -43,9 +43,16 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
 }
 
 /** What the ledger object uses of it. */
-export function createLedgerDeps(settings: Settings): Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> {
+export function createLedgerDeps(settings: LedgerSettings): Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> {
   const now = () => Date.now()
-  const outbound = createSettingsOutbound(settings, now)
+  const outbound = createOutbound({
+    trustedOrigins: storeOrigins(settings),
+    testOrigins: [],
+    deniedHosts: [],
+    dohUrl: '',
+    fetch: (input, init) => fetch(input, init),
+    now,
+  })
   return {
     db: createDatabase({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl, outbound }),
     redis: createRedis(createUpstash({ url: settings.redisUrl, token: settings.redisToken })),
@@ -55,9 +62,13 @@ export function createLedgerDeps(settings: Settings): Pick<Deps, 'db' | 'redis' 
   }
 }
 
+const storeOrigins = ({ databaseUrl, neonProxyUrl, redisUrl }: LedgerSettings): string[] => [
+  databaseOrigin({ databaseUrl, proxyUrl: neonProxyUrl }),
+  redisUrl,
+]
+
 function createSettingsOutbound(settings: Settings, now: () => number): Outbound {
-  const database = databaseOrigin({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl })
-  const stores = [database, settings.redisUrl]
+  const stores = storeOrigins(settings)
   const nodes = settings.ollamaBaseUrl === undefined ? [] : [settings.ollamaBaseUrl]
   const mail = settings.mailUrl === undefined ? [] : [settings.mailUrl]
   return createOutbound({

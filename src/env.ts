@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { Settings, VendorSettings } from './core/settings.ts'
+import type { LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
 
 /** Vendors whose `<NAME>_API_KEY` and `<NAME>_BASE_URL` are read, by their name in the catalog. */
 export const vendorNames = [
@@ -108,20 +108,52 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** Parses the Worker's variables. An empty string counts as absent. Throws `ConfigurationError`. */
+const givenOf = (env: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => typeof value === 'string' && value !== ''))
+
+function wrongVariables(issues: readonly z.core.$ZodIssue[], given: Readonly<Record<string, unknown>>) {
+  return new ConfigurationError(
+    issues.map(({ path, code, message }) =>
+      code === 'invalid_type' && given[String(path[0])] === undefined
+        ? `${path.join('.')} is missing`
+        : `${path.join('.')} ${message}`,
+    ),
+  )
+}
+
+const LedgerVariables = Variables.pick({
+  LOG_LEVEL: true,
+  DATABASE_URL: true,
+  NEON_PROXY_URL: true,
+  UPSTASH_REDIS_REST_URL: true,
+  UPSTASH_REDIS_REST_TOKEN: true,
+  HOLD_GRACE_MS: true,
+})
+
+/** Parses what the ledger's Worker needs. Throws `ConfigurationError`. */
+export function parseLedgerEnv(env: Readonly<Record<string, unknown>>): LedgerSettings {
+  const given = givenOf(env)
+  const parsed = LedgerVariables.safeParse(given)
+  if (!parsed.success) throw wrongVariables(parsed.error.issues, given)
+  return storeSettings(parsed.data)
+}
+
+const storeSettings = (variables: z.output<typeof LedgerVariables>): LedgerSettings => ({
+  logLevel: variables.LOG_LEVEL,
+  databaseUrl: variables.DATABASE_URL,
+  neonProxyUrl: variables.NEON_PROXY_URL,
+  redisUrl: variables.UPSTASH_REDIS_REST_URL,
+  redisToken: variables.UPSTASH_REDIS_REST_TOKEN,
+  holdGraceMs: variables.HOLD_GRACE_MS,
+})
+
+/** Parses the gateway's variables. An empty string counts as absent. Throws `ConfigurationError`. */
 export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => typeof value === 'string' && value !== ''))
+  const given = givenOf(env)
   const parsed = Variables.safeParse(given)
   const vendors = VendorVariables.safeParse(given)
   if (!parsed.success || !vendors.success) {
-    const issues = [...(parsed.error?.issues ?? []), ...(vendors.error?.issues ?? [])]
-    throw new ConfigurationError(
-      issues.map(({ path, code, message }) =>
-        code === 'invalid_type' && given[String(path[0])] === undefined
-          ? `${path.join('.')} is missing`
-          : `${path.join('.')} ${message}`,
-      ),
-    )
+    throw wrongVariables([...(parsed.error?.issues ?? []), ...(vendors.error?.issues ?? [])], given)
   }
   const variables = parsed.data
   const testing = variables.ENVIRONMENT === 'development' || variables.ENVIRONMENT === 'test'
@@ -134,13 +166,9 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
   ]
   if (problems.length > 0) throw new ConfigurationError(problems)
   return {
+    ...storeSettings(variables),
     environment: variables.ENVIRONMENT,
-    logLevel: variables.LOG_LEVEL,
     version: variables.HELIX_VERSION,
-    databaseUrl: variables.DATABASE_URL,
-    neonProxyUrl: variables.NEON_PROXY_URL,
-    redisUrl: variables.UPSTASH_REDIS_REST_URL,
-    redisToken: variables.UPSTASH_REDIS_REST_TOKEN,
     keyPepper: variables.KEY_PEPPER,
     passwordPepper: variables.PASSWORD_PEPPER,
     kekCurrent: variables.KEK_CURRENT,
@@ -156,7 +184,6 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     mailFrom: variables.MAIL_FROM ?? (testing ? LOCAL_SENDER : undefined),
     outboundTestOrigins: variables.OUTBOUND_TEST_ORIGINS,
     dohUrl: variables.DOH_URL,
-    holdGraceMs: variables.HOLD_GRACE_MS,
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigurationError, parseEnv, vendorNames } from '../src/env.ts'
+import { ConfigurationError, parseEnv, parseLedgerEnv, vendorNames } from '../src/env.ts'
 
 const complete = {
   DATABASE_URL: 'postgresql://helix_app:secret@db.example/helix',
@@ -121,6 +121,15 @@ describe('the environment', () => {
       'PASSWORD_PEPPER is the same as KEY_PEPPER: each secret needs a value of its own',
       'KEK_PREVIOUS is the same as KEK_CURRENT: each secret needs a value of its own',
     ])
+  })
+
+  it('asks the ledger for nothing but its stores', () => {
+    const { DATABASE_URL, UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN } = complete
+    expect(parseLedgerEnv({ DATABASE_URL, UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN })).toMatchObject({
+      databaseUrl: DATABASE_URL,
+      holdGraceMs: 60_000,
+    })
+    expect(() => parseLedgerEnv({ DATABASE_URL })).toThrow('UPSTASH_REDIS_REST_URL is missing')
   })
 
   it('reads nothing but strings: bindings are not variables', () => {

@@ -1,5 +1,11 @@
 export type VendorSettings = { apiKey: string; baseUrl: string | undefined }
 
+/** What the ledger's Worker needs of it: no secret that it does not use. */
+export type LedgerSettings = Pick<
+  Settings,
+  'logLevel' | 'databaseUrl' | 'neonProxyUrl' | 'redisUrl' | 'redisToken' | 'holdGraceMs'
+>
+
 /** The environment, parsed and checked once (`env.ts`); nothing else reads a variable. */
 export type Settings = {
   environment: 'development' | 'test' | 'staging' | 'production'

@@ -6,7 +6,7 @@ import { insert, type Seeded, type SeedOptions } from '../../scripts/seed.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import { startWorkers } from './workers.ts'
 
-const pepper = 'pepper-of-the-tests-pepper-of-the-tests'
+const pepper = 'the-quick-pepper-of-keys-in-these-tests'
 
 export type StackOptions = {
   /** Added to the Workers' variables: vendors, nodes, tokens. */
@@ -50,7 +50,7 @@ export async function startStack({ vars = {}, persistTo, jobsScript, assets }: S
       UPSTASH_REDIS_REST_URL: redis.url,
       UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
       KEY_PEPPER: pepper,
-      PASSWORD_PEPPER: 'other-pepper-of-the-tests-other-pepper',
+      PASSWORD_PEPPER: 'a-wholly-different-pepper-for-passwords',
       KEK_CURRENT: Buffer.from('kek-of-the-tests-kek-of-the-test').toString('base64'),
       JWT_ISSUER: 'https://helix.test',
       REGISTRATION: 'open',

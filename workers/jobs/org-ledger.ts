@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { ExtendRequest, HoldRequest, OrgLedger as OrgLedgerPort, Settlement } from '../../src/core/ledger.ts'
 import { createLedgerDeps } from '../../src/deps.ts'
-import { parseEnv } from '../../src/env.ts'
+import { parseLedgerEnv } from '../../src/env.ts'
 import { createOrgLedger, type LedgerStorage } from '../../src/features/ledger/service.ts'
 
 type Env = Record<string, unknown>
@@ -13,7 +13,7 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
-    const settings = parseEnv(env)
+    const settings = parseLedgerEnv(env)
     void state.blockConcurrencyWhile(async () => {
       this.#alarmMs = (await state.storage.getAlarm()) ?? undefined
     })
