@@ -3,12 +3,41 @@ import { DependencyError } from '../core/errors.ts'
 import type { Limiter, LimitName } from '../core/limiter.ts'
 import type { UpstashClient } from './upstash.ts'
 
-/** Refilled in a minute, and the most at once. */
-const rules: Record<LimitName, { perMinute: number; burst: number }> = {
-  key_lookups_per_ip: { perMinute: 60, burst: 70 },
+type Rule = {
+  /** So many come back every so many seconds, and there are never more than `burst`. */
+  refill: number
+  everySeconds: number
+  burst: number
+  /** Whoever asks for more than there are waits this long. Without it: until the next come back. */
+  blockSeconds?: number
 }
 
-/** Limits by address or name, kept by `@upstash/ratelimit`; its own "allow after a timeout" is off: the caller decides. */
+const MINUTE = 60
+const HOUR = 3600
+
+const rules: Record<LimitName, Rule> = {
+  key_lookups_per_ip: { refill: 60, everySeconds: MINUTE, burst: 70 },
+  logins_per_ip: { refill: 1, everySeconds: 12, burst: 3 },
+  logins_per_ip_and_name: { refill: 5, everySeconds: 5 * MINUTE, burst: 5, blockSeconds: 15 * MINUTE },
+  registrations_per_ip: { refill: 5, everySeconds: HOUR, burst: 5 },
+  resets_per_ip: { refill: 5, everySeconds: HOUR, burst: 5 },
+  verifications_per_ip: { refill: 30, everySeconds: HOUR, burst: 30 },
+  bootstraps_per_ip: { refill: 5, everySeconds: HOUR, burst: 5 },
+  exchanges_per_ip: { refill: 60, everySeconds: MINUTE, burst: 60 },
+  mails_per_address: { refill: 5, everySeconds: HOUR, burst: 5 },
+  refreshes_per_session: { refill: 30, everySeconds: MINUTE, burst: 30 },
+  password_checks_per_user: { refill: 5, everySeconds: 5 * MINUTE, burst: 5 },
+  key_creations_per_caller: { refill: 30, everySeconds: MINUTE, burst: 30 },
+}
+
+/**
+ * Limits by address or name, kept by `@upstash/ratelimit`; its own "allow after a timeout" is off: the caller decides.
+ *
+ * limit:<name>:<subject>        hash    of the token bucket
+ * limit:<name>:block:<subject>  string  as long as the subject is blocked
+ *
+ * Subjects are hashed: neither a name that someone tried nor where they were is in Redis.
+ */
 export function createLimiter(clientOf: UpstashClient): Limiter {
   const limits = new Map<LimitName, Ratelimit>()
   const limitOf = async (name: LimitName): Promise<Ratelimit> => {
@@ -16,8 +45,8 @@ export function createLimiter(clientOf: UpstashClient): Limiter {
     if (known) return known
     // Loaded by the first caller whom it concerns: known keys are limited elsewhere.
     const { Ratelimit } = await import('@upstash/ratelimit')
-    const { perMinute, burst } = rules[name]
-    const limiter = Ratelimit.tokenBucket(perMinute, '60 s', burst)
+    const { refill, everySeconds, burst } = rules[name]
+    const limiter = Ratelimit.tokenBucket(refill, `${everySeconds} s`, burst)
     const made = new Ratelimit({
       redis: await clientOf(),
       limiter,
@@ -29,21 +58,46 @@ export function createLimiter(clientOf: UpstashClient): Limiter {
     return made
   }
   return {
-    async allows(name, subject) {
-      try {
-        return (await (await limitOf(name)).getRemaining(subject)).remaining > 0
-      } catch (error) {
-        throw new DependencyError('redis', error)
-      }
-    },
+    allows: (name, subject) =>
+      orAway(async () => {
+        const [limit, who] = await Promise.all([limitOf(name), hashOf(subject)])
+        return (await limit.getRemaining(who)).remaining > 0
+      }),
 
-    async take(name, subject) {
-      try {
-        const { success, reset } = await (await limitOf(name)).limit(subject)
-        return { allowed: success, retryAfterSeconds: Math.max(1, Math.ceil((reset - Date.now()) / 1000)) }
-      } catch (error) {
-        throw new DependencyError('redis', error)
-      }
-    },
+    take: (name, subject) =>
+      orAway(async () => {
+        const [limit, who, client] = await Promise.all([limitOf(name), hashOf(subject), clientOf()])
+        const { blockSeconds } = rules[name]
+        const block = blockOf(name, who)
+        const blockedMs = blockSeconds === undefined ? 0 : await client.pttl(block)
+        if (blockedMs > 0) return { allowed: false, retryAfterSeconds: Math.ceil(blockedMs / 1000) }
+        const { success, reset } = await limit.limit(who)
+        const waitSeconds = Math.max(1, Math.ceil((reset - Date.now()) / 1000))
+        if (success || blockSeconds === undefined) return { allowed: success, retryAfterSeconds: waitSeconds }
+        await client.set(block, '1', { ex: blockSeconds })
+        return { allowed: false, retryAfterSeconds: blockSeconds }
+      }),
+
+    reset: (name, subject) =>
+      orAway(async () => {
+        const [who, client] = await Promise.all([hashOf(subject), clientOf()])
+        // The library's own reset scans every key there is; a token bucket is one key.
+        await client.del(`limit:${name}:${who}`, blockOf(name, who))
+      }),
+  }
+}
+
+const blockOf = (name: LimitName, who: string): string => `limit:${name}:block:${who}`
+
+async function hashOf(subject: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(subject))
+  return Buffer.from(digest).toString('base64url').slice(0, 22)
+}
+
+async function orAway<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw new DependencyError('redis', error)
   }
 }

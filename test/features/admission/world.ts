@@ -96,6 +96,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
         state.guesses += 1
         return { allowed: state.allowed, retryAfterSeconds: 7 }
       },
+      reset: async () => undefined,
     },
   })
   const isolate = () => createAdmit()
