@@ -67,6 +67,15 @@ describe('a sealed text', () => {
     timeoutMs,
   )
 
+  it('does not open with any bit of it flipped, those that base64 leaves unused included', async () => {
+    for (const plaintext of ['', 'a', 'ab']) {
+      const sealed = await sealText({ version: 12, key }, place, plaintext)
+      for (let bit = 0; bit < sealed.length * 8; bit++) {
+        expect(await unreadable(open(flipBit(sealed, bit)))).toBe(true)
+      }
+    }
+  })
+
   it(
     'does not open in another organisation, table, column or row, nor with two of them exchanged',
     async () => {
