@@ -69,6 +69,14 @@ end $$;--> statement-breakpoint
 create trigger "keep_an_owner" after update or delete on "memberships"
   for each row when (old.role = 'owner' and old.is_active) execute function "keep_an_owner"();--> statement-breakpoint
 
+-- What a transaction rests on, for statements that were all written before the first of them ran.
+create function "require"("held" boolean, "state" text) returns void language plpgsql as $$
+begin
+  if held is not true then
+    raise exception 'the transaction rests on what is not so' using errcode = state;
+  end if;
+end $$;--> statement-breakpoint
+
 -- Look-ups that come before the organisation is known. find_key follows find_api_key, which the release before still calls.
 create function "find_key"("hash" text)
   returns table (
