@@ -56,6 +56,7 @@ CREATE TABLE "oidc_providers" (
 	"jwks_uri" text,
 	"allowed_algs" text[] NOT NULL,
 	"claim_map" jsonb DEFAULT '{}'::jsonb NOT NULL,
+	"required_claims" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"role_map" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"default_role" text NOT NULL,
 	"auto_create" boolean DEFAULT false NOT NULL,

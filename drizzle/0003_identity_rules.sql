@@ -77,6 +77,19 @@ begin
   end if;
 end $$;--> statement-breakpoint
 
+-- Two issuers that are added at the same time wait for each other in the same way.
+create function "few_oidc_providers"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
+begin
+  perform from public.orgs where id = new.org_id for update;
+  if (select count(*) from public.oidc_providers where org_id = new.org_id and deleted_at is null) > 10 then
+    raise exception 'an organisation has at most ten issuers' using errcode = 'HX409';
+  end if;
+  return null;
+end $$;--> statement-breakpoint
+create trigger "few_oidc_providers" after insert on "oidc_providers"
+  for each row execute function "few_oidc_providers"();--> statement-breakpoint
+
 -- Look-ups that come before the organisation is known. find_key follows find_api_key, which the release before still calls.
 create function "find_key"("hash" text)
   returns table (
@@ -129,13 +142,13 @@ create function "find_invitation"("hash" text)
 create function "find_oidc_providers"("of_issuer" text)
   returns table (
     "id" text, "org_id" text, "issuer" text, "client_id" text, "audiences" text[], "jwks_uri" text,
-    "allowed_algs" text[], "claim_map" jsonb, "role_map" jsonb, "default_role" text, "auto_create" boolean,
-    "max_role" text
+    "allowed_algs" text[], "claim_map" jsonb, "required_claims" jsonb, "role_map" jsonb, "default_role" text,
+    "auto_create" boolean, "max_role" text
   )
   language sql stable security definer set search_path = pg_catalog, public
   as $$
-    select p.id, p.org_id, p.issuer, p.client_id, p.audiences, p.jwks_uri, p.allowed_algs, p.claim_map, p.role_map,
-      p.default_role, p.auto_create, p.max_role
+    select p.id, p.org_id, p.issuer, p.client_id, p.audiences, p.jwks_uri, p.allowed_algs, p.claim_map,
+      p.required_claims, p.role_map, p.default_role, p.auto_create, p.max_role
     from public.oidc_providers p join public.orgs o on o.id = p.org_id
     where p.issuer = of_issuer and p.deleted_at is null and o.status = 'active' and o.deleted_at is null
   $$;--> statement-breakpoint
@@ -322,13 +335,14 @@ do $$
 declare signature text;
 begin
   foreach signature in array array[
-    'keep_an_owner()', 'find_key(text)', 'find_login(text)', 'find_memberships(text)', 'find_invitation(text)',
-    'find_oidc_providers(text)', 'create_user(text, text, text, text, text, text, bigint, bigint)',
-    'note_login(text, boolean, bigint)', 'set_password(text, text, bigint)', 'use_user_token(text, text, bigint)',
-    'verify_email(text, text, text, bigint)', 'find_sessions(text, bigint)',
-    'revoke_sessions(text, text, text, bigint)', 'rotate_refresh(text, text, bigint, bigint)',
-    'bootstrap_is_open(bigint)', 'use_bootstrap_token(text, text, bigint)', 'admin_orgs(text, text, integer)',
-    'admin_users(text, text, integer)', 'admin_update_user(text, boolean, boolean, bigint)'
+    'keep_an_owner()', 'few_oidc_providers()', 'find_key(text)', 'find_login(text)', 'find_memberships(text)',
+    'find_invitation(text)', 'find_oidc_providers(text)',
+    'create_user(text, text, text, text, text, text, bigint, bigint)', 'note_login(text, boolean, bigint)',
+    'set_password(text, text, bigint)', 'use_user_token(text, text, bigint)', 'verify_email(text, text, text, bigint)',
+    'find_sessions(text, bigint)', 'revoke_sessions(text, text, text, bigint)',
+    'rotate_refresh(text, text, bigint, bigint)', 'bootstrap_is_open(bigint)',
+    'use_bootstrap_token(text, text, bigint)', 'admin_orgs(text, text, integer)', 'admin_users(text, text, integer)',
+    'admin_update_user(text, boolean, boolean, bigint)'
   ] loop
     execute format('alter function %s owner to helix_system', signature);
     execute format('revoke all on function %s from public', signature);

@@ -20,6 +20,8 @@ export const oidcProviders = pgTable(
     allowed_algs: text().array().notNull(),
     /** Names of claims: `subject`, `email`, `username`, `role`. */
     claim_map: jsonb().$type<Record<string, string>>().notNull().default({}),
+    /** What a token must say beside that, by claim: the exact value, or the beginning of one and a `*`. */
+    required_claims: jsonb().$type<Record<string, string>>().notNull().default({}),
     /** Which value of the role claim gives which role. */
     role_map: jsonb().$type<Record<string, (typeof roles)[number]>>().notNull().default({}),
     default_role: text({ enum: roles }).notNull(),
