@@ -177,11 +177,22 @@ create function "note_login"("of_user" text, "succeeded" boolean, "now" bigint)
     where u.id = of_user
     returning u.failed_logins, u.locked_until
   $$;--> statement-breakpoint
+-- Whoever sets a password ends every mailed way to set another.
 create function "set_password"("of_user" text, "new_hash" text, "now" bigint)
   returns void language sql security definer set search_path = pg_catalog, public
   as $$
     update public.users set password_hash = new_hash, failed_logins = 0, locked_until = null, updated_at = now
-    where id = of_user
+    where id = of_user;
+    update public.user_tokens set used_at = now
+    where user_id = of_user and purpose = 'reset_password' and used_at is null
+  $$;--> statement-breakpoint
+create function "find_user_token"("hash" text, "for_purpose" text, "now" bigint)
+  returns table ("user_id" text, "username" text, "email" text)
+  language sql stable security definer set search_path = pg_catalog, public
+  as $$
+    select t.user_id, u.username, t.email
+    from public.user_tokens t join public.users u on u.id = t.user_id
+    where t.token_hash = hash and t.purpose = for_purpose and t.used_at is null and t.expires_at > now and u.is_active
   $$;--> statement-breakpoint
 create function "use_user_token"("hash" text, "for_purpose" text, "now" bigint)
   returns table ("user_id" text, "username" text, "email" text)
@@ -193,12 +204,15 @@ create function "use_user_token"("hash" text, "for_purpose" text, "now" bigint)
       and u.id = t.user_id and u.is_active
     returning t.user_id, u.username, t.email
   $$;--> statement-breakpoint
--- The address that a mail was answered from becomes the person's, unless another person has it.
+-- The address that a mail was answered from becomes the person's, unless another person has it. What was mailed to
+-- another address is void: it is theirs no more.
 create function "verify_email"("of_user" text, "new_email" text, "new_email_key" text, "now" bigint)
   returns void language sql security definer set search_path = pg_catalog, public
   as $$
     update public.users set email = new_email, email_key = new_email_key, email_verified_at = now, updated_at = now
-    where id = of_user
+    where id = of_user;
+    update public.user_tokens set used_at = now
+    where user_id = of_user and used_at is null and email is distinct from new_email
   $$;--> statement-breakpoint
 create function "find_sessions"("of_user" text, "now" bigint)
   returns table (
@@ -338,7 +352,8 @@ begin
     'keep_an_owner()', 'few_oidc_providers()', 'find_key(text)', 'find_login(text)', 'find_memberships(text)',
     'find_invitation(text)', 'find_oidc_providers(text)',
     'create_user(text, text, text, text, text, text, bigint, bigint)', 'note_login(text, boolean, bigint)',
-    'set_password(text, text, bigint)', 'use_user_token(text, text, bigint)', 'verify_email(text, text, text, bigint)',
+    'set_password(text, text, bigint)', 'find_user_token(text, text, bigint)', 'use_user_token(text, text, bigint)',
+    'verify_email(text, text, text, bigint)',
     'find_sessions(text, bigint)', 'revoke_sessions(text, text, text, bigint)',
     'rotate_refresh(text, text, bigint, bigint)', 'bootstrap_is_open(bigint)',
     'use_bootstrap_token(text, text, bigint)', 'admin_orgs(text, text, integer)', 'admin_users(text, text, integer)',
