@@ -3,6 +3,35 @@ import type { ListedModel } from './models.ts'
 /** An organisation's data key, ready for use; the runtime does not give its bytes out. Times in Unix seconds and ms. */
 export type DataKey = { key: CryptoKey; version: number; createdAt: number; readMs: number }
 
+/** A published signing key, ready to verify with; nothing that it signed is taken after `notAfter` (Unix seconds). */
+export type PublishedKey = {
+  kid: string
+  jwk: Readonly<Record<string, string>>
+  key: CryptoKey
+  notAfter: number | null
+}
+
+/** The signing keys that this isolate knows. Times in Unix ms, 0 for never. */
+export type PublishedKeys = {
+  byKid: ReadonlyMap<string, PublishedKey>
+  /** When they were read, when that was last tried, and when it was last done for a key that nobody knew. */
+  readMs: number
+  triedMs: number
+  soughtMs: number
+  /** The last try had no answer. */
+  isBehind: boolean
+}
+
+/** What another issuer has published, or that it could not be had. Times in Unix ms. */
+export type IssuerKeys = {
+  /** Public keys as JSON, one array; undefined when there was never an answer. */
+  keys: string | undefined
+  fetchedMs: number
+  triedMs: number
+  /** The last try had no answer, or none yet. */
+  isBehind: boolean
+}
+
 /**
  * What one isolate remembers between requests: values only (a promise or a stream must not be shared between
  * requests on Workers), each of them a hint that a store can correct.
@@ -16,6 +45,9 @@ export type Memory = {
   tallies: Map<string, number>
   /** Unwrapped data keys by `<organisation>:<version>`, and the newest by `<organisation>:newest`. */
   dataKeys: Map<string, DataKey>
+  signingKeys: PublishedKeys
+  /** Of other issuers, by where their keys are looked for. */
+  issuerKeys: Map<string, IssuerKeys>
 }
 
 export const createMemory = (): Memory => ({
@@ -23,4 +55,6 @@ export const createMemory = (): Memory => ({
   listings: new Map(),
   tallies: new Map(),
   dataKeys: new Map(),
+  signingKeys: { byKid: new Map(), readMs: 0, triedMs: 0, soughtMs: 0, isBehind: false },
+  issuerKeys: new Map(),
 })
