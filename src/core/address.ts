@@ -57,7 +57,7 @@ const closedIpv4Blocks = [
 })
 
 /** Dotted decimal only, which is all that a parsed URL or a DNS answer contains; undefined for anything else. */
-function ipv4Number(text: string): number | undefined {
+export function ipv4Number(text: string): number | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
   if (!match) return undefined
   let value = 0
