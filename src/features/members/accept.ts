@@ -1,0 +1,149 @@
+import { and, eq, sql } from 'drizzle-orm'
+import type { QueryBuilder } from '../../core/db.ts'
+import { sqlStateOf } from '../../core/db.ts'
+import { AppError, notFound } from '../../core/errors.ts'
+import type { LimitName } from '../../core/limiter.ts'
+import { isRole, type Role } from '../../core/roles.ts'
+import { hashSecretToken } from '../../core/secret-token.ts'
+import type { PublicCtx } from '../../http/route.ts'
+import { auditLog, auditRow } from '../audit/service.ts'
+import { enterHashGate, hashPassword, passwordFault, verifyPassword } from '../passwords/service.ts'
+import { openSession, type TokenPair } from '../sessions/service.ts'
+import { createUserStatement, findLogin, foldName, type Login, Username } from '../users/service.ts'
+import { invitations, memberships } from '../users/table.ts'
+
+export type Acceptance = { token: string; username: string; password: string; ip: string; userAgent: string | null }
+
+type Invitation = { id: string; orgId: string; orgName: string; email: string; role: Role; invitedBy: string | null }
+
+type Joined = { user: { id: string; username: string; email: string }; org: { id: string; name: string; role: Role } }
+
+const secondsOf = ({ now }: Pick<PublicCtx, 'now'>) => Math.floor(now() / 1000)
+
+/**
+ * Joins whoever holds the token from an invitation's mail: with the account that has the invited address, whose name
+ * and password they must know, or with a new one, whose address is thereby verified. Signs them in.
+ * Throws 401, 404 for a token that is unknown, used or too old, 409, 422, 429 and 503.
+ */
+export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Promise<Joined & TokenPair> {
+  const { ip, userAgent } = wanted
+  await take(ctx, 'verifications_per_ip', ip)
+  const invitation = await findInvitation(ctx, wanted.token)
+  const login = await findLogin(ctx, invitation.email)
+  const user = login ? await joinAs(ctx, login, { invitation, wanted }) : await joinAnew(ctx, invitation, wanted)
+  const { orgId, orgName, role } = invitation
+  const session = { userId: user.id, orgId, role, ip, userAgent } as const
+  const tokens = await openSession(ctx, { ...session, audience: 'helix', method: 'password' })
+  return { user, org: { id: orgId, name: orgName, role }, ...tokens }
+}
+
+/** Closed without Redis, as everything that a password or a token may be tried at. */
+async function take({ limiter }: PublicCtx, name: LimitName, subject: string): Promise<void> {
+  const { allowed, retryAfterSeconds } = await limiter.take(name, subject)
+  if (!allowed)
+    throw new AppError('rate_limit_exceeded', 'Too many tries. Wait before the next.', { retryAfterSeconds })
+}
+
+async function findInvitation(ctx: PublicCtx, token: string): Promise<Invitation> {
+  const [row] = await ctx.db.query(sql`select * from find_invitation(${await hashSecretToken(token)})`)
+  const isOpen = row && row.accepted_at === null && Number(row.expires_at) > secondsOf(ctx)
+  if (!isOpen || !isRole(row.role)) throw notFound('invitation')
+  return {
+    id: String(row.id),
+    orgId: String(row.org_id),
+    orgName: String(row.org_name),
+    email: String(row.email),
+    role: row.role,
+    invitedBy: row.invited_by === null ? null : String(row.invited_by),
+  }
+}
+
+/** An account of the invited address joins, once its password was right. */
+async function joinAs(
+  ctx: PublicCtx,
+  login: Login,
+  { invitation, wanted }: { invitation: Invitation; wanted: Acceptance },
+): Promise<Joined['user']> {
+  const { id, username, email } = login
+  if (![username, email].map(foldName).includes(foldName(wanted.username))) {
+    throw new AppError('conflict', 'This address has an account already: give its username and password.')
+  }
+  await checkPassword(ctx, login, wanted)
+  const join = await joining(ctx, invitation, id)
+  await settling(ctx.db.atomically(invitation.orgId, join), 'This account is a member already.')
+  return { id, username, email }
+}
+
+async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acceptance): Promise<void> {
+  const now = secondsOf(ctx)
+  const wrong = new AppError('invalid_credentials', 'The username or the password is wrong.')
+  await take(ctx, 'logins_per_ip_and_name', `${ip} ${login.id}`)
+  if (!login.isActive || (login.lockedUntil ?? 0) > now || login.passwordHash === undefined) throw wrong
+  enterHashGate(ctx)
+  const { ok } = await verifyPassword(ctx.settings.passwordPepper, password, login.passwordHash)
+  await ctx.db.query(sql`select * from note_login(${login.id}, ${ok}, ${now})`)
+  if (!ok) throw wrong
+}
+
+/** Somebody new joins. */
+async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptance): Promise<Joined['user']> {
+  const { username, password } = wanted
+  const name = Username.safeParse(username)
+  if (!name.success) throw unfit('/username', name.error.issues[0]?.message ?? 'invalid')
+  const fault = passwordFault(password, username)
+  if (fault !== undefined) throw unfit('/password', fault)
+  enterHashGate(ctx)
+  const passwordHash = await hashPassword(ctx.settings.passwordPepper, password)
+  const { email, orgId } = invitation
+  const id = ctx.newId('usr')
+  const now = secondsOf(ctx)
+  const join = await joining(ctx, invitation, id)
+  const account = createUserStatement({ id, username, email, passwordHash, verifiedAt: now, now })
+  const work = ctx.db.atomically(orgId, (query) => [query.execute(account), ...join(query)])
+  await settling(work, 'This username is taken.')
+  return { id, username, email }
+}
+
+/** Statements that use an invitation up and make its holder a member. The first ends them all if it was used by now. */
+async function joining(ctx: PublicCtx, { id, orgId, role, invitedBy }: Invitation, userId: string) {
+  const now = secondsOf(ctx)
+  const audit = await auditRow(ctx, {
+    orgId,
+    actor: { kind: 'user', id: userId, ip: null },
+    action: 'member.join',
+    target: { kind: 'user', id: userId },
+    details: { role, invitation_id: id, invited_by: invitedBy },
+  })
+  const own = and(eq(invitations.org_id, orgId), eq(invitations.id, id))
+  const membership = { org_id: orgId, user_id: userId, role, invited_by: invitedBy, created_at: now, updated_at: now }
+  return (query: QueryBuilder) =>
+    [
+      query.execute(
+        sql`select require(exists(
+          select from ${invitations}
+          where org_id = ${orgId} and id = ${id} and accepted_at is null and expires_at > ${now} for update
+        ), 'HX404')`,
+      ),
+      query.update(invitations).set({ accepted_at: now, updated_at: now }).where(own),
+      query.insert(memberships).values(membership),
+      query.insert(auditLog).values(audit),
+    ] as const
+}
+
+const unfit = (pointer: string, detail: string) =>
+  new AppError('invalid_request', `${pointer.slice(1)}: ${detail}`, {
+    status: 422,
+    param: pointer.slice(1),
+    fields: [{ pointer, detail }],
+  })
+
+async function settling(work: Promise<unknown>, ifTaken: string): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    const state = sqlStateOf(error)
+    if (state === 'HX404') throw notFound('invitation')
+    if (state === '23505') throw new AppError('conflict', ifTaken)
+    throw error
+  }
+}
