@@ -30,7 +30,12 @@ export const areas: readonly Area[] = [
   },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
   area('oidc'),
-  area('members'),
+  {
+    name: 'members',
+    at: ['/api/v1/org', '/api/v1/orgs', '/api/v1/members', '/api/v1/invitations', '/api/v1/users'],
+    errors: 'problem',
+    load: () => import('./members/routes.ts'),
+  },
   area('auth'),
   area('admin'),
   {
