@@ -75,7 +75,8 @@ export type AdmissionRequest = {
   /** The credential as sent, an API key or an access token; undefined when there was none. */
   credential: string | undefined
   ip: string
-  /** What the route asks for. */
+  /** The route's path as declared, and what it asks for. */
+  path: string
   scope: string
   defer: (work: Promise<unknown>) => void
 }

@@ -5,13 +5,19 @@ const BEARER = /^Bearer +([^\s,]+)$/i
 function bearerOf(header: string): string {
   const token = BEARER.exec(header)?.[1]
   if (token === undefined) {
-    throw new AppError('invalid_api_key', 'The Authorization header must hold one key, as "Bearer <key>".')
+    throw new AppError(
+      'invalid_api_key',
+      'The Authorization header must hold one API key or access token, as "Bearer …".',
+    )
   }
   return token
 }
 
+/** What every API key begins with; only the bearer header takes access tokens too. */
+const KEY_PREFIX = 'hx_'
+
 /**
- * The caller's key, from `Authorization: Bearer` or `x-api-key`.
+ * The caller's credential: an API key or access token from `Authorization: Bearer`, or an API key from `x-api-key`.
  * Throws 401: `missing_api_key` when there is none, `invalid_api_key` when it is not exactly one.
  */
 export function credentialOf(headers: Headers): string {
@@ -20,11 +26,14 @@ export function credentialOf(headers: Headers): string {
   // A client configured with an empty key sends the bare word.
   const bearer = !authorization || /^Bearer$/i.test(authorization) ? undefined : bearerOf(authorization)
   if (bearer !== undefined && apiKey !== undefined && bearer !== apiKey) {
-    throw new AppError('invalid_api_key', 'Authorization and x-api-key hold different keys.')
+    throw new AppError('invalid_api_key', 'Authorization and x-api-key hold different credentials.')
+  }
+  if (apiKey !== undefined && !apiKey.startsWith(KEY_PREFIX)) {
+    throw new AppError('invalid_api_key', 'x-api-key takes an API key only.')
   }
   const credential = bearer ?? apiKey
   if (credential === undefined) {
-    throw new AppError('missing_api_key', 'No API key was given. Send it as "Authorization: Bearer <key>".')
+    throw new AppError('missing_api_key', 'Send "Authorization: Bearer" with an API key or an access token.')
   }
   return credential
 }

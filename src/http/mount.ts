@@ -97,7 +97,7 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: 
     const ip = addressOf(request)
     admission = await admit(
       deps,
-      { requestId, credential, ip, scope: route.spec.scope, defer },
+      { requestId, credential, ip, path: route.path, scope: route.spec.scope, defer },
       ask ? (policy) => ask(deps, policy) : askNothing,
     )
     if (input instanceof AppError) throw input

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createRedis, createUpstash } from '../../src/adapters/upstash.ts'
-import { redisKeys } from '../../src/features/admission/keys.ts'
+import { recordKeys } from '../../src/features/records/service.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { count } from '../support/lane.ts'
 import { type Stack, startStack } from '../support/stack.ts'
@@ -110,7 +110,7 @@ describe('a key whose rows change', () => {
     const { redisUrl: url, redisToken: token } = inject('stores')
     const [row] = await stack.query('select secret_hash from api_keys where id = $1', [keyId])
     await createRedis(createUpstash({ url, token })).pipeline([
-      ['HDEL', redisKeys.key(String(row?.secret_hash)), ['v', 'p']],
+      ['HDEL', recordKeys.key(String(row?.secret_hash)), ['v', 'p']],
     ])
   }
 

@@ -1,6 +1,7 @@
 import { DependencyError } from '../../src/core/errors.ts'
 import type { Redis, RedisArgument, RedisCommand } from '../../src/core/redis.ts'
 import { admissionScript } from '../../src/features/admission/script.ts'
+import { rememberScript } from '../../src/features/records/service.ts'
 
 type Hash = Map<string, string>
 type Entry = { value: string | Hash; expiresMs: number }
@@ -21,7 +22,7 @@ const refuse = (text: string): never => {
 }
 
 /**
- * Redis as far as the gateway uses it: the commands of the port and the admission script, both on one map. Refuses
+ * Redis as far as the gateway uses it: the commands of the port and the scripts of admission and of records, all on one map. Refuses
  * what Redis refuses: other scripts, a value of the wrong type, numbers that are none, empty lists of fields.
  */
 export function memoryRedis(now: () => number): MemoryRedis {
@@ -98,9 +99,9 @@ export function memoryRedis(now: () => number): MemoryRedis {
   function admit(keys: readonly string[], args: readonly string[]): unknown[] {
     const read = readerOf(keys, args)
     const record = hashAt(read.key())
-    const version = record?.get('v')
+    const [version, at] = [record?.get('v'), record?.get('at') ?? '']
     if (version === undefined) return [0]
-    if (version !== read.arg()) return [1, version, record?.get('p') ?? null]
+    if (version !== read.arg()) return [1, version, record?.get('p') ?? null, at]
     const [nowMs, intoMs, limits, breakers, cached] = [
       read.number(),
       read.number(),
@@ -108,8 +109,12 @@ export function memoryRedis(now: () => number): MemoryRedis {
       read.number(),
       read.number(),
     ]
+    if (nowMs >= Number(record?.get('due') ?? 0)) {
+      record?.set('due', String(nowMs + 5000))
+      return [4, at]
+    }
     const [openId, openCall] = [read.arg(), read.arg()]
-    const reply: unknown[] = [3]
+    const reply: unknown[] = [3, at]
     const charges: (() => void)[] = []
     for (let limit = 1; limit <= limits; limit++) {
       const outcome = read.arg() === 'r' ? takeRequest(read, nowMs) : takeTokens(read, intoMs)
@@ -127,6 +132,19 @@ export function memoryRedis(now: () => number): MemoryRedis {
     }
     read.end()
     return reply
+  }
+
+  /** The script that writes a record over the one that was seen. */
+  function write(keys: readonly string[], args: readonly string[]): number {
+    const read = readerOf(keys, args)
+    const record = read.key()
+    const [version, at] = [read.arg(), read.arg()]
+    const seen = hashAt(record)
+    if ((seen?.get('v') ?? '') !== version || (seen?.has('v') && (seen.get('at') ?? '') !== at)) return 0
+    for (const field of ['v', 'p', 'at', 'due']) hashFor(record).set(field, read.arg())
+    expire(record, read.number())
+    read.end()
+    return 1
   }
 
   function takeRequest(read: Reader, nowMs: number): Taken {
@@ -168,8 +186,9 @@ export function memoryRedis(now: () => number): MemoryRedis {
   return {
     async run(script, keys, args) {
       arrive()
-      if (script !== admissionScript) refuse('this Redis knows the admission script only')
-      return admit(keys, args.map(argument))
+      if (script === admissionScript) return admit(keys, args.map(argument))
+      if (script === rememberScript) return write(keys, args.map(argument))
+      return refuse('this Redis knows only the scripts of admission and of records')
     },
     async pipeline(commands) {
       arrive()

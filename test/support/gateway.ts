@@ -13,6 +13,7 @@ import { createAdmit } from '../../src/features/admission/service.ts'
 import { areas } from '../../src/features/index.ts'
 import { createKey } from '../../src/features/keys/format.ts'
 import { hashKey } from '../../src/features/keys/service.ts'
+import { recordKeys } from '../../src/features/records/service.ts'
 import { fakeDeps, fakePolicy, fakeSettings, keptLog, type LogLine } from './fake-deps.ts'
 import { type MemoryLedger, memoryLedger } from './gateway-ledger.ts'
 import { type MemoryRedis, memoryRedis } from './gateway-redis.ts'
@@ -85,8 +86,13 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   })
   const apiKey = createKey('live')
   const policy = fakePolicy({ scopes: ['chat:write', 'models:read', 'semantic:write'], ...options.policy })
-  const record = { v: policy.version, p: JSON.stringify(policy) }
-  await redis.pipeline([['HSET', redisKeys.key(await hashKey(fakeSettings.keyPepper, apiKey)), record]])
+  const record = {
+    v: policy.version,
+    p: JSON.stringify(policy),
+    at: String(now()),
+    due: String(Number.MAX_SAFE_INTEGER),
+  }
+  await redis.pipeline([['HSET', recordKeys.key(await hashKey(fakeSettings.keyPepper, apiKey)), record]])
   const deps = fakeDeps({
     redis,
     outbound,

@@ -4,12 +4,12 @@ import { AppError } from '../../core/errors.ts'
 import type { HoldAnswer } from '../../core/ledger.ts'
 import { authorise } from './authority.ts'
 import { holdRequest } from './holding.ts'
+import { adopt, loadPolicy } from './load.ts'
 import type { createLocalLimit } from './local-limit.ts'
 import type { Known } from './recognise.ts'
-import { loadPolicy } from './records.ts'
-import { budgetUnavailable, invalidKey, quotaError } from './refusals.ts'
+import { budgetUnavailable, invalidCredential, quotaError } from './refusals.ts'
 
-/** How long an isolate may go on trusting a policy that Redis cannot confirm. */
+/** How long after Postgres was asked an isolate may go on trusting a policy that Redis cannot confirm. */
 const UNCONFIRMED_MS = 60_000
 
 type Alone = {
@@ -27,11 +27,11 @@ export async function admitAlone(
   ask: (policy: Policy) => Ask | Promise<Ask>,
 ): Promise<Admission> {
   if (!entry.policy || deps.now() - entry.confirmedMs > UNCONFIRMED_MS) {
-    entry.policy = await loadPolicy(deps, entry.hash)
-    entry.confirmedMs = deps.now()
+    const askedMs = deps.now()
+    adopt(entry, await loadPolicy(deps, entry.points), askedMs)
   }
   const { policy } = entry
-  if (!policy) throw invalidKey()
+  if (!policy) throw invalidCredential()
   const admission: Admission = {
     policy,
     held: false,

@@ -1,36 +1,76 @@
 import type { AdmissionRequest, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
+import { DependencyError } from '../../core/errors.ts'
 import { hashKey, parseKey } from '../keys/service.ts'
-import { REFUSED } from './keys.ts'
-import { countGuess, loadPolicy, refuseGuessing, rememberPolicy } from './records.ts'
-import { invalidKey, missingKey } from './refusals.ts'
-import type { ScriptReply } from './script.ts'
+import { recordKeys } from '../records/service.ts'
+import { type AccessClaims, looksLikeAccessToken, verifyAccessToken } from '../signing/service.ts'
+import { invalidCredential, missingCredential } from './refusals.ts'
+import { within } from './within.ts'
 
-const MAX_REMEMBERED_KEYS = 10_000
-/** A request that loads a key and is cut off tells nobody: after this long another one loads it. */
-const LONGEST_LOAD_MS = 3000
-const LOOK_AGAIN_MS = 10
+const MAX_REMEMBERED = 10_000
+/** A signing key may be revoked: what it signed is verified again with keys that are not older than this. */
+const KEYS_FRESH_MS = 50_000
+/** Not more often than this, also while the keys cannot be read. */
+const VERIFY_STEP_MS = 5000
+const VERIFY_TIMEOUT_MS = 1500
+
+/** What a credential points to: an API key by its hash, or the session that an access token names. */
+export type Pointer = { kind: 'api_key'; hash: string } | { kind: 'session'; claims: AccessClaims }
 
 /** What this isolate knows of a credential. Requests share it, so each works with the policy that it read itself. */
 export type Known = {
-  hash: string
+  points: Pointer
+  /** Its record in Redis. */
+  record: string
   policy: Policy | undefined
+  /** When Postgres was last asked for that policy, by whichever isolate. */
   confirmedMs: number
+  /** When a token was last verified. */
+  verifiedMs: number
   /** Since when one of the requests has been loading it from Postgres. */
   loadingSinceMs: number | undefined
 }
 
-/** A credential as this isolate knows it, or a fresh entry for one it has not seen. Throws 401 without asking a store. */
-export async function recognise(deps: Deps, known: Map<string, Known>, credential: string | undefined): Promise<Known> {
-  if (credential === undefined) throw missingKey()
-  const remembered = known.get(credential)
-  if (remembered) return remembered
-  if (!parseKey(credential)) throw invalidKey()
-  const hash = await hashKey(deps.settings.keyPepper, credential)
+/**
+ * A credential as this isolate knows it, or a fresh entry for one it has not seen.
+ * Throws 401 without asking a store, and 503 when a token cannot be verified now.
+ */
+export async function recognise(
+  deps: Deps,
+  known: Map<string, Known>,
+  { credential, defer }: Pick<AdmissionRequest, 'credential' | 'defer'>,
+): Promise<Known> {
+  if (credential === undefined) throw missingCredential()
+  const entry = known.get(credential) ?? remembered(deps, known, credential, await pointerOf(deps, credential))
+  if (entry.points.kind === 'api_key') return entry
+  const isGood =
+    entry.points.claims.exp * 1000 > deps.now() && (await isStillSigned(deps, entry, { credential, defer }))
+  if (isGood) return entry
+  known.delete(credential)
+  throw invalidCredential()
+}
+
+async function pointerOf(deps: Deps, credential: string): Promise<Pointer> {
+  if (parseKey(credential)) return { kind: 'api_key', hash: await hashKey(deps.settings.keyPepper, credential) }
+  const claims = looksLikeAccessToken(credential) ? await verifyAccessToken(deps, credential) : undefined
+  if (!claims) throw invalidCredential()
+  return { kind: 'session', claims }
+}
+
+/** The entry of a credential that nobody remembers; the oldest one makes room for it. */
+function remembered({ now }: Deps, known: Map<string, Known>, credential: string, points: Pointer): Known {
   const sooner = known.get(credential)
   if (sooner) return sooner
-  const entry: Known = { hash, policy: undefined, confirmedMs: 0, loadingSinceMs: undefined }
-  if (known.size >= MAX_REMEMBERED_KEYS) {
+  const record = points.kind === 'api_key' ? recordKeys.key(points.hash) : recordKeys.session(points.claims.sid)
+  const entry: Known = {
+    points,
+    record,
+    policy: undefined,
+    confirmedMs: 0,
+    verifiedMs: now(),
+    loadingSinceMs: undefined,
+  }
+  if (known.size >= MAX_REMEMBERED) {
     const [oldest] = known.keys()
     if (oldest !== undefined) known.delete(oldest)
   }
@@ -38,46 +78,31 @@ export async function recognise(deps: Deps, known: Map<string, Known>, credentia
   return entry
 }
 
-/** Redis did not know the key, or knew a newer policy of it: reads that one. Throws 401, and 503 without Postgres. */
-export async function refresh(
+/** A token that was good is good, unless the keys that were read since say otherwise; no answer says nothing. */
+async function isStillSigned(
   deps: Deps,
-  request: AdmissionRequest,
   entry: Known,
-  reply: Extract<ScriptReply, { kind: 'no_record' | 'other_version' }>,
-): Promise<void> {
-  if (reply.kind === 'other_version' && reply.version === REFUSED) {
-    entry.policy = undefined
-    throw invalidKey()
-  }
-  if (reply.kind === 'other_version' && reply.policy) {
-    entry.policy = JSON.parse(reply.policy)
-    entry.confirmedMs = deps.now()
-    return
-  }
-  if (await isLoadedByAnother(entry)) return
-  entry.loadingSinceMs = Date.now()
-  try {
-    await refuseGuessing(deps, request.ip)
-    const policy = await loadPolicy(deps, entry.hash)
-    if (!policy) await countGuess(deps, request.ip)
-    await rememberPolicy(deps, entry.hash, policy)
-    entry.policy = policy
-    entry.confirmedMs = deps.now()
-    if (!policy) throw invalidKey()
-  } finally {
-    entry.loadingSinceMs = undefined
-  }
+  { credential, defer }: { credential: string; defer: AdmissionRequest['defer'] },
+): Promise<boolean> {
+  const nowMs = deps.now()
+  const { readMs } = deps.memory.signingKeys
+  if (nowMs - entry.verifiedMs < VERIFY_STEP_MS) return true
+  if (nowMs - readMs < KEYS_FRESH_MS && readMs < entry.verifiedMs) return true
+  entry.verifiedMs = nowMs
+  const verifying = verifyAccessToken(deps, credential).then(
+    (claims) => claims !== undefined,
+    (error: unknown) => {
+      if (error instanceof DependencyError) return undefined
+      throw error
+    },
+  )
+  defer(verifying)
+  return (await within(verifying, VERIFY_TIMEOUT_MS)) ?? true
 }
 
-/**
- * Many callers with one cold key are one look-up. Requests cannot wait for each other's promises here, so they look
- * again until whoever loads the key is done; then Redis has the answer. False when nobody is loading it.
- */
-async function isLoadedByAnother(entry: Known): Promise<boolean> {
-  if (entry.loadingSinceMs === undefined) return false
-  while (entry.loadingSinceMs !== undefined) {
-    if (Date.now() - entry.loadingSinceMs > LONGEST_LOAD_MS) return false
-    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
-  }
-  return true
+/** Whether a policy is of those whom the credential names: what a token claims must be what its session is. */
+export function isPolicyOf({ orgId, userId, kind }: Policy, points: Pointer): boolean {
+  if (points.kind === 'api_key') return kind === 'api_key'
+  const { org, sub, aud } = points.claims
+  return orgId === org && userId === sub && kind === (aud === 'helix-admin' ? 'operator' : 'user')
 }

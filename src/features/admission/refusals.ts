@@ -1,16 +1,39 @@
-import type { Ask, Limit } from '../../core/admission.ts'
+import type { Ask, Limit, Policy } from '../../core/admission.ts'
 import { AppError } from '../../core/errors.ts'
+import type { Marker } from '../../core/roles.ts'
 import { addRate } from '../../http/exchange.ts'
 
-export const missingKey = () =>
-  new AppError('missing_api_key', 'No API key was given: send "Authorization: Bearer hx_…".')
+export const missingCredential = () =>
+  new AppError('missing_api_key', 'Send "Authorization: Bearer" with an API key or an access token.')
 
-export const invalidKey = () => new AppError('invalid_api_key', 'This API key is not valid.')
+export const invalidCredential = () => new AppError('invalid_api_key', 'This API key or access token is not valid.')
 
-export const lacksScope = (scope: string) => new AppError('permission_denied', `This key lacks the scope ${scope}.`)
+export const wrongAddress = () => new AppError('permission_denied', 'This API key may not be used from this address.')
+
+/** What only a person can be, in the words of a refusal. */
+const missingMarkers: Readonly<Record<Marker, string>> = {
+  user: 'This needs a signed-in person.',
+  owner: 'This needs an owner of the organisation.',
+  operator: 'This needs an operator, signed in for the audience helix-admin.',
+}
+
+export function lacksScope({ kind }: Policy, scope: string): AppError {
+  const asked = scope.split('|')
+  const [marker] = asked.filter(isMarker)
+  const areas = asked.filter((one) => !isMarker(one))
+  if (areas.length === 0 && marker !== undefined) {
+    const message =
+      kind === 'api_key' ? 'This needs a signed-in person: an API key cannot do it.' : missingMarkers[marker]
+    return new AppError('permission_denied', message)
+  }
+  const who = kind === 'api_key' ? 'This API key lacks' : 'You lack'
+  return new AppError('permission_denied', `${who} the scope ${areas.join(' or ')}.`)
+}
+
+const isMarker = (text: string): text is Marker => Object.hasOwn(missingMarkers, text)
 
 export const budgetUnavailable = (cause: unknown) =>
-  new AppError('budget_unavailable', 'The budget of this key cannot be checked right now.', {
+  new AppError('budget_unavailable', 'The budget of this caller cannot be checked right now.', {
     retryAfterSeconds: 1,
     cause,
   })

@@ -3,26 +3,34 @@ import type { HoldRequest } from '../../core/ledger.ts'
 import type { RedisArgument, RedisScript } from '../../core/redis.ts'
 import { redisKeys } from './keys.ts'
 
+/** How long the caller who was told that a record is due has it to itself: meanwhile nobody else is told. */
+const LEASE_MS = 5000
+
 /**
  * The one Redis call of a warm request. Nothing is charged unless everything passes.
  *
- * KEYS  1 key record · per limit: 1 (requests) or 2 (tokens: this and the last minute) · breakers · cache key · open calls
+ * KEYS  1 record · per limit: 1 (requests) or 2 (tokens: this and the last minute) · breakers · cache key · open calls
  * ARGV  held version · now in ms · ms into this minute · limits · breakers · has cache · open id · open entry ·
  *       then per limit: 'r', per minute, burst, 1  or  't', per minute, tokens, 2
- * Reply {0} no record · {1, version, policy} another version · {2, limit no., retry ms} refused ·
- *       {3, remaining and reset ms per limit…, breakers…, cached}
+ * Reply {0} no record · {1, version, policy, at} another version · {2, limit no., retry ms} refused ·
+ *       {3, at, remaining and reset ms per limit…, breakers…, cached} · {4, at} due to be confirmed by this caller
  *
  * Requests follow GCRA (a token bucket kept as one time); tokens a two-bucket sliding window. A refusal's time is
  * when the same request would pass if nothing else came: within this minute the last one's share must fade, and if
  * this minute alone is too full, its own share in the next.
  */
 export const admissionScript: RedisScript = {
-  text: `local version = redis.call('HGET', KEYS[1], 'v')
+  text: `local record = redis.call('HMGET', KEYS[1], 'v', 'at', 'due')
+local version, at = record[1], record[2] or ''
 if not version then return {0} end
-if version ~= ARGV[1] then return {1, version, redis.call('HGET', KEYS[1], 'p')} end
+if version ~= ARGV[1] then return {1, version, redis.call('HGET', KEYS[1], 'p'), at} end
 local now, into = tonumber(ARGV[2]), tonumber(ARGV[3])
+if now >= tonumber(record[3] or 0) then
+  redis.call('HSET', KEYS[1], 'due', string.format('%.0f', now + ${LEASE_MS}))
+  return {4, at}
+end
 local limits, breakers, cached = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local key, arg, state, reply = 2, 9, {}, {3}
+local key, arg, state, reply = 2, 9, {}, {3, at}
 for i = 1, limits do
   local rate, size = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
   if ARGV[arg] == 'r' then
@@ -74,11 +82,11 @@ end
 return reply`,
 }
 
-type Question = { hash: string; policy: Policy | undefined; ask: Ask; hold: HoldRequest | undefined; nowMs: number }
+type Question = { record: string; policy: Policy | undefined; ask: Ask; hold: HoldRequest | undefined; nowMs: number }
 
 /** The script's input for one request of a caller whose policy this isolate holds (or believes to hold). */
-export function scriptInput({ hash, policy, ask, hold, nowMs }: Question) {
-  const keys: string[] = [redisKeys.key(hash)]
+export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
+  const keys: string[] = [record]
   const limits: RedisArgument[] = []
   const minute = Math.floor(nowMs / 60_000)
   const orgId = policy?.orgId ?? ''
@@ -110,10 +118,13 @@ export function scriptInput({ hash, policy, ask, hold, nowMs }: Question) {
 
 export type ScriptReply =
   | { kind: 'no_record' }
-  | { kind: 'other_version'; version: string; policy: string | null }
+  | { kind: 'other_version'; version: string; policy: string | null; atMs: string }
+  | { kind: 'due'; version: string; atMs: string }
   | { kind: 'refused'; limit: Limit; retryMs: number }
   | {
       kind: 'admitted'
+      /** When the record was read from Postgres, Unix ms. */
+      atMs: string
       rates: readonly { remaining: number; resetMs: number }[]
       breakers: (string | null)[]
       cached: string | null
@@ -127,7 +138,7 @@ export function readReply(reply: unknown, policy: Policy | undefined, ask: Ask):
     case 0:
       return { kind: 'no_record' }
     case 1:
-      return { kind: 'other_version', version: String(reply[1]), policy: textOrNull(reply[2]) }
+      return { kind: 'other_version', version: String(reply[1]), policy: textOrNull(reply[2]), atMs: String(reply[3]) }
     case 2: {
       const limit = limits[Number(reply[1]) - 1]
       if (!limit) throw new TypeError('admission: the script named a limit that was not asked')
@@ -135,13 +146,16 @@ export function readReply(reply: unknown, policy: Policy | undefined, ask: Ask):
     }
     case 3: {
       const rates = limits.map((_, at) => ({
-        remaining: Number(reply[1 + at * 2]),
-        resetMs: Number(reply[2 + at * 2]),
+        remaining: Number(reply[2 + at * 2]),
+        resetMs: Number(reply[3 + at * 2]),
       }))
-      const first = 1 + limits.length * 2
+      const first = 2 + limits.length * 2
       const breakers = ask.candidates.map((_, at) => textOrNull(reply[first + at]))
-      return { kind: 'admitted', rates, breakers, cached: textOrNull(reply[first + ask.candidates.length]) }
+      const cached = textOrNull(reply[first + ask.candidates.length])
+      return { kind: 'admitted', atMs: String(reply[1]), rates, breakers, cached }
     }
+    case 4:
+      return { kind: 'due', version: policy?.version ?? '', atMs: String(reply[1]) }
     default:
       throw new TypeError('admission: the script answered an unknown kind')
   }

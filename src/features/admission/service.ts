@@ -3,21 +3,24 @@ import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { parseKey } from '../keys/service.ts'
+import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, isAuthorised } from './authority.ts'
+import { createDenials } from './denials.ts'
 import { forgetOpen, holdRequest, withdraw } from './holding.ts'
 import { redisKeys } from './keys.ts'
+import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
 import { rateOf } from './rates.ts'
-import { type Known, recognise, refresh } from './recognise.ts'
-import { budgetUnavailable, invalidKey, limitError, quotaError } from './refusals.ts'
+import { type Known, recognise } from './recognise.ts'
+import { budgetUnavailable, invalidCredential, limitError, quotaError } from './refusals.ts'
 import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
 
 export { redisKeys } from './keys.ts'
 
-/** A key's record can be missing and then change version while we load it, not more often than that by honest means. */
-const MAX_ROUNDS = 4
+/** A record can be missing, change and come of age while we load it, not more often than that by honest means. */
+const MAX_ROUNDS = 6
 
 const NOTHING: Ask = { tokens: 0, candidates: [] }
 
@@ -25,7 +28,7 @@ const NOTHING: Ask = { tokens: 0, candidates: [] }
 type Round = {
   deps: Deps
   request: AdmissionRequest
-  hash: string
+  record: string
   policy: Policy | undefined
   asked: Ask
   hold: HoldRequest | undefined
@@ -34,17 +37,18 @@ type Round = {
 type Outcome = { reply: ScriptReply | 'redis_away'; held: PromiseSettledResult<HoldAnswer | undefined> }
 
 /**
- * Admission for one gateway: it owns what this isolate remembers of keys. The sequence of a call is: recognise the
- * key, work out what it asks, ask Redis and the ledger side by side, and repeat with the newer policy if Redis had one.
+ * Admission for one gateway: it owns what this isolate remembers of credentials. The sequence of a call is: recognise
+ * the credential, work out what it asks, ask Redis and the ledger side by side, and repeat with the newer policy if Redis had one.
  */
 export function createAdmit(): Admit {
   const known = new Map<string, Known>()
   const localLimit = createLocalLimit()
+  const noteDenial = createDenials()
 
   const admit: Admit = async (deps, request, ask) => {
     const scraper = scraperAdmission(deps.settings.metricsToken, request.credential)
     if (scraper) return authorise(scraper, request, deps.now())
-    const entry = await recognise(deps, known, request.credential)
+    const entry = await recognise(deps, known, request)
     try {
       for (let round = 0; round < MAX_ROUNDS; round++) {
         const question = await pose({ deps, request, entry }, ask)
@@ -57,7 +61,7 @@ export function createAdmit(): Admit {
           )
         }
         if (reply.kind === 'admitted') {
-          entry.confirmedMs = question.nowMs
+          entry.confirmedMs = Number(reply.atMs)
           return await orWithdrawn(question, outcome, () => decide(question, reply, outcome.held))
         }
         if (reply.kind === 'refused') {
@@ -69,31 +73,45 @@ export function createAdmit(): Admit {
         if (question.hold && !isRefused(outcome)) await withdraw(deps, question.hold).catch(rethrowAsUnavailable)
         await refresh(deps, request, entry, reply)
       }
+    } catch (error) {
+      noteDenial(deps, request, { policy: entry.policy, error })
+      throw error
     } finally {
-      // A key that turned out to be none shall not push real ones out of memory.
+      // A credential that turned out to be none shall not push real ones out of memory.
       if (!entry.policy && request.credential !== undefined) known.delete(request.credential)
     }
-    throw new DependencyError('redis', new Error('the key record kept changing'))
+    throw new DependencyError('redis', new Error('the record kept changing'))
   }
   admit.mayBeKnown = mayBeKnown
   return admit
 }
 
 const mayBeKnown = ({ settings }: Pick<Deps, 'settings'>, credential: string | undefined): boolean =>
-  credential !== undefined && (parseKey(credential) !== undefined || isScraper(settings.metricsToken, credential))
+  credential !== undefined &&
+  (parseKey(credential) !== undefined ||
+    looksLikeAccessToken(credential) ||
+    isScraper(settings.metricsToken, credential))
 
 async function pose(
   { deps, request, entry }: { deps: Deps; request: AdmissionRequest; entry: Known },
   ask: (policy: Policy) => Ask | Promise<Ask>,
 ): Promise<Round> {
-  const { hash, policy } = entry
+  const { record, policy } = entry
   const asked = policy && isAuthorised(policy, request, deps.now()) ? await ask(policy) : NOTHING
-  return { deps, request, hash, policy, asked, hold: policy && holdRequest(policy, request, asked), nowMs: deps.now() }
+  return {
+    deps,
+    request,
+    record,
+    policy,
+    asked,
+    hold: policy && holdRequest(policy, request, asked),
+    nowMs: deps.now(),
+  }
 }
 
 /** The one network wait: Redis and, where money must be held, the ledger. */
-async function consult({ deps, request, hash, policy, asked, hold, nowMs }: Round): Promise<Outcome> {
-  const { keys, args } = scriptInput({ hash, policy, ask: asked, hold, nowMs })
+async function consult({ deps, request, record, policy, asked, hold, nowMs }: Round): Promise<Outcome> {
+  const { keys, args } = scriptInput({ record, policy, ask: asked, hold, nowMs })
   const [script, held] = await Promise.allSettled([
     deps.redis.run(admissionScript, keys, args),
     hold && deps.ledgerOf(hold.facts.org_id).hold(hold),
@@ -112,7 +130,7 @@ function decide(
   reply: ScriptReply & { kind: 'admitted' },
   held: Outcome['held'],
 ): Admission {
-  if (!policy) throw invalidKey()
+  if (!policy) throw invalidCredential()
   if (held.status === 'rejected') throw budgetUnavailable(held.reason)
   if (held.value && !held.value.ok) throw quotaError(held.value.budgetId)
   const minute = Math.floor(nowMs / 60_000)

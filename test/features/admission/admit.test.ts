@@ -3,6 +3,7 @@ import { AppError, DependencyError } from '../../../src/core/errors.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { createKey } from '../../../src/features/keys/format.ts'
 import { hashKey } from '../../../src/features/keys/service.ts'
+import { recordKeys } from '../../../src/features/records/service.ts'
 import { type RedisBackend, startEmbedded } from './backends.ts'
 import { admissionWorld } from './world.ts'
 
@@ -146,7 +147,7 @@ describe('a policy that changes', () => {
     const { admit, apiKey, pepper } = world()
     const { policy } = await admit()
     const newer = { ...policy, version: 'newer', scopes: ['models:read'] }
-    const key = redisKeys.key(await hashKey(pepper, apiKey))
+    const key = recordKeys.key(await hashKey(pepper, apiKey))
     await backend.redis.pipeline([['HSET', key, { v: newer.version, p: JSON.stringify(newer) }]])
     const cost = await redisCost(() => expect(admit()).rejects.toThrow(failure('permission_denied')))
     expect(cost).toBe(2)
@@ -159,7 +160,7 @@ describe('a policy that changes', () => {
     holds.clear()
     ledgerCalls.length = 0
     const newer = { ...policy, version: 'newer', budgets: [{ ...budget, id: 'bud_2', limitNanoUsd: 5 }] }
-    const key = redisKeys.key(await hashKey(pepper, apiKey))
+    const key = recordKeys.key(await hashKey(pepper, apiKey))
     await backend.redis.pipeline([['HSET', key, { v: newer.version, p: JSON.stringify(newer) }]])
     await admit()
     expect(ledgerCalls).toEqual(['hold', 'release', 'hold'])
@@ -170,7 +171,7 @@ describe('a policy that changes', () => {
     const { admit, apiKey, pepper, holds, settled } = world({ budgets: [budget] })
     await admit()
     holds.clear()
-    const key = redisKeys.key(await hashKey(pepper, apiKey))
+    const key = recordKeys.key(await hashKey(pepper, apiKey))
     await backend.redis.pipeline([['HSET', key, { v: 'refused', p: '' }]])
     await expect(admit()).rejects.toThrow(failure('invalid_api_key'))
     await settled()
@@ -328,7 +329,7 @@ describe('callers side by side', () => {
     const { admit, apiKey, pepper } = world({ limits: [{ metric: 'requests', per_minute: 60, burst: 60 }] })
     const { policy } = await admit()
     const newer = { ...policy, version: 'newer', limits: [] }
-    const key = redisKeys.key(await hashKey(pepper, apiKey))
+    const key = recordKeys.key(await hashKey(pepper, apiKey))
     backend.proxy.mode(30)
     try {
       const early = admit()

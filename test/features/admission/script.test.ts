@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Ask, Limit, Policy } from '../../../src/core/admission.ts'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
-import { REFUSED, redisKeys } from '../../../src/features/admission/keys.ts'
+import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { admissionScript, readReply, scriptInput } from '../../../src/features/admission/script.ts'
+import { REFUSED } from '../../../src/features/records/service.ts'
 import { fakePolicy } from '../../support/fake-deps.ts'
 import { count } from '../../support/lane.ts'
 import { budgetOf, holdOf } from '../ledger/calls.ts'
@@ -11,6 +12,8 @@ import { backends, type RedisBackend } from './backends.ts'
 
 /** Requests expire from Redis by its own clock: limits this slow outlive every test. */
 const START_MS = 1_800_000_000_000
+/** Read from Postgres just now, and not to be confirmed by anybody. */
+const fresh = { at: String(START_MS), due: String(START_MS + 1_000_000_000) }
 const MINUTE_MS = 60_000
 
 const requests = (perMinute: number, burst: number): Limit => ({
@@ -34,15 +37,15 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
   /** A caller of its own, whose record Redis has. */
   async function caller(limits: Limit[], given: Partial<Policy> = {}) {
     made += 1
-    const hash = `hash-${made}`
+    const record = `key:hash-${made}`
     const policy = fakePolicy({ orgId: `org_${made}`, version: 'v1', limits, ...given })
-    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: 'v1', p: JSON.stringify(policy) }]])
+    await backend.redis.pipeline([['HSET', record, { v: 'v1', p: JSON.stringify(policy), ...fresh }]])
     const run = async (nowMs: number, ask: Partial<Ask> = {}, hold?: HoldRequest) => {
       const asked = { tokens: 0, candidates: [], ...ask }
-      const { keys, args } = scriptInput({ hash, policy, ask: asked, hold, nowMs })
+      const { keys, args } = scriptInput({ record, policy, ask: asked, hold, nowMs })
       return readReply(await backend.redis.run(admissionScript, keys, args), policy, asked)
     }
-    return { hash, policy, run }
+    return { record, policy, run }
   }
 
   it('lets a burst through, then one request a step, and says truly when the next may come', async () => {
@@ -165,27 +168,38 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
   })
 
   it('tells of a missing record, of a newer policy and of a refused key, and charges none of them', async () => {
-    const { run, hash, policy } = await caller([requests(6, 1)])
+    const { run, record, policy } = await caller([requests(6, 1)])
     const newer = { ...policy, version: 'v2' }
-    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: 'v2', p: JSON.stringify(newer) }]])
-    expect(await run(START_MS)).toEqual({ kind: 'other_version', version: 'v2', policy: JSON.stringify(newer) })
-    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: REFUSED, p: '' }]])
+    await backend.redis.pipeline([['HSET', record, { v: 'v2', p: JSON.stringify(newer) }]])
+    expect(await run(START_MS)).toEqual({
+      kind: 'other_version',
+      version: 'v2',
+      policy: JSON.stringify(newer),
+      atMs: String(START_MS),
+    })
+    await backend.redis.pipeline([['HSET', record, { v: REFUSED, p: '' }]])
     expect(await run(START_MS)).toMatchObject({ kind: 'other_version', version: REFUSED })
-    await backend.redis.pipeline([['HDEL', redisKeys.key(hash), ['v', 'p']]])
+    await backend.redis.pipeline([['HDEL', record, ['v', 'p']]])
     expect(await run(START_MS)).toEqual({ kind: 'no_record' })
-    await backend.redis.pipeline([['HSET', redisKeys.key(hash), { v: 'v1', p: JSON.stringify(policy) }]])
+    await backend.redis.pipeline([['HSET', record, { v: 'v1', p: JSON.stringify(policy), ...fresh }]])
     expect(await run(START_MS)).toMatchObject({ kind: 'admitted' })
   })
 
   it('costs one request, and a second one only where Redis has not seen the script', async () => {
     const { redis, proxy } = backend
-    const fresh = { text: `${admissionScript.text}\n-- ${Math.random()}` }
-    const { hash, policy } = await caller([])
-    const { keys, args } = scriptInput({ hash, policy, ask: { tokens: 0, candidates: [] }, hold: undefined, nowMs: 1 })
+    const unseen = { text: `${admissionScript.text}\n-- ${Math.random()}` }
+    const { record, policy } = await caller([])
+    const { keys, args } = scriptInput({
+      record,
+      policy,
+      ask: { tokens: 0, candidates: [] },
+      hold: undefined,
+      nowMs: 1,
+    })
     const costs: number[] = []
     for (let at = 0; at < 3; at++) {
       const before = proxy.requests()
-      expect(await redis.run(fresh, keys, args)).toEqual([3, null])
+      expect(await redis.run(unseen, keys, args)).toEqual([3, String(START_MS), null])
       costs.push(proxy.requests() - before)
     }
     expect(costs).toEqual([2, 1, 1])

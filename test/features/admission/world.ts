@@ -123,6 +123,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
         requestId: `req_${made}`,
         credential: apiKey,
         ip: '192.0.2.1',
+        path: '/v1/chat/completions',
         scope: 'chat:write',
         defer: (work) => void deferred.push(work.catch(() => undefined)),
         ...given,

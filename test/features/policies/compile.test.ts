@@ -54,7 +54,7 @@ afterAll(async () => {
 
 async function policyOf(apiKey: string) {
   const key = await findKey({ db }, await hashKey(PEPPER, apiKey))
-  return key && compilePolicy({ db }, key)
+  return key && compilePolicy({ db, now: Date.now }, key)
 }
 
 describe('a policy', () => {
