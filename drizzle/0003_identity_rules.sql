@@ -235,23 +235,56 @@ create function "revoke_sessions"("of_user" text, "only_id" text, "except_id" te
       and (only_id is null or s.id = only_id) and s.id is distinct from except_id
     returning s.id, s.org_id
   $$;--> statement-breakpoint
--- One use of a refresh token. Of two at the same time the second waits for the first, and then finds it used.
+-- Ends those of a person's live sessions that were quiet the longest, beyond so many.
+create function "trim_sessions"("of_user" text, "keep" integer, "now" bigint)
+  returns table ("id" text, "org_id" text) language plpgsql security definer set search_path = pg_catalog, public
+  as $$
+begin
+  perform pg_advisory_xact_lock(hashtext('sessions'), hashtext(of_user));
+  return query
+    update public.login_sessions s set revoked_at = trim_sessions.now, updated_at = trim_sessions.now
+    where s.id in (
+      select l.id from public.login_sessions l
+      where l.user_id = of_user and l.revoked_at is null and l.expires_at > trim_sessions.now
+      order by coalesce(l.refreshed_at, l.created_at) desc, l.id desc offset keep
+    )
+    returning s.id, s.org_id;
+end $$;--> statement-breakpoint
+-- The session that a refresh token belongs to, whatever has become of either.
+create function "find_refresh"("hash" text) returns table ("session_id" text)
+  language sql stable security definer set search_path = pg_catalog, public
+  as $$ select r.session_id from public.refresh_tokens r where r.token_hash = hash $$;--> statement-breakpoint
+-- One use of a refresh token. Of two at the same time the second waits for the first, and then finds it used. What the
+-- session may be now comes along, so that nothing can be in the way of the answer once the old token is gone.
 create function "rotate_refresh"("old_hash" text, "new_hash" text, "now" bigint, "idle_seconds" bigint)
-  returns table ("outcome" text, "session_id" text, "org_id" text, "user_id" text)
+  returns table (
+    "outcome" text, "session_id" text, "org_id" text, "user_id" text, "audience" text, "method" text, "role" text,
+    "max_role" text, "refresh_expires_at" bigint
+  )
   language plpgsql security definer set search_path = pg_catalog, public
   as $$
 #variable_conflict use_column
 declare
   token public.refresh_tokens;
   session public.login_sessions;
+  role_now text;
+  until bigint;
   result text;
 begin
   select * into token from public.refresh_tokens r where r.token_hash = old_hash for update;
   if not found then
-    return query select 'unknown', null::text, null::text, null::text;
+    return query select 'unknown', null::text, null::text, null::text, null::text, null::text, null::text, null::text,
+      null::bigint;
     return;
   end if;
   select * into session from public.login_sessions s where s.id = token.session_id for update;
+  select m.role into role_now
+  from public.memberships m
+  join public.users u on u.id = m.user_id
+  join public.orgs o on o.id = m.org_id
+  where m.org_id = session.org_id and m.user_id = session.user_id and m.is_active and u.is_active
+    and o.status = 'active' and o.deleted_at is null and (session.audience <> 'helix-admin' or u.is_operator);
+  until := least(rotate_refresh.now + idle_seconds, session.expires_at);
   if session.revoked_at is not null then
     result := 'revoked';
   elsif token.rotated_at is not null then
@@ -260,18 +293,18 @@ begin
     result := 'reused';
   elsif token.expires_at <= rotate_refresh.now or session.expires_at <= rotate_refresh.now then
     result := 'expired';
+  elsif role_now is null then
+    result := 'barred';
   else
     update public.refresh_tokens r set rotated_at = rotate_refresh.now where r.token_hash = old_hash;
     insert into public.refresh_tokens (token_hash, org_id, session_id, expires_at, created_at)
-    values (
-      new_hash, session.org_id, session.id,
-      least(rotate_refresh.now + idle_seconds, session.expires_at), rotate_refresh.now
-    );
+    values (new_hash, session.org_id, session.id, until, rotate_refresh.now);
     update public.login_sessions s set refreshed_at = rotate_refresh.now, updated_at = rotate_refresh.now
     where s.id = session.id;
     result := 'rotated';
   end if;
-  return query select result, session.id, session.org_id, session.user_id;
+  return query select result, session.id, session.org_id, session.user_id, session.audience, session.method, role_now,
+    session.max_role, until;
 end $$;--> statement-breakpoint
 
 -- The first operator. Whoever holds a live token may try as long as there is none.
@@ -355,7 +388,8 @@ begin
     'set_password(text, text, bigint)', 'find_user_token(text, text, bigint)', 'use_user_token(text, text, bigint)',
     'verify_email(text, text, text, bigint)',
     'find_sessions(text, bigint)', 'revoke_sessions(text, text, text, bigint)',
-    'rotate_refresh(text, text, bigint, bigint)', 'bootstrap_is_open(bigint)',
+    'trim_sessions(text, integer, bigint)', 'find_refresh(text)', 'rotate_refresh(text, text, bigint, bigint)',
+    'bootstrap_is_open(bigint)',
     'use_bootstrap_token(text, text, bigint)', 'admin_orgs(text, text, integer)', 'admin_users(text, text, integer)',
     'admin_update_user(text, boolean, boolean, bigint)'
   ] loop

@@ -1,0 +1,90 @@
+import { sql } from 'drizzle-orm/sql'
+import type { Role } from '../../core/roles.ts'
+import type { PublicCtx } from '../../http/route.ts'
+import { auditLog, auditRow } from '../audit/service.ts'
+import { markChanged, recordKeys } from '../records/service.ts'
+import { type Audience, openMint } from '../signing/service.ts'
+import { roleIn, scopesOfSession } from './grants.ts'
+import { createRefreshToken, IDLE_SECONDS, SESSION_SECONDS, type TokenPair } from './refresh-token.ts'
+import { loginSessions, refreshTokens } from './table.ts'
+
+const MAX_LIVE_SESSIONS = 20
+const MAX_USER_AGENT_CHARS = 256
+
+/** A sign-in that was already found good. `role` is the membership's. */
+export type NewSession = {
+  userId: string
+  orgId: string
+  role: Role
+  audience: Audience
+  method: 'password' | 'oidc'
+  /** The most the session may be, when another issuer says so. */
+  maxRole?: Role | undefined
+  ip: string
+  userAgent: string | null | undefined
+  /** For the audit log; `session.open` unless it is said. */
+  action?: string | undefined
+}
+
+/** See `openSession` of the service. */
+export async function open(ctx: PublicCtx, session: NewSession): Promise<TokenPair> {
+  const { userId, orgId, audience, maxRole } = session
+  const id = ctx.newId('ses')
+  const [mint, refresh] = await Promise.all([openMint(ctx), createRefreshToken()])
+  const role = roleIn(session.role, maxRole)
+  const { token, expiresIn } = await mint({
+    userId,
+    orgId,
+    sessionId: id,
+    role,
+    scopes: scopesOfSession({ audience, role }),
+    audience,
+  })
+  await store(ctx, { ...session, id }, refresh.hash)
+  return {
+    access_token: token,
+    token_type: 'bearer',
+    expires_in: expiresIn,
+    refresh_token: refresh.token,
+    refresh_expires_in: IDLE_SECONDS,
+  }
+}
+
+/** The session, its first refresh token and its line in the audit log, or nothing. */
+async function store(ctx: PublicCtx, session: NewSession & { id: string }, tokenHash: string): Promise<void> {
+  const { id, userId, orgId, audience, method, maxRole, ip, userAgent } = session
+  const now = Math.floor(ctx.now() / 1000)
+  const audit = await auditRow(ctx, {
+    orgId,
+    actor: { kind: audience === 'helix-admin' ? 'operator' : 'user', id: userId, ip },
+    action: session.action ?? 'session.open',
+    target: { kind: 'session', id },
+    details: { audience, method },
+  })
+  const [, , , trimmed] = await ctx.db.atomically(orgId, (query) => [
+    query.insert(loginSessions).values({
+      id,
+      org_id: orgId,
+      user_id: userId,
+      audience,
+      method,
+      max_role: maxRole ?? null,
+      user_agent: userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
+      ip,
+      expires_at: now + SESSION_SECONDS,
+      created_at: now,
+      updated_at: now,
+    }),
+    query.insert(refreshTokens).values({
+      token_hash: tokenHash,
+      org_id: orgId,
+      session_id: id,
+      expires_at: now + IDLE_SECONDS,
+      created_at: now,
+    }),
+    query.insert(auditLog).values(audit),
+    query.execute<{ id: string }>(sql`select id from trim_sessions(${userId}, ${MAX_LIVE_SESSIONS}, ${now})`),
+  ])
+  const ended = trimmed.rows.map((row) => recordKeys.session(row.id))
+  await markChanged(ctx, ended)
+}

@@ -1,0 +1,80 @@
+import type { Deps } from '../../core/context.ts'
+import { DependencyError } from '../../core/errors.ts'
+import type { PublishedKey } from '../../core/memory.ts'
+import { importKey } from './jws.ts'
+import { readPublished, type SigningRow, secondsOf } from './store.ts'
+
+export type RingDeps = Pick<Deps, 'db' | 'memory' | 'now' | 'log'>
+
+/** With one try lost on the way, a revoked key is still gone everywhere within a minute. */
+const FRESH_MS = 50_000
+const RETRY_MS = 5_000
+/** Tokens that name keys of their own invention cost Postgres no more than this. */
+const SEEK_MS = 30_000
+
+/** Notes what Postgres said. Keys that are known already are not imported again. */
+export async function remember({ memory, now }: RingDeps, rows: readonly SigningRow[]): Promise<void> {
+  const { byKid } = memory.signingKeys
+  const keys = await Promise.all(
+    rows.map(async ({ kid, public_jwk: jwk, not_after: notAfter }): Promise<PublishedKey> => {
+      const key = byKid.get(kid)?.key ?? (await importKey(jwk))
+      return { kid, jwk, key, notAfter }
+    }),
+  )
+  memory.signingKeys.byKid = new Map(keys.map((key) => [key.kid, key]))
+  memory.signingKeys.readMs = now()
+  memory.signingKeys.isBehind = false
+}
+
+async function reload(deps: RingDeps): Promise<void> {
+  const ring = deps.memory.signingKeys
+  ring.triedMs = deps.now()
+  try {
+    await remember(deps, await readPublished(deps))
+  } catch (error) {
+    ring.isBehind = true
+    throw error
+  }
+}
+
+/** Keys that are not older than a minute, or those we have while Postgres is away; throws when there are none. */
+async function freshen(deps: RingDeps): Promise<void> {
+  const ring = deps.memory.signingKeys
+  const now = deps.now()
+  if (now - ring.readMs < FRESH_MS) return
+  const hasKeys = ring.byKid.size > 0
+  // While one request asks, and for a while after it had no answer, the others go on with what is known.
+  if (hasKeys && now - ring.triedMs < RETRY_MS) return
+  try {
+    await reload(deps)
+  } catch (error) {
+    if (!hasKeys || !(error instanceof DependencyError)) throw error
+    deps.log.warn('signing_keys_not_read', { dependency: error.dependency })
+  }
+}
+
+const isUsable = ({ notAfter }: PublishedKey, now: number): boolean => notAfter === null || now < notAfter
+
+/** All keys whose signatures count. Throws `DependencyError('postgres')` when it cannot know any. */
+export async function publishedKeys(deps: RingDeps): Promise<PublishedKey[]> {
+  await freshen(deps)
+  const now = secondsOf(deps.now())
+  return [...deps.memory.signingKeys.byKid.values()].filter((key) => isUsable(key, now))
+}
+
+/**
+ * The key of that name whose signatures count. One that nobody knows yet may have been made a moment ago, so it is
+ * looked for once in a while. Throws `DependencyError('postgres')` when it cannot know.
+ */
+export async function findPublishedKey(deps: RingDeps, kid: string): Promise<PublishedKey | undefined> {
+  const ring = deps.memory.signingKeys
+  const startMs = deps.now()
+  await freshen(deps)
+  if (!ring.byKid.has(kid) && ring.readMs < startMs && startMs - ring.soughtMs >= SEEK_MS) {
+    ring.soughtMs = startMs
+    await reload(deps)
+  }
+  const key = ring.byKid.get(kid)
+  if (!key && ring.isBehind) throw new DependencyError('postgres', new Error('the signing keys could not be read'))
+  return key && isUsable(key, secondsOf(deps.now())) ? key : undefined
+}
