@@ -12,11 +12,20 @@ import { openSession, type TokenPair } from '../sessions/service.ts'
 import { createUserStatement, findLogin, foldName, type Login, Username } from '../users/service.ts'
 import { invitations, memberships } from '../users/table.ts'
 
-export type Acceptance = { token: string; username: string; password: string; ip: string; userAgent: string | null }
+export type Acceptance = {
+  token: string
+  username: string
+  password: string
+  /** When someone says which address they were invited by, it has to be that one. */
+  email?: string | undefined
+  ip: string
+  userAgent: string | null
+}
 
 type Invitation = { id: string; orgId: string; orgName: string; email: string; role: Role; invitedBy: string | null }
 
-type Joined = { user: { id: string; username: string; email: string }; org: { id: string; name: string; role: Role } }
+type User = { id: string; username: string; email: string; email_verified: boolean }
+export type Joined = TokenPair & { user: User; org: { id: string; name: string }; role: Role }
 
 const secondsOf = ({ now }: Pick<PublicCtx, 'now'>) => Math.floor(now() / 1000)
 
@@ -25,16 +34,19 @@ const secondsOf = ({ now }: Pick<PublicCtx, 'now'>) => Math.floor(now() / 1000)
  * and password they must know, or with a new one, whose address is thereby verified. Signs them in.
  * Throws 401, 404 for a token that is unknown, used or too old, 409, 422, 429 and 503.
  */
-export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Promise<Joined & TokenPair> {
+export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Promise<Joined> {
   const { ip, userAgent } = wanted
   await take(ctx, 'verifications_per_ip', ip)
   const invitation = await findInvitation(ctx, wanted.token)
+  if (wanted.email !== undefined && foldName(wanted.email) !== invitation.email) {
+    throw unfit('/email', 'must be the invited address')
+  }
   const login = await findLogin(ctx, invitation.email)
   const user = login ? await joinAs(ctx, login, { invitation, wanted }) : await joinAnew(ctx, invitation, wanted)
   const { orgId, orgName, role } = invitation
   const session = { userId: user.id, orgId, role, ip, userAgent } as const
   const tokens = await openSession(ctx, { ...session, audience: 'helix', method: 'password' })
-  return { user, org: { id: orgId, name: orgName, role }, ...tokens }
+  return { user, org: { id: orgId, name: orgName }, role, ...tokens }
 }
 
 /** Closed without Redis, as everything that a password or a token may be tried at. */
@@ -58,26 +70,28 @@ async function findInvitation(ctx: PublicCtx, token: string): Promise<Invitation
   }
 }
 
-/** An account of the invited address joins, once its password was right. */
+/** An account of the invited address joins, once its password was right; the token proves that the address is theirs. */
 async function joinAs(
   ctx: PublicCtx,
   login: Login,
   { invitation, wanted }: { invitation: Invitation; wanted: Acceptance },
-): Promise<Joined['user']> {
+): Promise<User> {
   const { id, username, email } = login
   if (![username, email].map(foldName).includes(foldName(wanted.username))) {
     throw new AppError('conflict', 'This address has an account already: give its username and password.')
   }
   await checkPassword(ctx, login, wanted)
   const join = await joining(ctx, invitation, id)
-  await settling(ctx.db.atomically(invitation.orgId, join), 'This account is a member already.')
-  return { id, username, email }
+  const answered = sql`select verify_email(${id}, ${email}, ${foldName(email)}, ${secondsOf(ctx)})`
+  const work = ctx.db.atomically(invitation.orgId, (query) => [...join(query), query.execute(answered)])
+  await settling(work, 'This account is a member already.')
+  return { id, username, email, email_verified: true }
 }
 
 async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acceptance): Promise<void> {
   const now = secondsOf(ctx)
   const wrong = new AppError('invalid_credentials', 'The username or the password is wrong.')
-  await take(ctx, 'logins_per_ip_and_name', `${ip} ${login.id}`)
+  await take(ctx, 'logins_per_ip_and_name', `${ip} ${foldName(login.username)}`)
   if (!login.isActive || (login.lockedUntil ?? 0) > now || login.passwordHash === undefined) throw wrong
   enterHashGate(ctx)
   const { ok } = await verifyPassword(ctx.settings.passwordPepper, password, login.passwordHash)
@@ -86,7 +100,7 @@ async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acc
 }
 
 /** Somebody new joins. */
-async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptance): Promise<Joined['user']> {
+async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptance): Promise<User> {
   const { username, password } = wanted
   const name = Username.safeParse(username)
   if (!name.success) throw unfit('/username', name.error.issues[0]?.message ?? 'invalid')
@@ -101,7 +115,7 @@ async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptan
   const account = createUserStatement({ id, username, email, passwordHash, verifiedAt: now, now })
   const work = ctx.db.atomically(orgId, (query) => [query.execute(account), ...join(query)])
   await settling(work, 'This username is taken.')
-  return { id, username, email }
+  return { id, username, email, email_verified: true }
 }
 
 /** Statements that use an invitation up and make its holder a member. The first ends them all if it was used by now. */

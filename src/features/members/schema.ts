@@ -108,8 +108,9 @@ export const Acceptance = z.strictObject({
 })
 
 export const Accepted = z.object({
-  user: z.object({ id: z.string(), username: z.string(), email: z.string() }),
-  org: z.object({ id: z.string(), name: z.string(), role: Role }),
+  user: z.object({ id: z.string(), username: z.string(), email: z.string(), email_verified: z.boolean() }),
+  org: z.object({ id: z.string(), name: z.string() }),
+  role: Role,
   access_token: z.string(),
   token_type: z.literal('bearer'),
   expires_in: z.int(),
