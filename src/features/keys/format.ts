@@ -1,6 +1,7 @@
 /** `hx_<live|test>_<12 public id><43 secret><6 checksum>`, all base62, parsed by length. */
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const PREFIX_CHARS = 'hx_live_'.length
 const PUBLIC_ID_CHARS = 12
 const SECRET_CHARS = 43
 const CHECKSUM_CHARS = 6
@@ -14,6 +15,9 @@ export function createKey(mode: KeyMode): string {
   const body = `hx_${mode}_${randomBase62(PUBLIC_ID_CHARS)}${randomSecret()}`
   return body + checksum(body)
 }
+
+/** The part that may be shown, of a key of `createKey`. */
+export const publicIdOf = (key: string): string => key.slice(PREFIX_CHARS, PREFIX_CHARS + PUBLIC_ID_CHARS)
 
 /** Undefined for anything that is not a well-formed key; the checksum spares every store a look-up for a typing error. */
 export function parseKey(text: string): ParsedKey | undefined {

@@ -1,5 +1,6 @@
 import type { Deps } from '../../core/context.ts'
 import { isRole, type Role } from '../../core/roles.ts'
+import { recordKeys } from '../records/service.ts'
 
 export { parseKey } from './format.ts'
 
@@ -52,6 +53,15 @@ export async function findKey({ db }: Pick<Deps, 'db'>, hash: string): Promise<K
     expiresAt: row.expires_at === null ? undefined : Number(row.expires_at),
     live: row.is_live === true,
   }
+}
+
+/**
+ * Records of the keys of an organisation, or of one person in it, to be marked when what their makers may do changes.
+ * Throws `DependencyError('postgres')`.
+ */
+export async function recordsOfKeys(deps: Pick<Deps, 'db'>, orgId: string, userId?: string): Promise<string[]> {
+  const { hashesOf } = await import('./rows.ts')
+  return (await hashesOf(deps, orgId, userId)).map(recordKeys.key)
 }
 
 const strings = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
