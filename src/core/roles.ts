@@ -96,6 +96,16 @@ export const scopesOfRole: Readonly<Record<Role, readonly GrantedScope[]>> = {
   readonly: [...WORKING, ...READ_BY_MEMBERS, 'monitoring' as const].map(readOf),
 }
 
+/** What a person holds who is signed in to an organisation. */
+export const heldBy = (role: Role): readonly (GrantedScope | Marker)[] => [
+  ...scopesOfRole[role],
+  'user',
+  ...(role === 'owner' ? (['owner'] as const) : []),
+]
+
+/** What an operator holds who is signed in as one: nothing of any organisation. */
+export const heldByOperators: readonly Marker[] = ['user', 'operator']
+
 export const isRole = (text: unknown): text is Role => roles.some((role) => role === text)
 
 /** Whether one role reaches as far as another. */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { errorCodes } from '../core/errors.ts'
+import { covers, heldBy, heldByOperators, roles } from '../core/roles.ts'
 import type { Dialect, Route } from './route.ts'
 
 type Json = Record<string, unknown>
@@ -7,6 +8,7 @@ type Json = Record<string, unknown>
 /** The routes of one area, as the document wants them. */
 export type DocumentedArea = { name: string; errors: Dialect; routes: readonly Route[] }
 
+const FORM = 'application/x-www-form-urlencoded'
 const ERROR_MEDIA = { openai: 'application/json', problem: 'application/problem+json' } as const
 
 const errorSchemas: Record<Dialect, Json> = {
@@ -127,7 +129,7 @@ function successOf(route: Route, schemas: Schemas): Json {
 }
 
 function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
-  const { summary, description, scope, params, query, body } = route.spec
+  const { summary, description, scope, params, query, body, form } = route.spec
   const operationId = operationIdOf(route)
   const errors = errorStatuses(route, area.errors).map((status) => {
     return [status, { $ref: `#/components/responses/${area.errors}_${status}` }]
@@ -139,10 +141,11 @@ function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
     summary,
     ...(description && { description }),
     'x-helix-scope': scope,
+    ...(scope !== 'public' && { 'x-helix-roles': rolesOf(scope) }),
     security: scope === 'public' ? [] : [{ bearer: [] }],
     parameters: [...parametersOf('path', params), ...parametersOf('query', query)],
     ...(bodySchema !== undefined && {
-      requestBody: { required: true, content: { 'application/json': { schema: bodySchema } } },
+      requestBody: { required: true, content: { [form ? FORM : 'application/json']: { schema: bodySchema } } },
     }),
     responses: {
       ...successOf(route, schemas),
@@ -150,6 +153,12 @@ function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
       default: { $ref: `#/components/responses/${area.errors}_default` },
     },
   }
+}
+
+/** Who may call it when signed in: roles of an organisation, and `operator` for platform staff. */
+function rolesOf(scope: string): string[] {
+  const operators = covers(heldByOperators, scope) ? ['operator'] : []
+  return [...roles.filter((role) => covers(heldBy(role), scope)), ...operators]
 }
 
 function errorResponses(dialect: Dialect): Json {
@@ -183,7 +192,12 @@ export function buildDocument(areas: readonly DocumentedArea[], version: string)
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'An API key. `x-helix-scope` names what it must hold.' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description:
+            'An API key or the access token of somebody who is signed in. `x-helix-scope` names what it must hold, `x-helix-roles` who holds that when signed in.',
+        },
       },
       schemas,
       responses: { ...errorResponses('openai'), ...errorResponses('problem') },

@@ -23,7 +23,11 @@ export const documentedName = ({ route }: Entry) => `${route.method.toUpperCase(
 /** A path that the route answers, with a word for each parameter. */
 export const sampleOf = ({ path }: Route) => path.replace(PARAM, 'x')
 
-const paramNames = ({ path }: Route) => [...path.matchAll(PARAM)].map(([, name = '']) => name)
+/** The same with values of one's own. */
+export const pathOf = ({ path }: Pick<Route, 'path'>, params: Readonly<Record<string, string>>) =>
+  path.replace(PARAM, (_param, name) => encodeURIComponent(params[name] ?? 'x'))
+
+export const paramNames = ({ path }: Pick<Route, 'path'>) => [...path.matchAll(PARAM)].map(([, name = '']) => name)
 
 /** Whether the route takes that word for each of its parameters. */
 export function takesSample(route: Route): boolean {

@@ -38,6 +38,13 @@ const document = buildDocument(
           () => new Response(),
         ),
         get('/api/v1/named/:id', { ...write, scope: 'public', params: z.object({ id: z.string() }) }, () => undefined),
+        post(
+          '/api/v1/named',
+          { ...write, scope: 'keys:write', body: z.object({ name: z.string() }), form: true },
+          () => undefined,
+        ),
+        post('/api/v1/named/end', { ...write, scope: 'owner' }, () => undefined),
+        post('/api/v1/named/all', { ...write, scope: 'org:write|operator' }, () => undefined),
       ],
     },
   ],
@@ -69,10 +76,23 @@ describe('the document', () => {
     expect(at('paths', '/api/v1/named', 'get')).toMatchObject({
       operationId: 'getApiV1Named',
       'x-helix-scope': 'tools:read',
+      'x-helix-roles': ['admin', 'owner'],
       security: [{ bearer: [] }],
       tags: ['platform'],
     })
-    expect(at('paths', '/api/v1/named/{id}', 'get')).toMatchObject({ 'x-helix-scope': 'public', security: [] })
+    const open = at('paths', '/api/v1/named/{id}', 'get')
+    expect(open).toMatchObject({ 'x-helix-scope': 'public', security: [] })
+    expect(open).not.toHaveProperty('x-helix-roles')
+    const roles = (path: string) => at('paths', path, 'post', 'x-helix-roles')
+    expect(roles('/api/v1/named')).toEqual(['member', 'admin', 'owner'])
+    expect(roles('/api/v1/named/end')).toEqual(['owner'])
+    expect(roles('/api/v1/named/all')).toEqual(['admin', 'owner', 'operator'])
+  })
+
+  it('says in which form a body is sent', () => {
+    const mediaOf = (path: string) => Object.keys(Object(at('paths', path, 'post', 'requestBody', 'content')))
+    expect(mediaOf('/v1/trees')).toEqual(['application/json'])
+    expect(mediaOf('/api/v1/named')).toEqual(['application/x-www-form-urlencoded'])
   })
 
   it('lists parameters with their place and whether they are needed', () => {

@@ -1,4 +1,4 @@
-import { isRole, lesserRole, type Role, scopesOfRole } from '../../core/roles.ts'
+import { heldBy, heldByOperators, isRole, lesserRole, type Role } from '../../core/roles.ts'
 import type { Audience } from '../signing/service.ts'
 
 /** What a person may be in a session: no more than the membership says, and no more than the session was opened for. */
@@ -6,6 +6,5 @@ export const roleIn = (role: Role, maxRole: unknown): Role => (isRole(maxRole) ?
 
 /** What a session may do: the scopes of its role and its markers, or an operator's. */
 export function scopesOfSession({ audience, role }: { audience: Audience; role: Role }): string[] {
-  if (audience === 'helix-admin') return ['user', 'operator']
-  return [...scopesOfRole[role], 'user', ...(role === 'owner' ? ['owner'] : [])]
+  return [...(audience === 'helix-admin' ? heldByOperators : heldBy(role))]
 }
