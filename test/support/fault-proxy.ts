@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { type ClientRequest, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 
 /** `pass` forwards, `refuse` breaks the connection, `hang` never answers, a number waits that many ms and forwards. */
 export type FaultMode = 'pass' | 'refuse' | 'hang' | number
@@ -12,8 +13,11 @@ export type FaultProxy = {
   close(): Promise<void>
 }
 
-/** An HTTP proxy on loopback that counts what passes and can play dead. */
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
+/** What goes on instead of a request's body. */
+export type Rewrite = (body: string) => string
+
+/** An HTTP proxy on loopback that counts what passes, can play dead, and may put other words into a request. */
+export async function startFaultProxy(target: string, rewrite?: Rewrite): Promise<FaultProxy> {
   let count = 0
   let mode: FaultMode = 'pass'
   const { hostname, port } = new URL(target)
@@ -27,7 +31,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       },
     )
     upstream.on('error', () => outgoing.destroy())
-    incoming.pipe(upstream)
+    if (rewrite) sendRewritten(incoming, upstream, rewrite)
+    else incoming.pipe(upstream)
   }
 
   const server = createServer((incoming, outgoing) => {
@@ -50,5 +55,16 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         server.closeAllConnections()
         server.close(() => resolve())
       }),
+  }
+}
+
+async function sendRewritten(incoming: IncomingMessage, upstream: ClientRequest, rewrite: Rewrite): Promise<void> {
+  try {
+    const body = rewrite(await text(incoming))
+    upstream.removeHeader('transfer-encoding')
+    upstream.setHeader('content-length', Buffer.byteLength(body))
+    upstream.end(body)
+  } catch (error) {
+    upstream.destroy(error instanceof Error ? error : new Error(String(error)))
   }
 }

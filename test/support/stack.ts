@@ -3,7 +3,7 @@ import { neonConfig, Pool } from '@neondatabase/serverless'
 import type { Miniflare } from 'miniflare'
 import { inject } from 'vitest'
 import { insert, type Seeded, type SeedOptions } from '../../scripts/seed.ts'
-import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
+import { type FaultProxy, type Rewrite, startFaultProxy } from './fault-proxy.ts'
 import { startWorkers } from './workers.ts'
 
 const pepper = 'the-quick-pepper-of-keys-in-these-tests'
@@ -14,11 +14,15 @@ export type StackOptions = {
   persistTo?: string | undefined
   jobsScript?: string | undefined
   assets?: boolean | undefined
+  /** Puts other words into what the gateway sends to Postgres. */
+  rewriteSql?: Rewrite | undefined
 }
 
 /** The gateway as it ships, in workerd, over the local stores; with a proxy before each store that can play dead. */
 export type Stack = {
   url: string
+  /** The gateway's variables, with the stores themselves in place of the proxies before them. */
+  vars: Readonly<Record<string, string>>
   redis: FaultProxy
   postgres: FaultProxy
   /** A fresh organisation with a key. */
@@ -34,28 +38,33 @@ export type Stack = {
   close(): Promise<void>
 }
 
-export async function startStack({ vars = {}, persistTo, jobsScript, assets }: StackOptions = {}): Promise<Stack> {
+export async function startStack(given: StackOptions = {}): Promise<Stack> {
+  const { persistTo, jobsScript, assets, rewriteSql } = given
   const stores = inject('stores')
-  const [redis, postgres] = await Promise.all([startFaultProxy(stores.redisUrl), startFaultProxy(stores.proxyUrl)])
+  const [redis, postgres] = await Promise.all([
+    startFaultProxy(stores.redisUrl),
+    startFaultProxy(stores.proxyUrl, rewriteSql),
+  ])
   neonConfig.wsProxy = () => `${new URL(stores.proxyUrl).host}/v2`
   neonConfig.useSecureWebSocket = false
   const pool = new Pool({ connectionString: stores.systemUrl, max: 4 })
   pool.on('error', () => {})
+  const vars = {
+    ENVIRONMENT: 'test',
+    LOG_LEVEL: 'error',
+    DATABASE_URL: stores.databaseUrl,
+    NEON_PROXY_URL: stores.proxyUrl,
+    UPSTASH_REDIS_REST_URL: stores.redisUrl,
+    UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
+    KEY_PEPPER: pepper,
+    PASSWORD_PEPPER: 'a-wholly-different-pepper-for-passwords',
+    KEK_CURRENT: Buffer.from('kek-of-the-tests-kek-of-the-test').toString('base64'),
+    JWT_ISSUER: 'https://helix.test',
+    REGISTRATION: 'open',
+    ...given.vars,
+  }
   const options = {
-    vars: {
-      ENVIRONMENT: 'test',
-      LOG_LEVEL: 'error',
-      DATABASE_URL: stores.databaseUrl,
-      NEON_PROXY_URL: postgres.url,
-      UPSTASH_REDIS_REST_URL: redis.url,
-      UPSTASH_REDIS_REST_TOKEN: stores.redisToken,
-      KEY_PEPPER: pepper,
-      PASSWORD_PEPPER: 'a-wholly-different-pepper-for-passwords',
-      KEK_CURRENT: Buffer.from('kek-of-the-tests-kek-of-the-test').toString('base64'),
-      JWT_ISSUER: 'https://helix.test',
-      REGISTRATION: 'open',
-      ...vars,
-    },
+    vars: { ...vars, NEON_PROXY_URL: postgres.url, UPSTASH_REDIS_REST_URL: redis.url },
     persistTo,
     jobsScript,
     assets,
@@ -65,6 +74,7 @@ export async function startStack({ vars = {}, persistTo, jobsScript, assets }: S
 
   return {
     url,
+    vars,
     redis,
     postgres,
     org: (wanted = {}) => insert(pool, pepper, { name: 'A test', ...wanted }),
