@@ -22,34 +22,27 @@ const sized = (words: readonly number[], bits = words.length * WORD_BITS): Block
 
 const LENGTH = /^(?:0|[1-9]\d{0,2})$/
 
-function parseRule(text: string): Block | undefined {
-  const slash = text.indexOf('/')
-  if (slash === -1) return blockOf(text, undefined)
-  const length = text.slice(slash + 1)
-  return LENGTH.test(length) ? blockOf(text.slice(0, slash), Number(length)) : undefined
-}
-
 /** What of a word counts when that many bits from its left do. */
 const masked = (word: number, bits: number): number => {
   if (bits <= 0) return 0
   return bits >= WORD_BITS ? word : word - (word % 2 ** (WORD_BITS - bits))
 }
 
+/** A block whose base has bits beyond its length is none: `10.0.0.1/8` is a slip rather than sixteen million addresses. */
+function parseRule(text: string): Block | undefined {
+  const slash = text.indexOf('/')
+  if (slash === -1) return blockOf(text, undefined)
+  const length = text.slice(slash + 1)
+  const block = LENGTH.test(length) ? blockOf(text.slice(0, slash), Number(length)) : undefined
+  return block?.words.every((word, at) => word === masked(word, block.bits - at * WORD_BITS)) ? block : undefined
+}
+
 const covers = (rule: Block, address: Block): boolean =>
   rule.words.length === address.words.length &&
-  rule.words.every((word, at) => {
-    const bits = rule.bits - at * WORD_BITS
-    return masked(word, bits) === masked(address.words[at] ?? 0, bits)
-  })
+  rule.words.every((word, at) => word === masked(address.words[at] ?? 0, rule.bits - at * WORD_BITS))
 
-/**
- * Whether a text is an address or a block in CIDR notation (RFC 4632, RFC 4291) whose base has no bit beyond its
- * length: `10.0.0.1/8` is rather a slip than a wish for sixteen million addresses.
- */
-export function isIpRule(text: string): boolean {
-  const rule = parseRule(text)
-  return rule?.words.every((word, at) => word === masked(word, rule.bits - at * WORD_BITS)) ?? false
-}
+/** Whether a text is an address or a block in CIDR notation (RFC 4632, RFC 4291). */
+export const isIpRule = (text: string): boolean => parseRule(text) !== undefined
 
 /** Whether an address is in one of the rules. A rule that is none matches nothing; IPv6 rules match no IPv4 address. */
 export function isIpAllowed(rules: readonly string[], ip: string): boolean {
