@@ -29,14 +29,14 @@ export const areas: readonly Area[] = [
     load: () => import('./completions/routes.ts'),
   },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
-  area('oidc'),
+  { name: 'oidc', at: ['/api/v1/oidc-providers'], errors: 'problem', load: () => import('./oidc/routes.ts') },
   {
     name: 'members',
     at: ['/api/v1/org', '/api/v1/orgs', '/api/v1/members', '/api/v1/invitations', '/api/v1/users'],
     errors: 'problem',
     load: () => import('./members/routes.ts'),
   },
-  area('auth'),
+  { name: 'auth', at: ['/api/v1/auth'], errors: 'problem', load: () => import('./auth/routes.ts') },
   area('admin'),
   {
     name: 'monitoring',

@@ -1,3 +1,7 @@
+import type { Deps } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
+import type { Memory } from '../../core/memory.ts'
+
 const WINDOW_MS = 1000
 
 /** Lets so many hashes begin in any second. One an isolate, kept by whoever hashes. */
@@ -19,4 +23,18 @@ export function createHashGate(perSecond = 5): HashGate {
       return 0
     },
   }
+}
+
+/** The gate of each isolate, which is what a memory stands for. */
+const gates = new WeakMap<Memory, HashGate>()
+
+/** To be called before every hash of a request. Throws 429 when this isolate has begun as many as it may this second. */
+export function enterHashGate({ memory, now }: Pick<Deps, 'memory' | 'now'>): void {
+  const gate = gates.get(memory) ?? createHashGate()
+  gates.set(memory, gate)
+  const waitSeconds = gate.enter(now())
+  if (waitSeconds === 0) return
+  throw new AppError('rate_limit_exceeded', 'Too many passwords are being checked right now. Try again.', {
+    retryAfterSeconds: waitSeconds,
+  })
 }

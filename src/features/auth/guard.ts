@@ -1,0 +1,68 @@
+import type { Ctx, Deps } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
+import type { LimitName } from '../../core/limiter.ts'
+import { addressOf } from '../../http/credential.ts'
+import type { PublicCtx } from '../../http/route.ts'
+import { enterHashGate, hashPassword, passwordFault } from '../passwords/service.ts'
+import { findSession, type SessionRecord } from '../sessions/service.ts'
+
+/** Where a sign-in comes from, as its session remembers it. */
+export type Client = { ip: string; userAgent: string | null }
+
+export const clientOf = (request: Request): Client => ({
+  ip: addressOf(request),
+  userAgent: request.headers.get('user-agent'),
+})
+
+/** Takes one of what a subject may. Throws 429, and `DependencyError('redis')`: these limits are closed without Redis. */
+export async function limit({ limiter }: Pick<Deps, 'limiter'>, name: LimitName, subject: string): Promise<void> {
+  const { allowed, retryAfterSeconds } = await limiter.take(name, subject)
+  if (!allowed) throw new AppError('rate_limit_exceeded', 'Too many tries. Wait and try again.', { retryAfterSeconds })
+}
+
+/** Unknown, wrong, locked and inactive look the same. */
+export const invalidCredentials = () =>
+  new AppError('invalid_credentials', 'The username or the password is not right, or this account cannot sign in.')
+
+/** 422 for a field whose value is of the right form and still not right. */
+export const fieldError = (field: string, detail: string) =>
+  new AppError('invalid_request', `${field}: ${detail}`, {
+    param: field,
+    status: 422,
+    fields: [{ pointer: `/${field}`, detail }],
+  })
+
+type Wanted = { password: string; username: string; field: string }
+
+/** The hash of a new password. Throws 422 naming the field when it breaks a rule, and 429 when the isolate is busy hashing. */
+export async function newPasswordHash(ctx: PublicCtx, { password, username, field }: Wanted): Promise<string> {
+  const fault = passwordFault(password, username)
+  if (fault !== undefined) throw fieldError(field, fault)
+  enterHashGate(ctx)
+  return hashPassword(ctx.settings.passwordPepper, password)
+}
+
+/** The person who is signed in. */
+export function personOf({ caller }: Pick<Ctx, 'caller'>): string {
+  if (caller.userId === undefined) throw new AppError('permission_denied', 'Nobody is signed in by this credential.')
+  return caller.userId
+}
+
+/** The session of a call. Throws 401 when it has ended in the meantime. */
+async function currentSession(ctx: Ctx): Promise<SessionRecord> {
+  const session = await findSession(ctx, ctx.caller.orgId, ctx.caller.keyId)
+  if (session) return session
+  throw new AppError('invalid_credentials', 'This session is over. Sign in again.')
+}
+
+/** Whether the session is one that another issuer vouched for: it is bound to its organisation. Throws 401. */
+export const isBound = async (ctx: Ctx): Promise<boolean> => (await currentSession(ctx)).method === 'oidc'
+
+/** The session of a call that reaches beyond its organisation. Throws 403 for one that another issuer vouched for, and 401. */
+export async function requireOwnSession(ctx: Ctx): Promise<SessionRecord> {
+  const session = await currentSession(ctx)
+  if (session.method !== 'oidc') return session
+  throw new AppError('permission_denied', 'A session of an external issuer cannot do this: sign in with a password.')
+}
+
+export const secondsOf = ({ now }: Pick<Deps, 'now'>): number => Math.floor(now() / 1000)

@@ -1,0 +1,180 @@
+import { and, eq, sql } from 'drizzle-orm'
+import type { Ctx } from '../../core/context.ts'
+import { sqlStateOf } from '../../core/db.ts'
+import { AppError, notFound } from '../../core/errors.ts'
+import { type Role, reaches } from '../../core/roles.ts'
+import { hashSecretToken } from '../../core/secret-token.ts'
+import type { PublicCtx } from '../../http/route.ts'
+import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
+import { enterHashGate, passwordFault, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { findLogin, findMemberships, foldName } from '../users/service.ts'
+import { memberships, users, userTokens } from '../users/table.ts'
+import { deadToken, ownRow } from './account.ts'
+import { newUserToken } from './founding.ts'
+import { clientOf, fieldError, limit, newPasswordHash, requireOwnSession, secondsOf } from './guard.ts'
+import { mailLater, passwordChangedMail, resetMail } from './mails.ts'
+import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
+
+const RESET_SECONDS = 30 * 60
+
+type Change = { userId: string; hash: string; exceptId?: string | undefined; entry: AuditEntry }
+
+/** A new password, the end of what the old one opened, and the line that says so, together or not at all. */
+async function setPassword(ctx: PublicCtx, { userId, hash, exceptId, entry }: Change): Promise<void> {
+  const now = secondsOf(ctx)
+  const audit = await auditRow(ctx, entry)
+  const [, ended] = await ctx.db.atomically(entry.orgId, (query) => [
+    query.execute(sql`select set_password(${userId}, ${hash}, ${now})`),
+    endSessions(query, { userId, exceptId, now }),
+    query.insert(auditLog).values(audit),
+  ])
+  await forgetSessions(ctx, ended)
+}
+
+type Passwords = { current_password: string; new_password: string }
+
+/** The caller's own; every other session of theirs ends. Throws 400 `wrong_password`, 403, 422 and 429. */
+export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void> {
+  await requireOwnSession(ctx)
+  const { id, username, email, password_hash: stored } = await ownRow(ctx)
+  const fault = passwordFault(wanted.new_password, username)
+  if (fault !== undefined) throw fieldError('new_password', fault)
+  await limit(ctx, 'password_checks_per_user', id)
+  enterHashGate(ctx)
+  const { passwordPepper } = ctx.settings
+  const { ok } =
+    stored === null
+      ? await verifyNothing(passwordPepper, wanted.current_password)
+      : await verifyPassword(passwordPepper, wanted.current_password, stored)
+  if (!ok) throw new AppError('wrong_password', 'The current password is not right.', { param: 'current_password' })
+  const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
+  const { orgId, keyId } = ctx.caller
+  const target = { kind: 'user', id }
+  const entry = { orgId, actor: actorOf(ctx.caller), action: 'user.password', target }
+  await setPassword(ctx, { userId: id, hash, exceptId: keyId, entry })
+  await ctx.limiter.reset('password_checks_per_user', id)
+  mailLater(ctx, passwordChangedMail({ to: email, username }))
+}
+
+type Target = { id: string; username: string; email: string }
+
+/** Somebody else's, by an administrator of their only organisation or an operator. Throws 403, 404, 422 and 429. */
+export async function changePasswordOf(ctx: Ctx, wanted: { username: string; new_password: string }): Promise<void> {
+  const isOperator = ctx.caller.kind === 'operator'
+  const { id, username, email } = isOperator
+    ? await anyone(ctx, wanted.username)
+    : await subordinate(ctx, wanted.username)
+  const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
+  const { orgId } = ctx.caller
+  const target = { kind: 'user', id }
+  const entry = { actor: actorOf(ctx.caller), action: 'user.password_by_admin', target }
+  await setPassword(ctx, { userId: id, hash, entry: { ...entry, orgId } })
+  if (isOperator) await auditEverywhere(ctx, id, { ...entry, except: orgId })
+  mailLater(ctx, passwordChangedMail({ to: email, username }))
+}
+
+async function anyone(ctx: Ctx, name: string): Promise<Target> {
+  const login = await findLogin(ctx, name)
+  if (!login) throw notFound('person')
+  return login
+}
+
+const forbidden = (message: string) => new AppError('permission_denied', message)
+
+/** A member of the caller's organisation whose password is nobody else's business. */
+async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
+  const { orgId, userId, role } = caller
+  const key = foldName(name)
+  const [[row]] = await db.atomically(orgId, (query) => [
+    query
+      .select({
+        id: users.id,
+        username: users.username,
+        email: users.email,
+        isOperator: users.is_operator,
+        role: memberships.role,
+      })
+      .from(users)
+      .innerJoin(memberships, eq(memberships.user_id, users.id))
+      .where(and(eq(memberships.org_id, orgId), sql`${key} in (${users.username_key}, ${users.email_key})`)),
+  ])
+  if (!row) throw notFound('member')
+  if (row.id === userId) throw forbidden('Your own password is changed with the current one.')
+  if (row.isOperator || !reachesRole(role, row.role)) {
+    throw forbidden('Nobody changes the password of someone with more power than their own.')
+  }
+  const all = await findMemberships({ db }, row.id)
+  if (all.some((membership) => membership.orgId !== orgId)) {
+    throw forbidden('This person is a member of other organisations too: only they themselves change their password.')
+  }
+  return row
+}
+
+/** A credential that nobody stands behind has no role, and so reaches nobody. */
+const reachesRole = (role: Role | undefined, other: Role): boolean => role !== undefined && reaches(role, other)
+
+/** Mails a token to whoever has the address. All of it after the reply, which is the same for every address. */
+export async function forgotPassword(ctx: PublicCtx, email: string, request: Request): Promise<void> {
+  await limit(ctx, 'resets_per_ip', clientOf(request).ip)
+  ctx.defer(mailReset(ctx, email))
+}
+
+async function mailReset(ctx: PublicCtx, email: string): Promise<void> {
+  const { allowed } = await ctx.limiter.take('mails_per_address', foldName(email))
+  const login = allowed ? await findLogin(ctx, email) : undefined
+  // Someone whom only another issuer vouches for gets no way around it.
+  if (!login?.isActive || login.passwordHash === undefined) return
+  const { id: userId, email: to, username } = login
+  const now = secondsOf(ctx)
+  const { token, row } = await newUserToken({
+    userId,
+    email: to,
+    purpose: 'reset_password',
+    now,
+    seconds: RESET_SECONDS,
+  })
+  await ctx.db.query(sql`
+    insert into ${userTokens} (token_hash, user_id, purpose, email, expires_at, created_at)
+    values (${row.token_hash}, ${row.user_id}, ${row.purpose}, ${row.email}, ${row.expires_at}, ${row.created_at})
+  `)
+  mailLater(ctx, resetMail({ to, username, token, issuer: ctx.settings.issuer }))
+}
+
+/** A new password for whoever holds the token of a mail; every session of theirs ends. Throws 400, 422 and 429. */
+export async function resetPassword(
+  ctx: PublicCtx,
+  wanted: { token: string; new_password: string },
+  request: Request,
+): Promise<void> {
+  const { ip } = clientOf(request)
+  await limit(ctx, 'resets_per_ip', ip)
+  const tokenHash = await hashSecretToken(wanted.token)
+  const [found] = await ctx.db.query(
+    sql`select user_id, username, email from find_user_token(${tokenHash}, 'reset_password', ${secondsOf(ctx)})`,
+  )
+  if (!found) throw deadToken()
+  const [id, username, to] = [String(found.user_id), String(found.username), String(found.email)]
+  const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
+  const now = secondsOf(ctx)
+  const entry = {
+    actor: { kind: 'user', id, ip },
+    action: 'user.password_reset',
+    target: { kind: 'user', id },
+  } as const
+  const [home] = await findMemberships(ctx, id)
+  const audit = home && (await auditRow(ctx, { ...entry, orgId: home.orgId }))
+  const work = ctx.db.atomically(home?.orgId ?? '', (query) => [
+    query.execute(
+      sql`select require(exists(select from use_user_token(${tokenHash}, 'reset_password', ${now})), 'HX404')`,
+    ),
+    query.execute(sql`select set_password(${id}, ${hash}, ${now})`),
+    endSessions(query, { userId: id, now }),
+    ...(audit === undefined ? [] : [query.insert(auditLog).values(audit)]),
+  ])
+  const [, , ended] = await work.catch((error: unknown) => {
+    throw sqlStateOf(error) === 'HX404' ? deadToken() : error
+  })
+  await forgetSessions(ctx, ended)
+  await auditEverywhere(ctx, id, { ...entry, except: home?.orgId })
+  mailLater(ctx, passwordChangedMail({ to, username }))
+}

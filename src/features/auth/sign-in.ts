@@ -1,0 +1,94 @@
+import { sql } from 'drizzle-orm/sql'
+import { AppError } from '../../core/errors.ts'
+import type { PublicCtx } from '../../http/route.ts'
+import { enterHashGate, hashPassword, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { openSession, type TokenPair } from '../sessions/service.ts'
+import { findLogin, findMemberships, foldName, type Login, type Membership } from '../users/service.ts'
+import { type Client, clientOf, invalidCredentials, limit, secondsOf } from './guard.ts'
+import type { SignIn } from './schema.ts'
+import { auditEverywhere } from './trail.ts'
+
+/** Failures in a row after which an organisation's owners are told, and after which the account is locked. */
+const TOLD_AT = 5
+const LOCKED_AT = 10
+
+/**
+ * A new session for a username or an address and a password. Throws 401 with the same words and after the same work for
+ * whatever is not right with them, 403 without a live membership, 429, and `DependencyError`.
+ */
+export async function signIn(ctx: PublicCtx, tried: SignIn, request: Request): Promise<TokenPair> {
+  const client = clientOf(request)
+  const who = `${client.ip} ${foldName(tried.username)}`
+  await limit(ctx, 'logins_per_ip', client.ip)
+  await limit(ctx, 'logins_per_ip_and_name', who)
+  const login = await checkLogin(ctx, tried, client)
+  if (login === undefined || (tried.audience === 'helix-admin' && !login.isOperator)) throw invalidCredentials()
+  const [memberships] = await Promise.all([
+    findMemberships(ctx, login.id),
+    ctx.limiter.reset('logins_per_ip_and_name', who),
+  ])
+  const { orgId, role } = chooseMembership(memberships, tried.org_id)
+  return openSession(ctx, { userId: login.id, orgId, role, audience: tried.audience, method: 'password', ...client })
+}
+
+/** The membership to act under. Throws 403 when there is none that is alive. */
+export function chooseMembership(memberships: readonly Membership[], orgId: string | undefined): Membership {
+  const live = memberships.filter(({ isLive }) => isLive)
+  const chosen = orgId === undefined ? live[0] : live.find((membership) => membership.orgId === orgId)
+  if (chosen) return chosen
+  throw new AppError(
+    'permission_denied',
+    orgId === undefined
+      ? 'You are not an active member of any active organisation.'
+      : 'You are not an active member of this organisation, or it is not active.',
+  )
+}
+
+/** Who it is, if they may sign in. Costs one hash, whoever asks; what follows from it waits until after the reply. */
+async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promise<Login | undefined> {
+  enterHashGate(ctx)
+  const { passwordPepper } = ctx.settings
+  const login = await findLogin(ctx, tried.username)
+  const stored = login?.passwordHash
+  const { ok, needsRehash } =
+    stored === undefined
+      ? await verifyNothing(passwordPepper, tried.password)
+      : await verifyPassword(passwordPepper, tried.password, stored)
+  if (!login?.isActive || (login.lockedUntil ?? 0) > secondsOf(ctx)) return undefined
+  if (!ok) {
+    ctx.defer(noteFailure(ctx, login, client))
+    return undefined
+  }
+  ctx.defer(noteSuccess(ctx, login))
+  if (needsRehash) ctx.defer(rehash(ctx, login, tried.password))
+  return login
+}
+
+async function noteSuccess(ctx: PublicCtx, { id }: Login): Promise<void> {
+  await ctx.db.query(sql`select from note_login(${id}, true, ${secondsOf(ctx)})`)
+}
+
+async function noteFailure(ctx: PublicCtx, { id }: Login, { ip }: Client): Promise<void> {
+  const [row] = await ctx.db.query(sql`select * from note_login(${id}, false, ${secondsOf(ctx)})`)
+  // The one that locks the account begins a new count.
+  const failures = Number(row?.failed_logins) || LOCKED_AT
+  if (row === undefined || (failures !== TOLD_AT && failures !== LOCKED_AT)) return
+  const details = { failures, locked: failures === LOCKED_AT }
+  ctx.log.warn('login_failed', { request_id: ctx.requestId, user_id: id, ...details })
+  await auditEverywhere(ctx, id, {
+    actor: { kind: 'anonymous', id: null, ip },
+    action: 'login.failed',
+    target: { kind: 'user', id },
+    details,
+  })
+}
+
+/** Stores the same password at today's cost, unless it has been changed since it was checked. */
+async function rehash(ctx: PublicCtx, { id, username, passwordHash }: Login, password: string): Promise<void> {
+  enterHashGate(ctx)
+  const hash = await hashPassword(ctx.settings.passwordPepper, password)
+  await ctx.db.query(sql`
+    select set_password(l.id, ${hash}, ${secondsOf(ctx)}) from find_login(${foldName(username)}) l
+    where l.id = ${id} and l.password_hash = ${passwordHash}
+  `)
+}
