@@ -3,6 +3,9 @@ import { roles } from '../../core/roles.ts'
 import { orgs } from '../orgs/table.ts'
 import { users } from '../users/table.ts'
 
+/** Names of claims, where they are not those of the standard. */
+export type ClaimMap = { [what in 'subject' | 'email' | 'username' | 'role']?: string | undefined }
+
 /** Issuers whose tokens an organisation takes in exchange for a session of its own. */
 export const oidcProviders = pgTable(
   'oidc_providers',
@@ -18,8 +21,7 @@ export const oidcProviders = pgTable(
     /** Null: the issuer's discovery document says. */
     jwks_uri: text(),
     allowed_algs: text().array().notNull(),
-    /** Names of claims: `subject`, `email`, `username`, `role`. */
-    claim_map: jsonb().$type<Record<string, string>>().notNull().default({}),
+    claim_map: jsonb().$type<ClaimMap>().notNull().default({}),
     /** What a token must say beside that, by claim: the exact value, or the beginning of one and a `*`. */
     required_claims: jsonb().$type<Record<string, string>>().notNull().default({}),
     /** Which value of the role claim gives which role. */
