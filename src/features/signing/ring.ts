@@ -12,8 +12,15 @@ const RETRY_MS = 5_000
 /** Tokens that name keys of their own invention cost Postgres no more than this. */
 const SEEK_MS = 30_000
 
-/** Notes what Postgres said. Keys that are known already are not imported again. */
-export async function remember({ memory, now }: RingDeps, rows: readonly SigningRow[]): Promise<void> {
+/**
+ * Notes what Postgres said when it was asked at that time, unless a later answer is known. Keys that are known already
+ * are not imported again.
+ */
+export async function remember(
+  { memory }: Pick<Deps, 'memory'>,
+  rows: readonly SigningRow[],
+  askedMs: number,
+): Promise<void> {
   const { byKid } = memory.signingKeys
   const keys = await Promise.all(
     rows.map(async ({ kid, public_jwk: jwk, not_after: notAfter }): Promise<PublishedKey> => {
@@ -21,16 +28,18 @@ export async function remember({ memory, now }: RingDeps, rows: readonly Signing
       return { kid, jwk, key, notAfter }
     }),
   )
+  if (memory.signingKeys.readMs > askedMs) return
   memory.signingKeys.byKid = new Map(keys.map((key) => [key.kid, key]))
-  memory.signingKeys.readMs = now()
+  memory.signingKeys.readMs = askedMs
   memory.signingKeys.isBehind = false
 }
 
 async function reload(deps: RingDeps): Promise<void> {
   const ring = deps.memory.signingKeys
-  ring.triedMs = deps.now()
+  const askedMs = deps.now()
+  ring.triedMs = askedMs
   try {
-    await remember(deps, await readPublished(deps))
+    await remember(deps, await readPublished(deps), askedMs)
   } catch (error) {
     ring.isBehind = true
     throw error

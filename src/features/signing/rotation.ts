@@ -1,5 +1,6 @@
 import type { Ctx } from '../../core/context.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
+import { remember } from './ring.ts'
 import { LIFETIME_SECONDS, SKEW_SECONDS } from './shape.ts'
 import {
   addKey,
@@ -80,7 +81,8 @@ async function promote({ db, now }: StoreDeps, active: SigningRow, next: Signing
 /** Unix seconds; `next` is null when no key waits to take over. */
 export type RotationState = { active: string; next: string | null; next_signs_at: number | null }
 
-function stateOf(rows: readonly SigningRow[]): RotationState {
+async function noted(ctx: Ctx, rows: readonly SigningRow[]): Promise<RotationState> {
+  await remember(ctx, rows, ctx.now())
   const { active } = setOf(rows)
   const next = inState(rows, 'next')
   return { active: active.kid, next: next?.kid ?? null, next_signs_at: next ? promotesAt(next) : null }
@@ -110,7 +112,7 @@ export async function publishNext(ctx: Ctx): Promise<RotationState> {
     query.insert(auditLog).values(audit),
     published(query),
   ])
-  return stateOf(after)
+  return noted(ctx, after)
 }
 
 /** Ends every key, what they signed included, and has a new one sign. */
@@ -132,5 +134,5 @@ export async function revokeAll(ctx: Ctx): Promise<RotationState> {
     query.insert(auditLog).values(audit),
     published(query),
   ])
-  return stateOf(after)
+  return noted(ctx, after)
 }

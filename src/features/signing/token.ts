@@ -26,8 +26,9 @@ export type Minter = (grant: Grant) => Promise<Minted>
 
 /** A mint whose key is at hand: from here on nothing that could be away is needed. */
 export async function createMinter(deps: MintDeps): Promise<Minter> {
+  const askedMs = deps.now()
   const { rows, active } = await keepKeys(deps)
-  await remember(deps, rows)
+  await remember(deps, rows, askedMs)
   const { kid } = active
   const key = await importKey(JSON.parse(await openPrivate(deps, active)))
   return async ({ userId, orgId, sessionId, role, scopes, audience }) => {
