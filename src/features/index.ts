@@ -37,7 +37,7 @@ export const areas: readonly Area[] = [
     load: () => import('./members/routes.ts'),
   },
   { name: 'auth', at: ['/api/v1/auth'], errors: 'problem', load: () => import('./auth/routes.ts') },
-  area('admin'),
+  { name: 'admin', at: ['/api/v1/admin'], errors: 'problem', load: () => import('./admin/routes.ts') },
   {
     name: 'monitoring',
     at: ['/health', '/ready', '/metrics', '/api/v1/health', '/api/v1/ready', '/api/v1/metrics'],

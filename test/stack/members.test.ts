@@ -23,6 +23,9 @@ afterAll(async () => {
   await mailbox?.close()
 })
 
+/** Of this file alone: what others do from other addresses takes nothing from its limits. */
+const ip = '198.51.100.77'
+
 type Answer = { status: number; body: Record<string, unknown> }
 
 /** A call with an access token or a key, or without either. */
@@ -31,6 +34,7 @@ async function call(credential: string | undefined, route: string, body?: unknow
   const response = await fetch(`${stack.url}/api/v1${path}`, {
     method,
     headers: {
+      'cf-connecting-ip': ip,
       ...(credential !== undefined && { authorization: `Bearer ${credential}` }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
     },

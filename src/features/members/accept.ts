@@ -16,8 +16,6 @@ export type Acceptance = {
   token: string
   username: string
   password: string
-  /** When someone says which address they were invited by, it has to be that one. */
-  email?: string | undefined
   ip: string
   userAgent: string | null
 }
@@ -38,9 +36,6 @@ export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Prom
   const { ip, userAgent } = wanted
   await take(ctx, 'verifications_per_ip', ip)
   const invitation = await findInvitation(ctx, wanted.token)
-  if (wanted.email !== undefined && foldName(wanted.email) !== invitation.email) {
-    throw unfit('/email', 'must be the invited address')
-  }
   const login = await findLogin(ctx, invitation.email)
   const user = login ? await joinAs(ctx, login, { invitation, wanted }) : await joinAnew(ctx, invitation, wanted)
   const { orgId, orgName, role } = invitation
