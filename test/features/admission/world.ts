@@ -4,6 +4,10 @@ import { DependencyError } from '../../../src/core/errors.ts'
 import type { HoldRequest, OrgLedger } from '../../../src/core/ledger.ts'
 import { createAdmit } from '../../../src/features/admission/service.ts'
 import { createKey } from '../../../src/features/keys/format.ts'
+import { hashKey } from '../../../src/features/keys/service.ts'
+import { recordKeys } from '../../../src/features/records/service.ts'
+import { createKeyPair, importKey, signToken } from '../../../src/features/signing/jws.ts'
+import type { AccessClaims } from '../../../src/features/signing/service.ts'
 import { fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
 import type { RedisBackend } from './backends.ts'
 
@@ -19,19 +23,59 @@ type KeyRow = {
   allowed_ips: string[] | null
   is_live: boolean
 }
+/** As the sessions' own query selects it. */
+type SessionRow = {
+  userId: string
+  audience: 'helix' | 'helix-admin'
+  method: 'password'
+  maxRole: null
+  expiresAt: number
+  role: 'owner' | 'admin' | 'member' | 'readonly'
+  isOperator: boolean
+}
 type Rules = {
   limits: { metric: 'requests' | 'tokens'; per_minute: number; burst?: number }[]
   budgets: { id: string; window: 'total'; limit_nanos: number }[]
 }
 
+const signingPair = createKeyPair()
+
+type Statement = { verb: 'select' | 'insert' | 'update'; values?: Record<string, unknown> }
+
+/** A query builder that only notes which kind of statement is built. */
+const statements = {
+  select: () => chain({ verb: 'select' }),
+  insert: () => chain({ verb: 'insert' }),
+  update: () => chain({ verb: 'update' }),
+}
+
+function chain(statement: Statement): object {
+  return new Proxy(statement, {
+    get: (target, name) => {
+      if (name === 'verb') return target.verb
+      if (name !== 'values') return () => chain(target)
+      return target.values ?? ((values: Record<string, unknown>) => chain({ ...target, values }))
+    },
+  })
+}
+
 /** One caller before a real admission and a real Redis; Postgres and the ledger are played, and may be away. */
 export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Partial<Rules> = {}) {
   const apiKey = createKey('live')
+  const orgId = `org_${apiKey.slice(8, 20).toLowerCase()}`
+  const sessionId = createKey('live').slice(8, 20).toLowerCase()
   const state = {
     nowMs: 1_800_000_000_000,
     row: undefined as KeyRow | undefined,
+    session: undefined as SessionRow | undefined,
     rules: { limits: [], budgets: [], ...rules } as Rules,
     postgresAway: false,
+    /** What Postgres answers waits for this. */
+    postgresGate: Promise.resolve(),
+    /** Signing keys as Postgres has them. */
+    signingKeys: [] as { kid: string; public_jwk: Record<string, string>; not_after: null }[],
+    /** Rows of the audit log. */
+    audited: [] as Record<string, unknown>[],
     ledgerAway: false,
     ledgerRefuses: false,
     lookups: 0,
@@ -41,7 +85,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
   }
   state.row = {
     id: 'key_1',
-    org_id: `org_${apiKey.slice(8, 20)}`,
+    org_id: orgId,
     mode: 'live',
     scopes: ['chat:write'],
     allowed_models: null,
@@ -50,6 +94,15 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     role: null,
     allowed_ips: null,
     is_live: true,
+  }
+  state.session = {
+    userId: 'usr_1',
+    audience: 'helix',
+    method: 'password',
+    maxRole: null,
+    expiresAt: 2_000_000_000,
+    role: 'member',
+    isOperator: false,
   }
   const holds = new Map<string, HoldRequest>()
   const ledgerCalls: string[] = []
@@ -72,10 +125,28 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
       }),
     settle: () => answered('settle', () => true),
   }
+  const orAway = <T>(value: T): T => {
+    if (state.postgresAway) throw new DependencyError('postgres', new Error('away'))
+    return value
+  }
   const fromPostgres = async <T>(value: () => T): Promise<T> => {
     state.lookups += 1
-    if (state.postgresAway) throw new DependencyError('postgres', new Error('away'))
-    return value()
+    orAway(undefined)
+    // What is read is what there was when the question came, however long the answer takes.
+    const read = value()
+    await state.postgresGate
+    return read
+  }
+  /** One select is for a session, more of them are for a policy, an insert is an audited act. */
+  const answer = (statements: readonly Statement[]): unknown[] => {
+    const [first, ...rest] = statements
+    if (first?.verb === 'insert') {
+      state.audited.push(first.values ?? {})
+      return []
+    }
+    if (rest.length === 0) return [state.session ? [state.session] : []]
+    const { limits, budgets } = state.rules
+    return [limits.length > 0 ? [{ id: 'pol_1', attach_kind: 'key', limits }] : [], budgets]
   }
   const deps: Deps = fakeDeps({
     redis,
@@ -83,12 +154,10 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     now: () => state.nowMs,
     db: {
       query: () => fromPostgres(() => (state.row ? [state.row] : [])),
-      // Rows as the policy compiler selects them: rules first, then budgets.
-      atomically: (async () =>
-        fromPostgres(() => [
-          state.rules.limits.length > 0 ? [{ id: 'pol_1', attach_kind: 'key', limits: state.rules.limits }] : [],
-          state.rules.budgets,
-        ])) as Deps['db']['atomically'],
+      atomically: (async (ofOrg: string, build: (query: unknown) => Statement[]) =>
+        ofOrg === ''
+          ? orAway([state.signingKeys])
+          : fromPostgres(() => answer(build(statements)))) as unknown as Deps['db']['atomically'],
     },
     limiter: {
       allows: async () => state.allowed,
@@ -104,6 +173,26 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
   let admit = isolate()
   let made = 0
 
+  /** An access token of a session, signed with the one key that Postgres has. */
+  async function token(claims: Partial<AccessClaims> = {}): Promise<string> {
+    const { publicJwk, privateJwk } = await signingPair
+    const [kid, iat] = ['sig_1', Math.floor(state.nowMs / 1000)]
+    state.signingKeys = [{ kid, public_jwk: publicJwk, not_after: null }]
+    const whole: AccessClaims = {
+      aud: 'helix',
+      sub: 'usr_1',
+      org: orgId,
+      sid: `ses_${sessionId}`,
+      role: 'member',
+      scope: '',
+      jti: 'tok_1',
+      iat,
+      exp: iat + 1800,
+      ...claims,
+    }
+    return signToken({ iss: deps.settings.issuer, ...whole }, { kid, key: await importKey(JSON.parse(privateJwk)) })
+  }
+
   return {
     apiKey,
     state,
@@ -111,7 +200,12 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     holds,
     ledgerCalls,
     pepper: fakeSettings.keyPepper,
-    orgId: state.row.org_id,
+    orgId,
+    token,
+    record: async (credential: string = apiKey) =>
+      credential.startsWith('hx_')
+        ? recordKeys.key(await hashKey(fakeSettings.keyPepper, credential))
+        : recordKeys.session(`ses_${sessionId}`),
     /** Another isolate, which remembers nothing. */
     forget: () => {
       admit = isolate()
