@@ -100,13 +100,15 @@ describe('the order of checks', () => {
 })
 
 describe('the credential', () => {
-  const ask = (headers: Record<string, string>) => {
-    const { admit } = fakeAdmit({ [KEY]: ['tools:write'] })
+  const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl'
+
+  const ask = (headers: HeadersInit, query = '') => {
+    const { admit } = fakeAdmit({ [KEY]: ['tools:write'], [TOKEN]: ['tools:write'] })
     const route = get('/v1/thing', { ...write }, () => undefined)
     const areas = [
       { name: 'thing', at: ['/v1/thing'], errors: 'openai', load: async () => ({ routes: [route] }) },
     ] as const
-    return createGateway(areas, fakeDeps(), { admit })(new Request('http://gateway/v1/thing', { headers }))
+    return createGateway(areas, fakeDeps(), { admit })(new Request(`http://gateway/v1/thing${query}`, { headers }))
   }
 
   it.each([
@@ -123,7 +125,21 @@ describe('the credential', () => {
     { authorization: `Basic ${btoa('a:b')}` },
     { authorization: `Bearer ${KEY}, Bearer ${KEY}` },
     { authorization: `Bearer ${KEY} ${KEY}` },
+    { authorization: `Bearer ${KEY}, ${KEY}` },
+    { authorization: `Bearer ${KEY},` },
+    { authorization: `Bearer ${KEY}; a=b` },
+    { authorization: `Bearer\t${KEY}` },
+    { authorization: `Bearer ${KEY}\t${KEY}` },
+    { authorization: `Bearer "${KEY}"` },
+    { authorization: `Token ${KEY}` },
+    { authorization: `Bearer Bearer ${KEY}` },
     { authorization: KEY },
+    { 'x-api-key': TOKEN },
+    { 'x-api-key': `Bearer ${KEY}` },
+    { 'x-api-key': `${KEY}, ${KEY}` },
+    { 'x-api-key': `${KEY} ${KEY}` },
+    { authorization: `Bearer ${TOKEN}`, 'x-api-key': TOKEN },
+    { authorization: `Bearer ${TOKEN}`, 'x-api-key': KEY },
     { authorization: `Bearer ${KEY}`, 'x-api-key': 'other' },
     { authorization: 'Bearer other' },
     { 'x-api-key': 'constructor' },
@@ -135,6 +151,26 @@ describe('the credential', () => {
 
   it.each([{}, { authorization: 'Bearer ' }, { 'x-api-key': '' }])('is missing in %j', async (headers) => {
     expect((await openaiErrorOf(await ask(headers))).code).toBe('missing_api_key')
+  })
+
+  it('is refused when it comes in two headers of one name', async () => {
+    const headers = new Headers()
+    headers.append('authorization', `Bearer ${KEY}`)
+    headers.append('authorization', `Bearer ${KEY}`)
+    expect((await openaiErrorOf(await ask(headers))).code).toBe('invalid_api_key')
+  })
+
+  it.each(['api_key', 'key', 'access_token', 'token', 'authorization', 'x-api-key'])(
+    'is not looked for in the query, as %s',
+    async (name) => {
+      const response = await ask({}, `?${name}=${KEY}`)
+      expect(response.status).toBe(401)
+      expect((await openaiErrorOf(response)).code).toBe('missing_api_key')
+    },
+  )
+
+  it('may be an access token in the bearer header', async () => {
+    expect((await ask({ authorization: `Bearer ${TOKEN}` })).status).toBe(204)
   })
 })
 

@@ -185,6 +185,23 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
     expect(await run(START_MS)).toMatchObject({ kind: 'admitted' })
   })
 
+  it('tells one caller that a record is due, admits the others, and tells another one after five seconds', async () => {
+    const { run, record } = await caller([requests(6, 10)])
+    await backend.redis.pipeline([['HSET', record, { due: String(START_MS + 1000) }]])
+    expect(await run(START_MS + 999)).toMatchObject({ kind: 'admitted', atMs: String(START_MS) })
+    expect(await run(START_MS + 1000)).toEqual({ kind: 'due', version: 'v1', atMs: String(START_MS) })
+    expect(await run(START_MS + 1000)).toMatchObject({ kind: 'admitted', rates: [{ remaining: 8 }] })
+    expect(await run(START_MS + 5999)).toMatchObject({ kind: 'admitted', rates: [{ remaining: 7 }] })
+    expect(await run(START_MS + 6000)).toMatchObject({ kind: 'due' })
+  })
+
+  it('tells that a record of an earlier release, which has no times, is due', async () => {
+    const { run, record } = await caller([])
+    await backend.redis.pipeline([['HDEL', record, ['at', 'due']]])
+    expect(await run(START_MS)).toEqual({ kind: 'due', version: 'v1', atMs: '' })
+    expect(await run(START_MS)).toMatchObject({ kind: 'admitted', atMs: '' })
+  })
+
   it('costs one request, and a second one only where Redis has not seen the script', async () => {
     const { redis, proxy } = backend
     const unseen = { text: `${admissionScript.text}\n-- ${Math.random()}` }
