@@ -8,6 +8,8 @@ export type RingDeps = Pick<Deps, 'db' | 'memory' | 'now' | 'log'>
 
 /** With one try lost on the way, a revoked key is still gone everywhere within a minute. */
 const FRESH_MS = 50_000
+/** A new installation has no key until somebody signs in. */
+const EMPTY_MS = 1_000
 const RETRY_MS = 5_000
 /** Tokens that name keys of their own invention cost Postgres no more than this. */
 const SEEK_MS = 30_000
@@ -46,19 +48,24 @@ async function reload(deps: RingDeps): Promise<void> {
   }
 }
 
-/** Keys that are not older than a minute, or those we have while Postgres is away; throws when there are none. */
-async function freshen(deps: RingDeps): Promise<void> {
+/**
+ * Sees to it that the keys are not older than a minute, or are those we have while Postgres is away; throws when there
+ * are none. Whether Postgres has just answered.
+ */
+async function freshen(deps: RingDeps): Promise<boolean> {
   const ring = deps.memory.signingKeys
   const now = deps.now()
-  if (now - ring.readMs < FRESH_MS) return
   const hasKeys = ring.byKid.size > 0
+  if (now - ring.readMs < (hasKeys ? FRESH_MS : EMPTY_MS)) return false
   // While one request asks, and for a while after it had no answer, the others go on with what is known.
-  if (hasKeys && now - ring.triedMs < RETRY_MS) return
+  if (hasKeys && now - ring.triedMs < RETRY_MS) return false
   try {
     await reload(deps)
+    return true
   } catch (error) {
     if (!hasKeys || !(error instanceof DependencyError)) throw error
     deps.log.warn('signing_keys_not_read', { dependency: error.dependency })
+    return false
   }
 }
 
@@ -77,10 +84,10 @@ export async function publishedKeys(deps: RingDeps): Promise<PublishedKey[]> {
  */
 export async function findPublishedKey(deps: RingDeps, kid: string): Promise<PublishedKey | undefined> {
   const ring = deps.memory.signingKeys
-  const startMs = deps.now()
-  await freshen(deps)
-  if (!ring.byKid.has(kid) && ring.readMs < startMs && startMs - ring.soughtMs >= SEEK_MS) {
-    ring.soughtMs = startMs
+  const now = deps.now()
+  const isNew = await freshen(deps)
+  if (!ring.byKid.has(kid) && !isNew && now - ring.soughtMs >= SEEK_MS) {
+    ring.soughtMs = now
     await reload(deps)
   }
   const key = ring.byKid.get(kid)
