@@ -86,6 +86,55 @@ describe('a policy', () => {
     expect((await policyOf(apiKey))?.version).not.toBe(first?.version)
   })
 
+  it('notes that its key is in use, at most every five minutes, and changes nothing else by it', async () => {
+    const { apiKey, keyId } = await insert(pool, PEPPER, { name: 'One' })
+    const { apiKey: unused, keyId: unusedId } = await insert(pool, PEPPER, { name: 'Another' })
+    const lastUse = async (id: string) => {
+      const { rows } = await pool.query('select last_used_at from api_keys where id = $1', [id])
+      return rows[0]?.last_used_at === null ? undefined : Number(rows[0]?.last_used_at)
+    }
+    const startSeconds = Math.floor(Date.now() / 1000)
+    const first = await policyOf(apiKey)
+    expect(await lastUse(keyId)).toBeGreaterThanOrEqual(startSeconds)
+    expect(await lastUse(unusedId)).toBeUndefined()
+    const used = async (secondsAgo: number): Promise<boolean> => {
+      const at = Math.floor(Date.now() / 1000) - secondsAgo
+      await pool.query('update api_keys set last_used_at = $2 where id = $1', [keyId, at])
+      expect((await policyOf(apiKey))?.version).toBe(first?.version)
+      return (await lastUse(keyId)) !== at
+    }
+    expect(await used(200)).toBe(false)
+    expect(await used(400)).toBe(true)
+    expect((await policyOf(unused))?.keyId).toBe(unusedId)
+  })
+
+  it('of a session is its organisation’s, with the scopes and the marker of its role', async () => {
+    const { orgId, budgetId } = await insert(pool, PEPPER, { name: 'One', requestsPerMinute: 60, budgetUsd: 1 })
+    await pool.query(
+      `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+       values ($1, $2, 'org', $2, $3, 0, 0)`,
+      [`pol_${orgId}`, orgId, JSON.stringify([{ metric: 'requests', per_minute: 7 }])],
+    )
+    const session = {
+      id: 'ses_1',
+      orgId,
+      userId: 'usr_1',
+      audience: 'helix',
+      role: 'owner',
+      method: 'password',
+      expiresAt: 2_000_000_000,
+    } as const
+    const policy = await compilePolicy({ db, now: Date.now }, session)
+    expect(policy).toMatchObject({ orgId, keyId: 'ses_1', kind: 'user', userId: 'usr_1', role: 'owner', mode: 'live' })
+    expect(policy.expiresAt).toBe(2_000_000_000)
+    expect(policy.scopes).toEqual(['*:*', 'user', 'owner'])
+    expect(policy.limits.map(({ subject, perMinute }) => [subject, perMinute])).toEqual([['org', 7]])
+    expect(policy.budgets.map(({ id }) => id)).toEqual([budgetId])
+    const staff = await compilePolicy({ db, now: Date.now }, { ...session, audience: 'helix-admin' })
+    expect(staff).toMatchObject({ kind: 'operator', scopes: ['user', 'operator'] })
+    expect(staff.version).not.toBe(policy.version)
+  })
+
   it('is of nobody for a hash that no key has', async () => {
     expect(await findKey({ db }, await hashKey(PEPPER, 'hx_live_nobody'))).toBeUndefined()
   })
