@@ -8,17 +8,19 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
     remedy: 'The message names the first field at fault and its rule. Correct it and send the request again.',
   },
   missing_api_key: {
-    cause: 'The request carries no API key.',
-    remedy: 'Send the key as "Authorization: Bearer <key>", or in the header x-api-key.',
+    cause: 'The request carries neither an API key nor an access token.',
+    remedy: 'Send one of them as "Authorization: Bearer …". A key may also come in the header x-api-key.',
   },
   invalid_api_key: {
-    cause: 'The key is unknown, revoked or expired, or the headers do not hold exactly one key.',
+    cause:
+      'The API key or access token is unknown, revoked or expired, or the headers do not hold exactly one of them.',
     remedy:
-      'Check that the whole key was copied and that only one is sent. Ask an administrator for a new one if it was revoked.',
+      'Check that the whole of it was copied and that only one is sent. Refresh a token that has ended; ask an administrator for a new key if yours was revoked.',
   },
   permission_denied: {
-    cause: 'The key is valid but may not do this: it lacks the scope of the endpoint, or may not use the model.',
-    remedy: 'Use a key with the scope that the message names, or have the model allowed for this key.',
+    cause:
+      'The caller is known but may not do this: a scope is missing, only people may call the endpoint, or the key may not be used for this model or from this address.',
+    remedy: 'The message says what is missing. Use another key, sign in, or have an administrator allow it.',
   },
   invalid_credentials: {
     cause: 'The user name and the password do not belong together, or the refresh token has been used or has ended.',
