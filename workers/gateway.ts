@@ -2,6 +2,7 @@ import { createGateway, createMisconfigured, type Gateway } from '../src/app.ts'
 import { type Bindings, createDeps } from '../src/deps.ts'
 import { ConfigurationError, parseEnv } from '../src/env.ts'
 import { createAdmit } from '../src/features/admission/service.ts'
+import { createOnce } from '../src/features/idempotency/service.ts'
 import { areas } from '../src/features/index.ts'
 
 type Env = Record<string, unknown> & Bindings
@@ -12,7 +13,7 @@ const gateways = new WeakMap<Env, Gateway>()
 
 function build(env: Env): Gateway {
   try {
-    return createGateway(areas, createDeps(parseEnv(env), env), { admit: createAdmit() })
+    return createGateway(areas, createDeps(parseEnv(env), env), { admit: createAdmit(), once: createOnce() })
   } catch (error) {
     return createMisconfigured(error instanceof ConfigurationError ? error.problems : [String(error)])
   }

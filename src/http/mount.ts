@@ -40,6 +40,7 @@ async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared |
   const { params, query, body, form } = route.spec
   const { request, dialect } = c.env
   try {
+    idempotencyKeyOf(route, request)
     const prepared = route.prepare({
       params: params && c.req.param(),
       query: query && queryOf(request.url),
@@ -106,9 +107,10 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: 
     isRefused = false
     const around = { exchange, admission }
     const run = async () => toResponse(route, await input.answer(ctx, request), around)
-    const key = route.method === 'post' && once ? idempotencyKeyOf(request) : undefined
+    const key = idempotencyKeyOf(route, request)
     if (key === undefined || !once) return await run()
-    return await once(ctx, { key, route: `POST ${exchange.path}`, body: input.body }, run)
+    const answer = await once(ctx, { key, route: `POST ${exchange.path}`, body: input.body }, run)
+    return finishResponse(answer, exchange, admission)
   } catch (error) {
     if (isRefused && error instanceof AppError) tally(deps, error)
     return errorResponse(error, exchange, { admission })
@@ -117,8 +119,9 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: 
 
 const MAX_IDEMPOTENCY_KEY = 255
 
-/** Throws 400 for a key that is empty or too long. */
-function idempotencyKeyOf(request: Request): string | undefined {
+/** Under what a call is to run once; reads and public routes have no use for it. Throws 400 for one that is empty or too long. */
+function idempotencyKeyOf({ method, spec }: Route, request: Request): string | undefined {
+  if (method !== 'post' || spec.scope === 'public') return undefined
   const key = request.headers.get('idempotency-key')
   if (key === null) return undefined
   if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY) return key
