@@ -1,5 +1,8 @@
 /**
- * Creates an organisation and an API key, and prints the key once: `npm run seed -- --name "My team"`.
+ * `npm run seed` prints a token that makes the first operator, once and for fifteen minutes, while there is none.
+ *
+ * `npm run seed -- --name "My team"`, or with any other option, creates an organisation and an API key instead, and
+ * prints the key once.
  *
  *   --name <text>          name of the organisation (default: My team)
  *   --budget-usd <number>  a hard budget for the organisation, in total
@@ -15,6 +18,7 @@ import { nanoFromUsd } from '../src/core/money.ts'
 import { createKey, parseKey } from '../src/features/keys/format.ts'
 import { hashKey } from '../src/features/keys/service.ts'
 import { requireVariable, withDatabase } from './database.ts'
+import { bootstrapCurlOf, newBootstrapToken } from './first-operator.ts'
 
 export type SeedOptions = {
   name: string
@@ -106,8 +110,21 @@ async function insertBudget(
   return id
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+async function printBootstrapToken(): Promise<void> {
+  const where = { url: requireVariable('DATABASE_SYSTEM_URL'), proxyUrl: process.env.NEON_PROXY_URL || undefined }
+  const token = await withDatabase(where, newBootstrapToken)
+  if (token === undefined) {
+    console.log('There is an operator already: nothing to do. With --name this makes an organisation and a key.')
+    return
+  }
+  const origin = (process.env.JWT_ISSUER || 'https://<your gateway>').replace(/\/+$/, '')
+  console.log(`Bootstrap token  ${token}   (shown once, good for 15 minutes and one use)`)
+  console.log(`\nMake the first operator with a password of your choice:\n\n${bootstrapCurlOf(origin, token)}`)
+}
+
+async function printKey(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
+    args: [...args],
     options: {
       name: { type: 'string', default: 'My team' },
       'budget-usd': { type: 'string' },
@@ -142,4 +159,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   )
   console.log(`Organisation  ${seeded.orgId}`)
   console.log(`API key       ${seeded.apiKey}   (shown once)`)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const args = process.argv.slice(2)
+  await (args.length === 0 ? printBootstrapToken() : printKey(args))
 }

@@ -1,3 +1,4 @@
+import { bootstrapCurlOf } from '../first-operator.ts'
 import type { MailChoice } from './mail-choice.ts'
 import type { NodeChoice } from './node-choice.ts'
 
@@ -6,6 +7,8 @@ export type Facts = {
   /** `http://127.0.0.1:8787` */
   origin: string
   apiKey: string
+  /** Makes the first operator; undefined once there is one. */
+  bootstrapToken: string | undefined
   /** One that is really available. */
   model: string
   node: Pick<NodeChoice, 'kind' | 'url' | 'reason'>
@@ -44,6 +47,7 @@ export const jsonOf = (facts: Facts): string =>
     base_url: baseUrlOf(facts),
     origin: facts.origin,
     api_key: facts.apiKey,
+    bootstrap_token: facts.bootstrapToken ?? null,
     model: facts.model,
     node: facts.node.kind,
     node_url: facts.node.url,
@@ -79,8 +83,17 @@ ${curlOf(facts)}
 Or, in this folder, with the OpenAI client:
 
 ${sdkSnippetOf(facts)}
-
+${operatorLines(facts)}
 Ctrl-C ends everything.
+`
+}
+
+function operatorLines({ origin, bootstrapToken }: Facts): string {
+  if (bootstrapToken === undefined) return ''
+  return `
+Nobody is an operator yet. Within 15 minutes, with a password of your choice (a later start prints a new token):
+
+${bootstrapCurlOf(origin, bootstrapToken)}
 `
 }
 

@@ -1,16 +1,30 @@
 import { hashKey } from '../../src/features/keys/service.ts'
 import { withDatabase } from '../database.ts'
+import { newBootstrapToken } from '../first-operator.ts'
 import type { Stores } from '../local/stack.ts'
 import { migrate } from '../migrate.ts'
 import { seed } from '../seed.ts'
 import type { StateFolder } from './data-folder.ts'
 
+export type Prepared = {
+  apiKey: string
+  /** Makes the first operator; undefined once there is one. */
+  bootstrapToken: string | undefined
+}
+
 /**
- * Brings the database up to date and gives a key that works in it: the remembered one, or that of a new organisation.
+ * Brings the database up to date and gives what works in it: a key, the remembered one or that of a new organisation,
+ * and while nobody is an operator a token that makes one.
  */
-export async function prepareDatabase(stores: Stores, pepper: string, folder: StateFolder): Promise<string> {
+export async function prepareDatabase(stores: Stores, pepper: string, folder: StateFolder): Promise<Prepared> {
   const { adminUrl, ownerUrl, databaseUrl: appUrl, systemUrl, proxyUrl } = stores
   await migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl })
+  const apiKey = await keyIn(stores, pepper, folder)
+  return { apiKey, bootstrapToken: await withDatabase({ url: systemUrl, proxyUrl }, newBootstrapToken) }
+}
+
+async function keyIn(stores: Stores, pepper: string, folder: StateFolder): Promise<string> {
+  const { systemUrl, proxyUrl } = stores
   const remembered = folder.secrets.apiKey
   if (remembered !== undefined && (await isKnown(stores, await hashKey(pepper, remembered)))) return remembered
   const { apiKey } = await seed({ systemUrl, proxyUrl, pepper }, { name: 'My team' })

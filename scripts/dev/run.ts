@@ -55,11 +55,11 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   const workers = startWorkers({ configs, port, verbose, folder: join(folder.path, 'workers'), log: tools.log })
   tools.onClose(workers.stop)
   tools.onWorkers(workers)
-  const [origin, apiKey] = await Promise.all([workers.listening, prepareDatabase(stores, keyPepper, folder)])
+  const [origin, prepared] = await Promise.all([workers.listening, prepareDatabase(stores, keyPepper, folder)])
   await untilReady(origin, workers.ended)
   return {
     origin,
-    apiKey,
+    ...prepared,
     model,
     node,
     vendors: Object.keys(vendors).map((name) => ({ name, model: autoModelOf(name, 'chat') })),

@@ -11,6 +11,7 @@ const Facts = z.object({
   base_url: z.url(),
   origin: z.url(),
   api_key: z.string(),
+  bootstrap_token: z.string().nullable(),
   model: z.string(),
   node: z.enum(['demo', 'ollama']),
   curl: z.string(),

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm/sql'
 import { AppError } from '../../core/errors.ts'
 import type { PublicCtx } from '../../http/route.ts'
-import { enterHashGate, hashPassword, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { enterHashGate, hashPassword, hashWaitSeconds, verifyNothing, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { findLogin, findMemberships, foldName, type Login, type Membership } from '../users/service.ts'
 import { type Client, clientOf, invalidCredentials, limit, secondsOf } from './guard.ts'
@@ -83,9 +83,12 @@ async function noteFailure(ctx: PublicCtx, { id }: Login, { ip }: Client): Promi
   })
 }
 
-/** Stores the same password at today's cost, unless it has been changed since it was checked. */
+/**
+ * Stores the same password at today's cost, unless it has been changed since it was checked. An isolate that is busy
+ * leaves it to the next sign-in.
+ */
 async function rehash(ctx: PublicCtx, { id, username, passwordHash }: Login, password: string): Promise<void> {
-  enterHashGate(ctx)
+  if (hashWaitSeconds(ctx) > 0) return
   const hash = await hashPassword(ctx.settings.passwordPepper, password)
   await ctx.db.query(sql`
     select set_password(l.id, ${hash}, ${secondsOf(ctx)}) from find_login(${foldName(username)}) l

@@ -28,11 +28,16 @@ export function createHashGate(perSecond = 5): HashGate {
 /** The gate of each isolate, which is what a memory stands for. */
 const gates = new WeakMap<Memory, HashGate>()
 
-/** To be called before every hash of a request. Throws 429 when this isolate has begun as many as it may this second. */
-export function enterHashGate({ memory, now }: Pick<Deps, 'memory' | 'now'>): void {
+/** 0 when this isolate may hash now, which is then counted; otherwise the whole seconds to wait. */
+export function hashWaitSeconds({ memory, now }: Pick<Deps, 'memory' | 'now'>): number {
   const gate = gates.get(memory) ?? createHashGate()
   gates.set(memory, gate)
-  const waitSeconds = gate.enter(now())
+  return gate.enter(now())
+}
+
+/** To be called before every hash of a request. Throws 429 when this isolate has begun as many as it may this second. */
+export function enterHashGate(deps: Pick<Deps, 'memory' | 'now'>): void {
+  const waitSeconds = hashWaitSeconds(deps)
   if (waitSeconds === 0) return
   throw new AppError('rate_limit_exceeded', 'Too many passwords are being checked right now. Try again.', {
     retryAfterSeconds: waitSeconds,

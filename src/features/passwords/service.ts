@@ -1,6 +1,6 @@
 import { commonPasswords } from './common.ts'
 
-export { createHashGate, enterHashGate, type HashGate } from './hash-gate.ts'
+export { createHashGate, enterHashGate, type HashGate, hashWaitSeconds } from './hash-gate.ts'
 
 /** scrypt's cost (RFC 7914): log2 of N, block size, parallelism. */
 type Cost = { ln: number; r: number; p: number }

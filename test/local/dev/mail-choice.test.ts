@@ -24,6 +24,7 @@ async function choose(variables: Record<string, string>): Promise<MailChoice> {
 const factsWith = (mail: Facts['mail']): Facts => ({
   origin: 'http://127.0.0.1:8787',
   apiKey: 'hx_live_1',
+  bootstrapToken: undefined,
   model: 'llama3.2:3b',
   node: { kind: 'demo', url: 'http://127.0.0.1:11435', reason: 'no Ollama found' },
   vendors: [],
