@@ -41,22 +41,27 @@ async function claimOrAnswer(ctx: Ctx, call: OnceCall): Promise<Claim | Response
     throw new AppError('idempotency_in_progress', 'A call with this Idempotency-Key is running.', { retryAfterSeconds })
   }
   const answer = await repeated(ctx, found.id, found)
-  releaseHold(ctx)
+  await releaseHold(ctx)
   return answer
 }
 
-/** What admission held for a call that will not be made is free again. */
+/** What admission held for a call that will not be made is free again before its caller can make the next one. */
 async function orReleased<T>(ctx: Ctx, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    releaseHold(ctx)
+    await releaseHold(ctx)
     throw error
   }
 }
 
-function releaseHold({ admission, ledgerOf, requestId, defer }: Ctx): void {
-  if (admission.held) defer(ledgerOf(admission.policy.orgId).release(requestId))
+async function releaseHold({ admission, ledgerOf, requestId, log }: Ctx): Promise<void> {
+  if (!admission.held) return
+  try {
+    await ledgerOf(admission.policy.orgId).release(requestId)
+  } catch (cause) {
+    log.error('hold_not_released', { request_id: requestId, cause })
+  }
 }
 
 const placeOf = (ctx: Ctx, id: string) => ({
