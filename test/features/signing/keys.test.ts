@@ -185,7 +185,7 @@ describe('a rotation by an operator', () => {
     other.clock.ms += 55 * SECOND_MS
     expect(await isTaken(other, stolen)).toBe(false)
     expect((await published(here)).map(({ kid }) => kid)).toEqual([state.active])
-    expect((await auditOf(ctx)).at(-1)).toEqual(['signing_key.revoke', ctx.caller.userId, state.active])
+    expect(await auditOf(ctx)).toContainEqual(['signing_key.revoke', ctx.caller.userId, state.active])
   })
 
   const isolateAt = (ms: number) => {
@@ -195,11 +195,9 @@ describe('a rotation by an operator', () => {
   }
 
   const auditOf = async ({ caller }: Ctx) =>
-    (
-      await world.query('select action, actor_id, target_id from audit_log where org_id = $1 order by id', [
-        caller.orgId,
-      ])
-    ).map(({ action, actor_id: actor, target_id: target }) => [action, actor, target])
+    (await world.query('select action, actor_id, target_id from audit_log where org_id = $1', [caller.orgId])).map(
+      ({ action, actor_id: actor, target_id: target }) => [action, actor, target],
+    )
 })
 
 describe('an isolate', () => {
