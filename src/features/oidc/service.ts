@@ -9,7 +9,6 @@ import { personOf } from './person.ts'
 import { findProviders, type Provider } from './provider.ts'
 import { refused } from './refusal.ts'
 import { readToken, type UnverifiedToken } from './token.ts'
-import { verifyToken } from './verify.ts'
 
 /** A token of another issuer, and where it was sent from. */
 export type ExchangeRequest = {
@@ -73,6 +72,8 @@ type Exchange = { provider: Provider; token: UnverifiedToken; request: ExchangeR
 async function exchange(ctx: PublicCtx, { provider, token, request }: Exchange): Promise<TokenPair> {
   const { ip, userAgent } = request
   const { orgId } = provider
+  // Loaded by the first token that comes this far. Not the library by itself: that would bring all of it along.
+  const { verifyToken } = await import('./verify.ts')
   await verifyToken(ctx, provider, token)
   const maxRole = roleOf(provider, token.claims)
   const { userId, role } = await personOf(ctx, provider, {

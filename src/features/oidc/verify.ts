@@ -1,3 +1,4 @@
+import { errors, importJWK, jwtVerify } from 'jose'
 import { isAlgorithm } from './algorithms.ts'
 import { meets } from './claims.ts'
 import { findIssuerKey, type KeyDeps } from './issuer-keys.ts'
@@ -18,8 +19,6 @@ export async function verifyToken(deps: KeyDeps, provider: Provider, token: Unve
   if (!isAlgorithm(algorithm) || !provider.allowedAlgs.includes(algorithm)) throw refused('wrong_algorithm')
   checkTimes(token, Math.floor(deps.now() / 1000))
   const jwk = await findIssuerKey(deps, provider, { algorithm, kid })
-  // Loaded by the first token that comes this far: nothing else of an isolate's life needs it here.
-  const { errors, importJWK, jwtVerify } = await import('jose')
   try {
     const { kty, crv, x, y, n, e } = jwk
     const parts = Object.fromEntries(
