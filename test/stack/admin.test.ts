@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { newId } from '../../src/core/ids.ts'
 import { keyOf, type Person, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { callApi, rowsOf } from './members-kit.ts'
 
 let stack: Stack
 let operator: Person
@@ -13,18 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => stack?.close())
 
-type Answer = { status: number; body: Record<string, unknown> }
-
-async function call(credential: string, route: string, body?: unknown): Promise<Answer> {
-  const [method = 'GET', path = ''] = route.split(' ')
-  const response = await stack.call(credential, `/api/v1${path}`, body, { method })
-  const text = await response.text()
-  return { status: response.status, body: text === '' ? {} : z.record(z.string(), z.unknown()).parse(JSON.parse(text)) }
-}
-
+const call = (credential: string, route: string, body?: unknown) => callApi(stack, credential, { route, body })
 const asOperator = (route: string, body?: unknown) => call(operator.accessToken, route, body)
-
-const rowsOf = ({ body }: Answer) => z.array(z.looseObject({ id: z.string() })).parse(body.data)
 
 /** What an organisation's log says that operators did to a target, the last first. */
 const trailOf = (orgId: string, targetId: string) =>

@@ -1,58 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import * as z from 'zod'
-import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import type { Role } from '../../src/core/roles.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { keyOf, type Person, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { actionsOf, callApi, fellowOf, rowsOf } from './members-kit.ts'
 
 let stack: Stack
-let mailbox: Mailbox
-let mail: FaultProxy
 
 beforeAll(async () => {
-  mailbox = await startMailbox({ port: 0, token: 'token-of-the-mailbox' })
-  mail = await startFaultProxy(mailbox.url)
-  stack = await startStack({
-    vars: { MAIL_URL: `${mail.url}/emails`, MAIL_API_KEY: mailbox.token, MAIL_FROM: 'helix@helix.test' },
-  })
+  stack = await startStack()
 })
-afterAll(async () => {
-  await stack?.close()
-  await mail?.close()
-  await mailbox?.close()
-})
+afterAll(() => stack?.close())
 
-/** Of this file alone: what others do from other addresses takes nothing from its limits. */
-const ip = '198.51.100.77'
-
-type Answer = { status: number; body: Record<string, unknown> }
-
-/** A call with an access token or a key, or without either. */
-async function call(credential: string | undefined, route: string, body?: unknown): Promise<Answer> {
-  const [method = 'GET', path = ''] = route.split(' ')
-  const response = await fetch(`${stack.url}/api/v1${path}`, {
-    method,
-    headers: {
-      'cf-connecting-ip': ip,
-      ...(credential !== undefined && { authorization: `Bearer ${credential}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  })
-  const text = await response.text()
-  return { status: response.status, body: text === '' ? {} : z.record(z.string(), z.unknown()).parse(JSON.parse(text)) }
-}
-
+const call = (credential: string | undefined, route: string, body?: unknown) =>
+  callApi(stack, credential, { route, body })
 const as = ({ accessToken }: Person, route: string, body?: unknown) => call(accessToken, route, body)
-
-/** Someone else in the same organisation. */
-const fellow = ({ orgId }: Person, role: Role) => person(stack, { orgId, role })
-
-const rowsOf = ({ body }: Answer) => z.array(z.looseObject({ id: z.string() })).parse(body.data)
-
-const actionsOf = async ({ orgId }: Person) =>
-  (await stack.query('select action from audit_log where org_id = $1 order by id', [orgId])).map(({ action }) => action)
+const fellow = (someone: Person, role: Role) => fellowOf(stack, someone, role)
 
 const nobody = 'usr_01234567890123456789012345'
 
@@ -67,7 +29,7 @@ describe('an organisation', () => {
     for (const body of [{ plan: 'premium' }, { status: 'active' }, { settings: { theme: 'dark' } }, { name: ' ' }]) {
       expect((await as(owner, 'PATCH /org', body)).status).toBe(422)
     }
-    expect(await actionsOf(owner)).toContain('org.update')
+    expect(await actionsOf(stack, owner)).toContain('org.update')
   })
 
   it('is deleted by an owner who names it, and everything in it ends at once', async () => {
@@ -85,7 +47,7 @@ describe('an organisation', () => {
     for (const credential of [owner.accessToken, admin.accessToken, apiKey]) {
       expect((await call(credential, 'GET /org')).status).toBe(401)
     }
-    expect((await actionsOf(owner)).at(-1)).toBe('org.delete')
+    expect((await actionsOf(stack, owner)).at(-1)).toBe('org.delete')
   })
 
   it('is made by anyone who is signed in, who then owns it', async () => {
@@ -100,6 +62,22 @@ describe('an organisation', () => {
     ])
     const { apiKey } = await keyOf(stack, { orgId: owner.orgId, userId: owner.userId })
     expect((await call(apiKey, 'POST /orgs', { name: 'By a key' })).status).toBe(403)
+  })
+
+  it('is made by operators only where registration is closed', async () => {
+    const closed = await startStack({ vars: { REGISTRATION: 'closed' } })
+    try {
+      const owner = await person(closed)
+      const operator = await person(closed, { isOperator: true, audience: 'helix-admin' })
+      const statuses = [owner, operator].map(async ({ accessToken }) => {
+        const headers = { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' }
+        const body = JSON.stringify({ name: 'Another' })
+        return (await fetch(`${closed.url}/api/v1/orgs`, { method: 'POST', headers, body })).status
+      })
+      expect(await Promise.all(statuses)).toEqual([403, 201])
+    } finally {
+      await closed.close()
+    }
   })
 
   it('is the only one for a session of another issuer', async () => {
@@ -230,7 +208,7 @@ describe('members', () => {
       expect(await as(owner, route, body)).toMatchObject({ status: 409, body: { code: 'conflict' } })
     }
     expect((await as(owner, 'GET /org')).status).toBe(200)
-    expect(await actionsOf(owner)).toEqual(expect.arrayContaining(['member.leave']))
+    expect(await actionsOf(stack, owner)).toEqual(expect.arrayContaining(['member.leave']))
   })
 
   it('keep an owner when two owners demote each other at the same time', async () => {
@@ -246,124 +224,5 @@ describe('members', () => {
       // Whoever comes after the other's demotion may not do it any more.
       expect([403, 409]).toContain(lost)
     }
-  })
-})
-
-describe('invitations', () => {
-  const Accepted = z.object({
-    user: z.object({ id: z.string() }),
-    org: z.object({ id: z.string() }),
-    role: z.string(),
-    access_token: z.string(),
-  })
-  let people = 0
-  const freshAddress = () => `guest-${people++}-${Date.now()}@example.com`
-
-  async function tokenFor(email: string): Promise<string> {
-    const { text } = await mailbox.waitFor(email, { timeoutMs: 10_000 })
-    return /hxi_[A-Za-z0-9_-]{43}/.exec(text)?.[0] ?? ''
-  }
-
-  const accept = (token: string, username: string, password: string) =>
-    call(undefined, 'POST /invitations/accept', { token, username, password })
-
-  const open = async (who: Person) => rowsOf(await as(who, 'GET /members/invitations'))
-
-  it('bring somebody new in, and later the same account elsewhere', async () => {
-    const [owner, other] = [await person(stack), await person(stack)]
-    const email = freshAddress()
-    const invited = await as(owner, 'POST /members/invite', { email: email.toUpperCase(), role: 'admin' })
-    expect(invited).toMatchObject({ status: 201, body: { email, role: 'admin', invited_by: owner.userId } })
-    expect(JSON.stringify(invited.body)).not.toMatch(/hxi_|hash/)
-    const token = await tokenFor(email)
-    const username = `guest${Date.now()}`
-    const password = 'correct horse battery staple'
-    for (const [name, secret] of [
-      ['a@b', password],
-      [username, 'short'],
-    ] as const) {
-      expect((await accept(token, name, secret)).status).toBe(422)
-    }
-    const joined = await accept(token, username, password)
-    expect(joined).toMatchObject({ status: 201, body: { org: { id: owner.orgId }, role: 'admin' } })
-    const { access_token: accessToken, user } = Accepted.parse(joined.body)
-    expect((await call(accessToken, 'GET /members')).status).toBe(200)
-    expect((await as(owner, `GET /users/${user.id}`)).body).toMatchObject({ username, email, email_verified: true })
-    expect(await open(owner)).toEqual([])
-    expect((await accept(token, `${username}2`, password)).status).toBe(404)
-    expect((await as(owner, 'POST /members/invite', { email })).status).toBe(409)
-
-    expect((await as(other, 'POST /members/invite', { email })).status).toBe(201)
-    const second = await tokenFor(email)
-    expect((await accept(second, 'another', password)).status).toBe(409)
-    expect(await accept(second, username, 'not the password')).toMatchObject({
-      status: 401,
-      body: { code: 'invalid_credentials' },
-    })
-    const again = Accepted.parse((await accept(second, username, password)).body)
-    expect(again).toMatchObject({ user: { id: user.id }, org: { id: other.orgId }, role: 'member' })
-    expect(rowsOf(await call(again.access_token, 'GET /orgs'))).toHaveLength(2)
-    expect(await actionsOf(owner)).toEqual(expect.arrayContaining(['invitation.create', 'member.join']))
-  })
-
-  it('of the same address follow one another, and are withdrawn or run out', async () => {
-    const owner = await person(stack)
-    const email = freshAddress()
-    await as(owner, 'POST /members/invite', { email, role: 'member' })
-    const first = await tokenFor(email)
-    const { body } = await as(owner, 'POST /members/invite', { email, role: 'readonly' })
-    expect(await open(owner)).toMatchObject([{ id: body.id, role: 'readonly' }])
-    expect((await accept(first, 'whoever', 'correct horse battery')).status).toBe(404)
-    const second = await tokenFor(email)
-    await stack.query('update invitations set expires_at = 1 where id = $1', [body.id])
-    expect((await accept(second, 'whoever', 'correct horse battery')).status).toBe(404)
-    const stranger = await person(stack)
-    expect((await as(stranger, `DELETE /members/invitations/${body.id}`)).status).toBe(404)
-    expect((await as(owner, `DELETE /members/invitations/${body.id}`)).status).toBe(204)
-    expect((await as(owner, `DELETE /members/invitations/${body.id}`)).status).toBe(404)
-    expect(await open(owner)).toEqual([])
-  })
-
-  it('are made for no role above that of who invites, and end when that falls below', async () => {
-    const owner = await person(stack)
-    const admin = await fellow(owner, 'admin')
-    expect((await as(admin, 'POST /members/invite', { email: freshAddress(), role: 'owner' })).status).toBe(403)
-    const { body: high } = await as(owner, 'POST /members/invite', { email: freshAddress(), role: 'owner' })
-    expect((await as(admin, `DELETE /members/invitations/${high.id}`)).status).toBe(403)
-    await as(admin, 'POST /members/invite', { email: freshAddress(), role: 'admin' })
-    const { body: low } = await as(admin, 'POST /members/invite', { email: freshAddress(), role: 'member' })
-    await as(owner, `PATCH /members/${admin.userId}`, { role: 'member' })
-    expect(await open(owner)).toMatchObject([{ id: low.id }, { id: high.id }])
-    await as(owner, `DELETE /members/${admin.userId}`)
-    expect(await open(owner)).toMatchObject([{ id: high.id }])
-  })
-
-  it('stop where the organisation is full', async () => {
-    const owner = await person(stack)
-    await as(owner, 'PATCH /org', { settings: { member_limit: 3 } })
-    const emails = [freshAddress(), freshAddress(), freshAddress(), freshAddress()]
-    const answers = await Promise.all(emails.map((email) => as(owner, 'POST /members/invite', { email })))
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, 201, 409, 409])
-    const [kept] = await open(owner)
-    expect((await as(owner, 'POST /members/invite', { email: kept?.email })).status).toBe(201)
-  })
-
-  it('leave nothing behind when their mail cannot be sent', async () => {
-    const owner = await person(stack)
-    const email = freshAddress()
-    const { body } = await as(owner, 'POST /members/invite', { email, role: 'readonly' })
-    mail.mode('refuse')
-    expect((await as(owner, 'POST /members/invite', { email })).status).toBe(503)
-    mail.mode('pass')
-    expect(await open(owner)).toMatchObject([{ id: body.id, role: 'readonly' }])
-  })
-
-  it('take a username that is free', async () => {
-    const owner = await person(stack)
-    const email = freshAddress()
-    await as(owner, 'POST /members/invite', { email })
-    const answer = await accept(await tokenFor(email), owner.username, 'correct horse battery')
-    expect(answer).toMatchObject({ status: 409, body: { code: 'conflict' } })
-    expect(await open(owner)).toHaveLength(1)
   })
 })

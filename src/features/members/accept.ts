@@ -76,7 +76,7 @@ async function joinAs(
     throw new AppError('conflict', 'This address has an account already: give its username and password.')
   }
   await checkPassword(ctx, login, wanted)
-  const join = await joining(ctx, invitation, id)
+  const join = await joining(ctx, invitation, { userId: id, ip: wanted.ip })
   const answered = sql`select verify_email(${id}, ${email}, ${foldName(email)}, ${secondsOf(ctx)})`
   const work = ctx.db.atomically(invitation.orgId, (query) => [...join(query), query.execute(answered)])
   await settling(work, 'This account is a member already.')
@@ -86,12 +86,14 @@ async function joinAs(
 async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acceptance): Promise<void> {
   const now = secondsOf(ctx)
   const wrong = new AppError('invalid_credentials', 'The username or the password is wrong.')
-  await take(ctx, 'logins_per_ip_and_name', `${ip} ${foldName(login.username)}`)
+  const who = `${ip} ${foldName(login.username)}`
+  await take(ctx, 'logins_per_ip_and_name', who)
   if (!login.isActive || (login.lockedUntil ?? 0) > now || login.passwordHash === undefined) throw wrong
   enterHashGate(ctx)
   const { ok } = await verifyPassword(ctx.settings.passwordPepper, password, login.passwordHash)
   await ctx.db.query(sql`select * from note_login(${login.id}, ${ok}, ${now})`)
   if (!ok) throw wrong
+  await ctx.limiter.reset('logins_per_ip_and_name', who)
 }
 
 /** Somebody new joins. */
@@ -106,19 +108,21 @@ async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptan
   const { email, orgId } = invitation
   const id = ctx.newId('usr')
   const now = secondsOf(ctx)
-  const join = await joining(ctx, invitation, id)
+  const join = await joining(ctx, invitation, { userId: id, ip: wanted.ip })
   const account = createUserStatement({ id, username, email, passwordHash, verifiedAt: now, now })
   const work = ctx.db.atomically(orgId, (query) => [query.execute(account), ...join(query)])
   await settling(work, 'This username is taken.')
   return { id, username, email, email_verified: true }
 }
 
+type Who = { userId: string; ip: string }
+
 /** Statements that use an invitation up and make its holder a member. The first ends them all if it was used by now. */
-async function joining(ctx: PublicCtx, { id, orgId, role, invitedBy }: Invitation, userId: string) {
+async function joining(ctx: PublicCtx, { id, orgId, role, invitedBy }: Invitation, { userId, ip }: Who) {
   const now = secondsOf(ctx)
   const audit = await auditRow(ctx, {
     orgId,
-    actor: { kind: 'user', id: userId, ip: null },
+    actor: { kind: 'user', id: userId, ip },
     action: 'member.join',
     target: { kind: 'user', id: userId },
     details: { role, invitation_id: id, invited_by: invitedBy },

@@ -95,9 +95,9 @@ async function checkRoom(ctx: Ctx, email: string): Promise<{ name: string; limit
 
 const full = () => new AppError('conflict', 'The organisation has no room for further members and invitations.')
 
-/** Closed without Redis: nobody's mailbox is flooded through us. */
+/** Closed without Redis: nobody's mailbox is flooded through us. Other mails to the address are counted apart. */
 async function takeMail({ limiter }: Ctx, email: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take('mails_per_address', email)
+  const { allowed, retryAfterSeconds } = await limiter.take('mails_per_address', `invitation ${email}`)
   if (allowed) return
   throw new AppError('rate_limit_exceeded', 'This address has been written to often enough for now.', {
     retryAfterSeconds,

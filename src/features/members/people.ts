@@ -69,12 +69,12 @@ export async function changeRole(ctx: Ctx, userId: string, role: Role): Promise<
   const { orgId } = ctx.caller
   const whose = whoseOf(ctx, userId)
   const audit = await personRow(ctx, person, { action: 'member.role', after: { ...standingOf(person), role } })
-  const [, , sessions, keys] = await settling(
+  const [, , , sessions, keys] = await settling(
     ctx.db.atomically(orgId, (query) => [
       query.execute(stands(orgId, userId, standingOf(person))),
+      endInvitations(query, orgId, userId, role),
       query.update(memberships).set({ role, updated_at: whose.now }).where(isOf(orgId, userId)),
       ...findAccess(query, whose),
-      endInvitations(query, orgId, userId, role),
       query.insert(auditLog).values(audit),
     ]),
   )
@@ -90,12 +90,12 @@ export async function changeActive(ctx: Ctx, userId: string, isActive: boolean):
   const whose = whoseOf(ctx, userId)
   const action = isActive ? 'member.activate' : 'member.deactivate'
   const audit = await personRow(ctx, person, { action, after: { ...standingOf(person), isActive } })
-  const [, , sessions, keys] = await settling(
+  const [, , , sessions, keys] = await settling(
     ctx.db.atomically(orgId, (query) => [
       query.execute(stands(orgId, userId, standingOf(person))),
+      endInvitations(query, orgId, userId, isActive ? person.role : undefined),
       query.update(memberships).set({ is_active: isActive, updated_at: whose.now }).where(isOf(orgId, userId)),
       ...(isActive ? findAccess(query, whose) : endAccess(query, whose)),
-      endInvitations(query, orgId, userId, isActive ? person.role : undefined),
       query.insert(auditLog).values(audit),
     ]),
   )
@@ -121,12 +121,12 @@ async function remove(ctx: Ctx, person: Person, action: string): Promise<void> {
   const { orgId } = ctx.caller
   const whose = whoseOf(ctx, person.id)
   const audit = await personRow(ctx, person, { action })
-  const [, , sessions, keys] = await settling(
+  const [, , , sessions, keys] = await settling(
     ctx.db.atomically(orgId, (query) => [
       query.execute(stands(orgId, person.id, standingOf(person))),
+      endInvitations(query, orgId, person.id, undefined),
       query.delete(memberships).where(isOf(orgId, person.id)),
       ...endAccess(query, whose),
-      endInvitations(query, orgId, person.id, undefined),
       query.insert(auditLog).values(audit),
     ]),
   )
@@ -141,7 +141,10 @@ function checkMayTouch({ caller }: Ctx, { role }: Person): void {
 
 const whoseOf = ({ caller: { orgId }, now }: Ctx, userId: string) => ({ orgId, userId, now: Math.floor(now() / 1000) })
 
-/** Open invitations end with the power to make them: those to a role that their maker may no longer grant. */
+/**
+ * Open invitations end with the power to make them: those to a role that their maker may no longer grant. Comes before
+ * what locks the organisation's row, as in an acceptance: the two never wait for each other.
+ */
 function endInvitations(query: QueryBuilder, orgId: string, userId: string, role: Role | undefined) {
   const beyond = roles.filter((one) => role === undefined || !reaches(role, one))
   return query
