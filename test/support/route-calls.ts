@@ -26,12 +26,21 @@ export function paramsOfNobody({ path, spec }: Route): Record<string, string> {
   return filled.find((params) => spec.params?.safeParse(params).success) ?? {}
 }
 
+const MAX_TRIES = 5
+
+/** A store that is too slow for the gateway says nothing about who may do what: then the call is made again. */
 export async function callRoute(stack: Stack, call: RouteCall): Promise<Answer> {
+  for (let tries = 1; ; tries++) {
+    const answer = await callOnce(stack, call)
+    if (tries === MAX_TRIES || !answer.body.includes('"code":"dependency_unavailable"')) return answer
+  }
+}
+
+async function callOnce(stack: Stack, call: RouteCall): Promise<Answer> {
   const { entry, credential, params = {}, query = {}, body } = call
   const { route } = entry
   const search = new URLSearchParams(query).toString()
-  const url = `${stack.url}${pathOf(route, params)}${search && `?${search}`}`
-  const response = await fetch(url, {
+  const response = await fetch(`${stack.url}${pathOf(route, params)}${search && `?${search}`}`, {
     method: route.method.toUpperCase(),
     redirect: 'manual',
     headers: {

@@ -1,0 +1,131 @@
+import * as z from 'zod'
+import { type Entry, nameOf } from '../contract/route-table.ts'
+import type { Planted } from '../support/canaries.ts'
+
+type Body = Readonly<Record<string, unknown>>
+
+export const password = 'a-Password-of-these-tests-1'
+const issuer = {
+  name: 'An issuer',
+  issuer: 'https://issuer.example.com',
+  client_id: 'a-client',
+  jwks_uri: 'https://issuer.example.com/jwks',
+}
+const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
+const complete = { model: 'gpt-4o', prompt: 'Hello there' }
+
+/** A body that every route which takes one accepts from an owner. */
+export const bodies: Readonly<Record<string, Body>> = {
+  'POST /api/v1/keys': { name: 'Another key', scopes: ['chat:write'] },
+  'POST /api/v1/keys/verify': { key: 'hx_live_nothing' },
+  'PATCH /api/v1/keys/:id': { name: 'Another name' },
+  'POST /api/v1/keys/:id/rotate': { overlap_seconds: 60 },
+  'POST /v1/chat/completions': chat,
+  'POST /v1/chat/completions/stream': chat,
+  'POST /v1/completions': complete,
+  'POST /v1/completions/stream': complete,
+  'POST /v1/embeddings': { model: 'text-embedding-3-small', input: 'Hello there' },
+  'POST /api/v1/oidc-providers': issuer,
+  'PUT /api/v1/oidc-providers/:id': issuer,
+  'PATCH /api/v1/org': { name: 'Another name' },
+  'POST /api/v1/orgs': { name: 'Another organisation' },
+  'POST /api/v1/members/invite': { email: 'somebody@example.com' },
+  'PATCH /api/v1/members/:user_id': { role: 'readonly' },
+  'PATCH /api/v1/users/:id': { is_active: false },
+  'PATCH /api/v1/auth/me': { display_name: 'Another name' },
+  'POST /api/v1/auth/change-password': { current_password: password, new_password: password },
+  'POST /api/v1/auth/admin/change-password': { username: 'nobody', new_password: password },
+  'POST /api/v1/auth/switch-org': { org_id: 'org_nowhere' },
+  'PATCH /api/v1/admin/orgs/:id': { status: 'suspended' },
+  'PATCH /api/v1/admin/users/:id': { is_active: false },
+  'POST /api/v1/admin/signing-keys/rotate': { revoke: true },
+}
+
+export const bodyOf = (entry: Entry): Body | undefined => bodies[nameOf(entry)]
+
+/** A place in a body or a query where the id of something could stand. */
+export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
+
+const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
+/** Words of another issuer, which are written down as they come. */
+const OF_OTHERS = /^(?:client_id|claim_map\..*)$/
+
+/** Every such place of a route, nested ones as `messages.tool_call_id`. */
+export function idFieldsOf(entry: Entry): IdField[] {
+  const { query, body, scope } = entry.route.spec
+  const inBody = namesIn(body).map((field) => ({ entry, place: 'body', field }) as const)
+  const inQuery = namesIn(query).map((field) => ({ entry, place: 'query', field }) as const)
+  return [...inQuery, ...inBody].filter(({ field }) => {
+    const name = field.split('.').at(-1) ?? ''
+    // Without a caller a name is who somebody says they are, which a password has to prove.
+    return ID_NAME.test(name) && !OF_OTHERS.test(field) && !(scope === 'public' && name === 'username')
+  })
+}
+
+function namesIn(schema: z.ZodType | undefined): string[] {
+  if (schema === undefined) return []
+  const found = new Set<string>()
+  const walk = (node: unknown, path: string): void => {
+    if (Array.isArray(node)) for (const item of node) walk(item, path)
+    else if (typeof node === 'object' && node !== null) {
+      for (const [key, value] of Object.entries(node)) {
+        if (key !== 'properties') walk(value, path)
+        else if (typeof value === 'object' && value !== null) {
+          for (const [name, property] of Object.entries(value)) {
+            found.add(path + name)
+            walk(property, `${path}${name}.`)
+          }
+        }
+      }
+    }
+  }
+  walk(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }), '')
+  return [...found]
+}
+
+const userSays = { role: 'user', content: 'Hello there' }
+const toolCall = (id: string) => ({ id, type: 'function', function: { name: 'look', arguments: '{}' } })
+
+/** What stands around an id in a body; `mine` is the caller's own organisation. */
+const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
+  'POST /api/v1/keys/verify key': (key) => ({ key }),
+  'POST /v1/chat/completions messages.tool_calls.id': (id) => calling(id),
+  'POST /v1/chat/completions messages.tool_call_id': (id) => calling(id),
+  'POST /v1/chat/completions/stream messages.tool_calls.id': (id) => calling(id),
+  'POST /v1/chat/completions/stream messages.tool_call_id': (id) => calling(id),
+  'POST /api/v1/auth/login org_id': (org_id, { owner }) => ({ username: owner.username, password, org_id }),
+  'POST /api/v1/auth/login-json org_id': (org_id, { owner }) => ({ username: owner.username, password, org_id }),
+  'POST /api/v1/auth/exchange org_id': (org_id, { owner }) => ({
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token: owner.accessToken,
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    org_id,
+  }),
+  'POST /api/v1/auth/admin/change-password username': (username) => ({ username, new_password: password }),
+  'POST /api/v1/auth/switch-org org_id': (org_id) => ({ org_id }),
+}
+
+const calling = (id: string): Body => ({
+  ...chat,
+  messages: [
+    userSays,
+    { role: 'assistant', content: null, tool_calls: [toolCall(id)] },
+    { role: 'tool', tool_call_id: id, content: 'nothing' },
+  ],
+})
+
+const keyOf = ({ entry, field }: IdField) => `${nameOf(entry)} ${field}`
+
+/** The places that nobody has said how to fill. */
+export const unknownFields = (fields: readonly IdField[]): string[] =>
+  fields.filter(({ place, ...field }) => place === 'body' && !around[keyOf({ place, ...field })]).map(keyOf)
+
+export const fill = (field: IdField, id: string, mine: Planted): Body => around[keyOf(field)]?.(id, mine) ?? {}
+
+/** Fields whose text is the caller's own word for something: a call that holds any is answered. */
+const FREE = /^messages\./
+/** Told by the answer itself that there is nothing. */
+const ANSWERED = ['POST /api/v1/keys/verify key']
+
+export const mayBeAnswered = (field: IdField): boolean =>
+  field.place === 'query' || FREE.test(field.field) || ANSWERED.includes(keyOf(field))
