@@ -19,7 +19,6 @@ beforeAll(async () => {
 afterAll(() => Promise.all([stack?.close(), issuer?.close(), other?.close()]))
 
 let people = 0
-
 /** An account at the issuer that no other test has. */
 function account(claims: Record<string, unknown> = {}): string {
   people += 1

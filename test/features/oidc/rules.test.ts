@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { Caller } from '../../../src/core/context.ts'
 import { AppError } from '../../../src/core/errors.ts'
@@ -161,5 +162,14 @@ describe('a role', () => {
     expect(reach(['*:read'], 'owner')).toBe('readonly')
     expect(reach(['org:write'], 'owner')).toBeUndefined()
     expect(refusal({}, { kind: 'api_key', scopes: ['org:write'], role: 'owner' })).toEqual([403, undefined])
+  })
+})
+
+describe('the recipes', () => {
+  it.each(['ci-workload-tokens', 'sign-in-with-your-issuer'])('of %s show providers that can be stored', (name) => {
+    const text = readFileSync(new URL(`../../../docs/recipes/${name}.md`, import.meta.url), 'utf8')
+    const shown = [...text.matchAll(/^\{\n[\s\S]*?^\}$/gm)].map(([json]) => json)
+    expect(shown).toHaveLength(2)
+    for (const json of shown) expect(refusal({ client_id: undefined, ...JSON.parse(json) }), json).toBeUndefined()
   })
 })
