@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Caller } from '../../../src/core/context.ts'
 import { AppError } from '../../../src/core/errors.ts'
@@ -167,7 +168,7 @@ describe('a role', () => {
 
 describe('the recipes', () => {
   it.each(['ci-workload-tokens', 'sign-in-with-your-issuer'])('of %s show providers that can be stored', (name) => {
-    const text = readFileSync(new URL(`../../../docs/recipes/${name}.md`, import.meta.url), 'utf8')
+    const text = readFileSync(join(import.meta.dirname, '../../../docs/recipes', `${name}.md`), 'utf8')
     const shown = [...text.matchAll(/^\{\n[\s\S]*?^\}$/gm)].map(([json]) => json)
     expect(shown).toHaveLength(2)
     for (const json of shown) expect(refusal({ client_id: undefined, ...JSON.parse(json) }), json).toBeUndefined()
