@@ -67,13 +67,14 @@ export async function measureCalls({ bare, floor, helix }: Compared): Promise<Fi
   ]
 }
 
+type Way = { name: string; subject: Subject; path: string; micros: number[] }
+
 /** CPU of one event of a stream: long streams less short ones, so that what a call costs by itself falls out. */
 export async function measureChunks({ floor, helix }: Pick<Compared, 'floor' | 'helix'>): Promise<Figure[]> {
-  const paths = new Map<Subject, string>([
-    [floor, '/tee'],
-    [helix, '/v1/chat/completions'],
-  ])
-  const perChunk = new Map<Subject, number[]>([...paths.keys()].map((subject) => [subject, []]))
+  const tee: Way = { name: 'tee with one reader', subject: floor, path: '/tee', micros: [] }
+  const pump: Way = { name: 'empty pump', subject: floor, path: '/pump', micros: [] }
+  const own: Way = { name: 'helix', subject: helix, path: '/v1/chat/completions', micros: [] }
+  const ways = [tee, pump, own]
   let readsPerStream = Number.POSITIVE_INFINITY
   const roundOf = (path: string, events: number): Round => ({
     call: { path, body: streamBody(events) },
@@ -82,20 +83,27 @@ export async function measureChunks({ floor, helix }: Pick<Compared, 'floor' | '
   })
   const hasTime = stopwatch()
   for (let round = -1; round < STREAM_ROUNDS && hasTime(); round++) {
-    for (const [subject, path] of paths) {
+    for (const { subject, path, micros } of ways) {
       const short = await cpuOfRound(subject, roundOf(path, SHORT))
       const long = await cpuOfRound(subject, roundOf(path, LONG))
       // The first round only warms up.
       if (round < 0) continue
-      perChunk.get(subject)?.push(((long.ms - short.ms) * 1000) / (STREAMS * (LONG - SHORT)))
+      micros.push(((long.ms - short.ms) * 1000) / (STREAMS * (LONG - SHORT)))
       readsPerStream = Math.min(readsPerStream, long.reads)
     }
   }
-  const [tee = [], own = []] = [perChunk.get(floor), perChunk.get(helix)]
+  const toTee = ({ micros }: Way) => median(micros.map((value, round) => value / (tee.micros[round] ?? Number.NaN)))
   return [
-    { name: 'CPU a chunk, tee with one reader', value: median(tee), unit: 'µs', spread: tee },
-    { name: 'CPU a chunk, helix', value: median(own), unit: 'µs', spread: own },
-    { name: 'CPU a chunk, helix / tee', value: median(own) / median(tee), unit: 'x', most: 1.3 },
+    ...ways.map(
+      ({ name, micros }): Figure => ({
+        name: `CPU a chunk, ${name}`,
+        value: median(micros),
+        unit: 'µs',
+        spread: micros,
+      }),
+    ),
+    { name: 'CPU a chunk, empty pump / tee', value: toTee(pump), unit: 'x' },
+    { name: 'CPU a chunk, helix / tee', value: toTee(own), unit: 'x', most: 1.3 },
     { name: `network chunks of a stream of ${LONG} events`, value: readsPerStream, unit: '' },
   ]
 }

@@ -1,12 +1,9 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { StoreCounts, StoresReady } from './stores.ts'
-
-/** Linux counts a process's time in ticks of 10 ms. */
-const TICK_MS = 10
 
 export type Stores = StoresReady & {
   /** Requests that the bridges have served so far. */
@@ -64,11 +61,13 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 /**
- * User and system time of a process since it began, all of its threads together: fields 14 and 15 of
- * `/proc/<pid>/stat`, see proc(5). Throws when the process is gone.
+ * CPU time of a process: what each of its threads has run, in nanoseconds, from `/proc/<pid>/task/<tid>/schedstat`
+ * (its clock ticks of 10 ms are coarser than what is compared here). Throws when the process is gone.
  */
 export function cpuMsOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS
+  let totalMs = 0
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    totalMs += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  }
+  return totalMs
 }

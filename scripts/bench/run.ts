@@ -8,6 +8,7 @@
  *   calls    CPU of a warm call, beside a bare proxy and the same I/O without logic
  *   chunks   CPU of one streamed chunk, beside a tee with one reader
  *   password CPU of one password, and of the refusal of an unknown user
+ *   login    tries to sign in: known and unknown users, and a flood beside chat calls
  *
  * Everything it starts is on loopback and ends with it. A missed target ends it with 1. Linux only: it reads /proc.
  */
@@ -17,6 +18,7 @@ import { type Bundles, buildBundles } from './build.ts'
 import { measureCalls, measureChunks } from './cpu.ts'
 import { measureLatency } from './latency.ts'
 import { closeConnections } from './load.ts'
+import { measureLogin } from './login.ts'
 import { measurePassword } from './password.ts'
 import { startStores, startVendor } from './processes.ts'
 import { measureRates } from './rates.ts'
@@ -24,7 +26,7 @@ import { type Figure, isMissed, lineOf } from './report.ts'
 import { measureSize, measureStart, type StartBaseline } from './start.ts'
 import { startBare, startFloor, startHelix } from './subjects.ts'
 
-const parts = ['size', 'start', 'latency', 'rates', 'calls', 'chunks', 'password'] as const
+const parts = ['size', 'start', 'latency', 'rates', 'calls', 'chunks', 'password', 'login'] as const
 type Part = (typeof parts)[number]
 const isPart = (name: string): name is Part => parts.some((part) => part === name)
 
@@ -56,6 +58,7 @@ async function measureAtWork(bundles: Bundles): Promise<void> {
     const helix = await opened(startHelix(bundles, vendor, stores))
     // Before anything has filled the ledger.
     if (wants('rates')) show('rates', await measureRates(helix, stores))
+    if (wants('login')) show('login', await measureLogin(helix))
     const bare = await opened(startBare(bundles, vendor))
     const floor = await opened(startFloor(bundles, vendor, stores))
     if (wants('calls')) show('calls', await measureCalls({ bare, floor, helix }))
@@ -76,7 +79,7 @@ const bundles = await buildBundles()
 if (wants('size')) show('size', measureSize(bundles, baseline))
 if (wants('start')) show('start', await measureStart(bundles, baseline))
 if (wants('password')) show('password', await measurePassword(bundles))
-if (wants('latency', 'rates', 'calls', 'chunks')) await measureAtWork(bundles)
+if (wants('latency', 'rates', 'calls', 'chunks', 'login')) await measureAtWork(bundles)
 console.log(`\n${((performance.now() - startMs) / 1000).toFixed(0)} s`)
 if (missed.length > 0) {
   console.log(`Missed: ${missed.map(({ name }) => name).join('; ')}`)

@@ -58,6 +58,7 @@ export const gatewayVariables = (vendor: Vendor, stores: Stores): Record<string,
   KEY_PEPPER: stores.pepper,
   PASSWORD_PEPPER: 'password-pepper-of-the-benchmarks-of-helix',
   KEK_CURRENT: Buffer.from('kek-of-the-benchmarks-of-helix-01').subarray(0, 32).toString('base64'),
+  REGISTRATION: 'open',
   OPENAI_API_KEY: 'sk-fake-helix',
   OPENAI_BASE_URL: vendor.url,
 })
