@@ -40,6 +40,7 @@ const rules: Record<LimitName, Rule> = {
  */
 export function createLimiter(clientOf: UpstashClient): Limiter {
   const limits = new Map<LimitName, Ratelimit>()
+  const refusals = createRefusals()
   const limitOf = async (name: LimitName): Promise<Ratelimit> => {
     const known = limits.get(name)
     if (known) return known
@@ -57,6 +58,18 @@ export function createLimiter(clientOf: UpstashClient): Limiter {
     limits.set(name, made)
     return made
   }
+  const takeOf: Limiter['take'] = async (name, subject) => {
+    const [limit, who, client] = await Promise.all([limitOf(name), hashOf(subject), clientOf()])
+    const { blockSeconds } = rules[name]
+    const block = blockOf(name, who)
+    const blockedMs = blockSeconds === undefined ? 0 : await client.pttl(block)
+    if (blockedMs > 0) return { allowed: false, retryAfterSeconds: Math.ceil(blockedMs / 1000) }
+    const { success, reset } = await limit.limit(who)
+    const waitSeconds = Math.max(1, Math.ceil((reset - Date.now()) / 1000))
+    if (success || blockSeconds === undefined) return { allowed: success, retryAfterSeconds: waitSeconds }
+    await client.set(block, '1', { ex: blockSeconds })
+    return { allowed: false, retryAfterSeconds: blockSeconds }
+  }
   return {
     allows: (name, subject) =>
       orAway(async () => {
@@ -66,24 +79,38 @@ export function createLimiter(clientOf: UpstashClient): Limiter {
 
     take: (name, subject) =>
       orAway(async () => {
-        const [limit, who, client] = await Promise.all([limitOf(name), hashOf(subject), clientOf()])
-        const { blockSeconds } = rules[name]
-        const block = blockOf(name, who)
-        const blockedMs = blockSeconds === undefined ? 0 : await client.pttl(block)
-        if (blockedMs > 0) return { allowed: false, retryAfterSeconds: Math.ceil(blockedMs / 1000) }
-        const { success, reset } = await limit.limit(who)
-        const waitSeconds = Math.max(1, Math.ceil((reset - Date.now()) / 1000))
-        if (success || blockSeconds === undefined) return { allowed: success, retryAfterSeconds: waitSeconds }
-        await client.set(block, '1', { ex: blockSeconds })
-        return { allowed: false, retryAfterSeconds: blockSeconds }
+        const refusedMs = refusals.of(name, subject) - Date.now()
+        if (refusedMs > 0) return { allowed: false, retryAfterSeconds: Math.ceil(refusedMs / 1000) }
+        const answer = await takeOf(name, subject)
+        if (!answer.allowed) refusals.remember(name, subject, Date.now() + answer.retryAfterSeconds * 1000)
+        return answer
       }),
-
     reset: (name, subject) =>
       orAway(async () => {
+        refusals.forget(name, subject)
         const [who, client] = await Promise.all([hashOf(subject), clientOf()])
         // The library's own reset scans every key there is; a token bucket is one key.
         await client.del(`limit:${name}:${who}`, blockOf(name, who))
       }),
+  }
+}
+
+const MAX_REFUSALS = 10_000
+
+/** Whoever was refused is refused until the time that they were told, without asking Redis: a flood costs it nothing. */
+function createRefusals() {
+  const untilMs = new Map<string, number>()
+  const keyOf = (name: LimitName, subject: string) => `${name} ${subject}`
+  return {
+    /** Unix milliseconds; 0 for someone who was not refused. */
+    of: (name: LimitName, subject: string): number => untilMs.get(keyOf(name, subject)) ?? 0,
+    remember(name: LimitName, subject: string, ms: number): void {
+      if (untilMs.size >= MAX_REFUSALS) untilMs.clear()
+      untilMs.set(keyOf(name, subject), ms)
+    },
+    forget(name: LimitName, subject: string): void {
+      untilMs.delete(keyOf(name, subject))
+    },
   }
 }
 
