@@ -5,28 +5,20 @@ import { hashPassword } from '../../src/features/passwords/service.ts'
 import { type Entry, loadTable, nameOf } from '../contract/route-table.ts'
 import { type Planted, plant } from '../support/canaries.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
-import { full } from '../support/lane.ts'
+import { count } from '../support/lane.ts'
 import { person } from '../support/people.ts'
 import { watchPredicates } from '../support/predicate-proxy.ts'
 import { type Answer, callRoute, forEach, type RouteCall } from '../support/route-calls.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { tenantTables } from '../support/tables.ts'
-import {
-  bodies,
-  bodyOf,
-  fill,
-  type IdField,
-  idFieldsOf,
-  mayBeAnswered,
-  password,
-  unknownFields,
-} from './tenancy-calls.ts'
+import { bodies, bodyOf, fill, idFieldsOf, mayBeAnswered, password, unknownFields } from './tenancy-calls.ts'
+import { foreignIn, idsAt, idsFor, isRefused, paramsOf, takes } from './tenancy-probes.ts'
 
 const table = await loadTable(areas)
 const guarded = table.filter(({ route }) => route.spec.scope !== 'public')
-const withParams = table.filter(({ route }) => route.spec.params)
 const fields = table.flatMap(idFieldsOf)
 const AT_ONCE = 4
+const TIMEOUT_MS = count(60_000, 900_000)
 
 const predicates = watchPredicates()
 let stack: Stack
@@ -54,13 +46,6 @@ afterAll(async () => {
   await Promise.all([vendor?.close(), mailbox?.close()])
 })
 
-/** What of the other organisation an answer shows, beside what the call itself named. */
-function foreignIn({ head, body }: Answer, theirs: Planted, named: string | undefined): string[] {
-  const shown = named === undefined ? `${head}\n${body}` : `${head}\n${body}`.replaceAll(named, '')
-  const foreign = [...theirs.canaries, ...theirs.ids].filter((text) => text !== named && !named?.includes(text))
-  return foreign.filter((text) => shown.includes(text))
-}
-
 type Probe = RouteCall & { theirs: Planted; named?: string | undefined; isFine: (status: number) => boolean }
 
 /** What is wrong with the answer to a call that names something of another organisation. */
@@ -74,52 +59,6 @@ async function faultOf({ theirs, named, isFine, ...call }: Probe): Promise<strin
 
 const faultsOf = async (probes: readonly Probe[]): Promise<string[]> =>
   (await forEach(probes, AT_ONCE, faultOf)).filter((fault) => fault !== undefined)
-
-/** The ids that a path takes, and one that it does not take; in the full lane all of them. */
-function idsFor(entry: Entry, ids: readonly string[]): readonly string[] {
-  if (full()) return ids
-  const refused = ids.find((id) => !takes(entry, id))
-  // What takes anything is no id of ours: a model's name, an error's code.
-  return refused === undefined ? [...firstOfEachKind(ids)] : [...ids.filter((id) => takes(entry, id)), refused]
-}
-
-const takes = (entry: Entry, id: string): boolean =>
-  entry.route.spec.params?.safeParse(paramsOf(entry, id)).success === true
-
-/** What a field of that name could hold. */
-const LIKELY: Readonly<Record<string, RegExp>> = {
-  org_id: /^org_/,
-  user_id: /^usr_/,
-  username: /-(?:owner|member)$/,
-  key: /^(?:key|hx)_/,
-}
-
-/** One id of each kind that may stand in a field, and one that may not; in the full lane all of them. */
-function idsAt({ field }: IdField, ids: readonly string[]): readonly string[] {
-  const likely = LIKELY[field]
-  const fitting = likely ? ids.filter((id) => likely.test(id)) : [...firstOfEachKind(ids)]
-  // Signing in costs a password hash each time: there it is only what can be an organisation.
-  if (field === 'org_id') return fitting
-  if (full()) return ids
-  const other = ids.find((id) => !fitting.includes(id))
-  return other === undefined ? fitting : [...fitting, other]
-}
-
-function firstOfEachKind(ids: readonly string[]): Iterable<string> {
-  const kinds = new Map<string, string>()
-  for (const id of ids) {
-    const kind = /^([a-z]+)_[0-9a-z]{26}$/.exec(id)?.[1]
-    if (kind !== undefined && !kinds.has(kind)) kinds.set(kind, id)
-  }
-  return kinds.values()
-}
-
-const paramsOf = ({ route }: Entry, id: string): Record<string, string> =>
-  Object.fromEntries([...route.path.matchAll(/:(\w+)/g)].map(([, name = '']) => [name, id]))
-
-/** Nobody was let in. 401 and 429 would say nothing about whose row it is, where there is a caller. */
-const isRefused = ({ route }: Entry, status: number) =>
-  status >= 400 && status < 500 && (route.spec.scope === 'public' || (status !== 401 && status !== 429))
 
 describe('what a route may be asked', () => {
   it('is known for every body and for every place of an id in one', () => {
@@ -158,8 +97,21 @@ describe.each([
     expect(Object.entries(tables).filter(([, rows]) => rows === 0)).toEqual([])
   })
 
-  it('answers no path with an id of theirs', async () => {
-    const probes = withParams.flatMap((entry) =>
+  it('lists nothing of theirs', async () => {
+    const lists = table.filter(({ route }) => route.method === 'get' && !route.spec.params)
+    const probes = lists.flatMap((entry) =>
+      credentials().map((credential): Probe => {
+        const hasLimit = entry.route.spec.query?.safeParse({ limit: '100' }).success === true
+        const isFine = (status: number) => status < 400 || isRefused(entry, status)
+        return { entry, credential, query: hasLimit ? { limit: '100' } : {}, theirs, isFine }
+      }),
+    )
+    expect(await faultsOf(probes)).toEqual([])
+  })
+
+  it('answers no path with an id of theirs', { timeout: TIMEOUT_MS }, async () => {
+    const withParams = table.filter(({ route }) => route.spec.params)
+    const probes = inOrder(withParams).flatMap((entry) =>
       idsFor(entry, theirs.ids).flatMap((named) =>
         credentials().map((credential): Probe => {
           const body = bodyOf(entry)
@@ -172,7 +124,7 @@ describe.each([
     await expectUnchanged()
   })
 
-  it('answers no query and no body with an id of theirs', async () => {
+  it('answers no query and no body with an id of theirs', { timeout: TIMEOUT_MS }, async () => {
     const values = [...theirs.ids, theirs.apiKey]
     const probes = fields.flatMap((field) =>
       idsAt(field, values).map((named): Probe => {
@@ -186,19 +138,7 @@ describe.each([
     await expectUnchanged()
   })
 
-  it('lists nothing of theirs', async () => {
-    const lists = table.filter(({ route }) => route.method === 'get' && !route.spec.params)
-    const probes = lists.flatMap((entry) =>
-      credentials().map((credential): Probe => {
-        const hasLimit = entry.route.spec.query?.safeParse({ limit: '100' }).success === true
-        const isFine = (status: number) => status < 400 || isRefused(entry, status)
-        return { entry, credential, query: hasLimit ? { limit: '100' } : {}, theirs, isFine }
-      }),
-    )
-    expect(await faultsOf(probes)).toEqual([])
-  })
-
-  it('does with rows of one’s own what it is asked, and nothing with theirs', async () => {
+  it('does with rows of one’s own what it is asked, and nothing with theirs', { timeout: TIMEOUT_MS }, async () => {
     await expectOwnCalls(mine, theirs)
     await expectUnchanged()
   })
@@ -208,11 +148,13 @@ const METHODS = ['get', 'put', 'patch', 'post', 'delete']
 /** What leaves nothing to call with. */
 const LAST = ['POST /api/v1/auth/change-password', 'DELETE /api/v1/org']
 const rankOf = (entry: Entry) => LAST.indexOf(nameOf(entry)) * METHODS.length + METHODS.indexOf(entry.route.method)
+/** What takes something away comes after what needs it. */
+const inOrder = (entries: readonly Entry[]) => [...entries].sort((a, b) => rankOf(a) - rankOf(b))
 
 /** Every call on rows of one's own: what is refused above is refused because of whose it is. */
 async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
   const faults: string[] = []
-  for (const entry of [...guarded].sort((a, b) => rankOf(a) - rankOf(b))) {
+  for (const entry of inOrder(guarded)) {
     const answers: Answer[] = []
     for (const call of await ownCalls(entry, mine)) answers.push(await callRoute(stack, call))
     const foreign = answers.flatMap((answer) => foreignIn(answer, theirs, undefined))
@@ -245,6 +187,43 @@ async function ownCalls(entry: Entry, mine: Planted): Promise<RouteCall[]> {
 
 const confirming = (entry: Entry, { slug }: Planted): Record<string, string> =>
   nameOf(entry) === 'DELETE /api/v1/org' ? { confirm: slug } : {}
+
+describe('somebody who is in two organisations', () => {
+  /** What an owner of one of them may try on its people, the last of it last. */
+  const acts = [
+    'POST /api/v1/auth/admin/change-password',
+    'PATCH /api/v1/members/:user_id',
+    'PATCH /api/v1/users/:id',
+    'DELETE /api/v1/members/:user_id',
+  ]
+
+  it('stays in the other one whatever an owner of the first does', async () => {
+    const [mine, theirs] = [await person(stack), await plant(stack)]
+    const { userId, username } = theirs.owner
+    await stack.query(
+      `insert into memberships (org_id, user_id, role, created_at, updated_at) values ($1, $2, 'member', 0, 0)`,
+      [mine.orgId, userId],
+    )
+    const before = await theirs.snapshot()
+    const statuses: Record<string, number> = {}
+    for (const entry of acts.flatMap((name) => table.filter((one) => nameOf(one) === name))) {
+      const body = { ...bodyOf(entry), ...(entry.route.spec.params ? {} : { username }) }
+      const call = { entry, credential: mine.accessToken, params: paramsOf(entry, userId) }
+      const sent = entry.route.method === 'delete' ? call : { ...call, body }
+      statuses[nameOf(entry)] = (await callRoute(stack, sent)).status
+    }
+    expect(Object.entries(statuses).map(([name, status]) => `${name} ${status}`)).toEqual([
+      'POST /api/v1/auth/admin/change-password 403',
+      'PATCH /api/v1/members/:user_id 200',
+      'PATCH /api/v1/users/:id 200',
+      'DELETE /api/v1/members/:user_id 204',
+    ])
+    expect(await theirs.snapshot()).toEqual(before)
+    const still = await stack.call(theirs.owner.accessToken, '/api/v1/auth/me')
+    expect(still.status).toBe(200)
+    expect((await stack.call(theirs.apiKey, '/api/v1/keys')).status).toBe(200)
+  })
+})
 
 describe('the statements of the gateway', () => {
   it('lost their conditions on the way to Postgres', () => {
