@@ -5,28 +5,18 @@ import { type DatabaseUrls, migrate } from '../../scripts/migrate.ts'
 import { insert } from '../../scripts/seed.ts'
 import { hashKey } from '../../src/features/keys/service.ts'
 import { startRealPostgres } from '../support/real-postgres.ts'
+import { allTables, openTables, tenantTables, unforcedTables } from './tenancy.ts'
 
 const pepper = 'pepper-of-this-test-pepper-of-this-test'
 const passwords = { helix_owner: "owner's password", helix_app: 'app"password', helix_system: 'system-password' }
-const tenantTables = [
-  'orgs',
-  'api_keys',
-  'policies',
-  'budgets',
-  'usage_ledger',
-  'users',
-  'memberships',
-  'invitations',
-  'login_sessions',
-  'refresh_tokens',
-  'oidc_providers',
-  'oidc_identities',
-  'audit_log',
-  'idempotency_keys',
-  'data_keys',
-]
-/** They belong to nobody or to the whole installation. */
-const otherTables = ['user_tokens', 'bootstrap_tokens', 'signing_keys']
+/** Tables without a column `org_id`: whose their rows are is told here. Every other table belongs to organisations. */
+const otherTables = {
+  orgs: 'a row is an organisation',
+  users: 'people, seen by organisations that they are in',
+  user_tokens: 'a person’s, read by definer functions only',
+  bootstrap_tokens: 'the installation’s',
+  signing_keys: 'the installation’s',
+}
 
 const real = await startRealPostgres()
 if (!real) console.log('Migrations on a real Postgres are skipped: none is installed.')
@@ -93,12 +83,38 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
     )
   })
 
-  it('force row-level security on every table', async () => {
-    const { rows } = await as(urls.ownerUrl).query(
-      `select relname, relrowsecurity and relforcerowsecurity as forced from pg_class
-       where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname`,
-    )
-    expect(rows).toEqual([...tenantTables, ...otherTables].sort().map((relname) => ({ relname, forced: true })))
+  it('force row-level security on every table, and keep rows of organisations to the one that is named', async () => {
+    const owner = as(urls.ownerUrl)
+    expect(await unforcedTables(owner)).toEqual([])
+    expect(await openTables(owner)).toEqual([])
+    expect(await allTables(owner)).toEqual([...(await tenantTables(owner)), ...Object.keys(otherTables)].sort())
+  })
+
+  const forced = ['enable row level security', 'force row level security']
+  const own = `(org_id = nullif(current_setting('app.org', true), ''))`
+
+  it.each<[string, string[], string[]]>([
+    ['has no row-level security', [], []],
+    ['does not bind its owner', forced.slice(0, 1), [`to helix_app using ${own} with check ${own}`]],
+    ['has no policy', forced, []],
+    ['has a policy for everybody', forced, [`using ${own} with check ${own}`]],
+    ['is written without the condition', forced, [`to helix_app using ${own} with check (true)`]],
+    ['says nothing of writing', forced, [`to helix_app using ${own}`]],
+    ['has a second policy', forced, [`to helix_app using ${own} with check ${own}`, 'to helix_app using (true)']],
+  ])('are not complete with a new table that %s', async (_what, settings, policies) => {
+    const client = await as(urls.ownerUrl).connect()
+    try {
+      await client.query('begin')
+      await client.query('create table "planted" (id text primary key, org_id text not null)')
+      for (const setting of settings) await client.query(`alter table "planted" ${setting}`)
+      for (const [index, policy] of policies.entries()) {
+        await client.query(`create policy "p${index}" on "planted" ${policy}`)
+      }
+      expect(await openTables(client)).toEqual(['planted'])
+    } finally {
+      await client.query('rollback')
+      client.release()
+    }
   })
 
   it('show a role nothing but the organisation that its transaction names', async () => {
@@ -108,7 +124,9 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
     ]
     const client = await as(urls.appUrl).connect()
     try {
-      for (const table of tenantTables) expect((await client.query(`select * from ${table}`)).rows).toEqual([])
+      const tables = [...(await tenantTables(as(urls.ownerUrl))), 'orgs', 'users']
+      expect(tables.length).toBeGreaterThan(10)
+      for (const table of tables) expect((await client.query(`select * from ${table}`)).rows).toEqual([])
       await client.query('begin')
       await client.query(`select set_config('app.org', $1, true)`, [first.orgId])
       const keys = await client.query('select org_id from api_keys')
