@@ -7,10 +7,11 @@ const Body = z.union([z.looseObject({ queries: z.array(Statement) }), Statement]
 export type Statement = { query: string; params: readonly unknown[] }
 
 /**
- * `"api_keys"."org_id" = $1`, `k.org_id = $2`, `org_id = $3`, and the same for the table of organisations itself, whose
- * rows are named by their id.
+ * `"api_keys"."org_id" = $1`, `k.org_id = $2`, `org_id = $3`, the same for the table of organisations itself, whose rows
+ * are named by their id, and what joins the rows of one organisation: `"orgs"."id" = "api_keys"."org_id"`.
  */
-const PREDICATE = /((?:(?:"\w+"|\b\w+)\.)?(?:"org_id"|\borg_id\b)|"?\borgs"?\."?id\b"?)\s*=\s*(\$\d+)/g
+const PREDICATE =
+  /(?:(?:(?:"\w+"|\b\w+)\.)?(?:"org_id"|\borg_id\b)|"?\borgs"?\."?id\b"?)\s*=\s*(?:\$\d+|"\w+"\."org_id")/g
 
 /** The statement without what keeps it to one organisation, and how many conditions that were. */
 export function withoutPredicates(query: string): { query: string; dropped: number } {
