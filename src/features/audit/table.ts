@@ -1,4 +1,4 @@
-import { bigint, index, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
+import { bigint, index, jsonb, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
 import { orgs } from '../orgs/table.ts'
 
 /** Append-only: nobody may change or remove a row, and a trigger sees to it that nobody can. */
@@ -24,6 +24,23 @@ export const auditLog = pgTable(
     ip: text(),
     request_id: text(),
     created_at: bigint({ mode: 'number' }).notNull(),
+    /** Place in the organisation's chain, the hash of the row before, and of this one with it: a trigger sets them. */
+    seq: bigint({ mode: 'number' }),
+    prev_hash: text(),
+    hash: text(),
   },
-  (table) => [index().on(table.org_id, table.created_at), index().on(table.org_id, table.target_id)],
+  (table) => [
+    index().on(table.org_id, table.created_at),
+    index().on(table.org_id, table.target_id),
+    uniqueIndex().on(table.org_id, table.seq),
+  ],
 )
+
+/** The end of each organisation's chain. Only the trigger writes it. */
+export const auditHeads = pgTable('audit_heads', {
+  org_id: text()
+    .primaryKey()
+    .references(() => orgs.id),
+  seq: bigint({ mode: 'number' }).notNull(),
+  hash: text().notNull(),
+})

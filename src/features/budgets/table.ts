@@ -1,4 +1,4 @@
-import { bigint, boolean, index, pgTable, text } from 'drizzle-orm/pg-core'
+import { bigint, boolean, index, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { orgs } from '../orgs/table.ts'
 
 export const budgets = pgTable(
@@ -8,12 +8,18 @@ export const budgets = pgTable(
     org_id: text()
       .notNull()
       .references(() => orgs.id),
-    subject_kind: text({ enum: ['org', 'key'] }).notNull(),
+    name: text(),
+    /** `model` limits what everybody of the organisation spends on one model, whose name is the subject's id. */
+    subject_kind: text({ enum: ['org', 'user', 'key', 'model', 'agent', 'run'] }).notNull(),
     subject_id: text().notNull(),
     /** Calendar windows are UTC. */
     window: text({ enum: ['total', 'day', 'month', 'rolling_30d'] }).notNull(),
     limit_nanos: bigint({ mode: 'number' }).notNull(),
+    /** A hard budget refuses; a soft one only tells. */
     hard: boolean().notNull(),
+    /** Shares of the limit at which somebody is told. */
+    soft_percent: integer().array().notNull().default([50, 80, 95]),
+    deleted_at: bigint({ mode: 'number' }),
     created_at: bigint({ mode: 'number' }).notNull(),
     updated_at: bigint({ mode: 'number' }).notNull(),
   },

@@ -30,6 +30,9 @@ export const usageLedger = pgTable(
     error_code: text(),
     stream: boolean().notNull(),
     created_at: bigint({ mode: 'number' }).notNull(),
+    /** The person behind the credential; null for a key that nobody made. */
+    user_id: text(),
+    agent_id: text(),
   },
   (table) => [index().on(table.org_id, table.created_at)],
 )
