@@ -17,3 +17,37 @@ grant select, insert on "request_log" to helix_app;--> statement-breakpoint
 grant select, insert, delete on "request_log" to helix_system;--> statement-breakpoint
 grant select on "audit_heads" to helix_app;--> statement-breakpoint
 grant select, insert, update on "audit_heads" to helix_system;
+--> statement-breakpoint
+
+-- The audit log as a chain for each organisation: every row carries the hash of the one before it and its own, which
+-- covers all of its columns as a JSON array of texts (the same bytes as src/features/audit/chain.ts makes of them). A
+-- chain begins with the first row after this migration and is told how many rows it found: those have no place in it.
+create function "chain_audit_row"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
+declare
+  head public.audit_heads;
+begin
+  -- In this order, as everybody else: the organisation's row, which the foreign key asks for anyway, then its head.
+  perform from public.orgs where id = new.org_id for key share;
+  select * into head from public.audit_heads where org_id = new.org_id for update;
+  if not found then
+    insert into public.audit_heads (org_id, seq, hash)
+    select new.org_id, 0, encode(sha256(convert_to(
+      array_to_json(array['helix.audit.1', new.org_id, count(*)::text])::text, 'UTF8')), 'hex')
+    from public.audit_log where org_id = new.org_id
+    on conflict do nothing;
+    select * into head from public.audit_heads where org_id = new.org_id for update;
+  end if;
+  new.seq := head.seq + 1;
+  new.prev_hash := head.hash;
+  new.hash := encode(sha256(convert_to(array_to_json(array[
+    'helix.audit.1', new.prev_hash, new.seq::text, new.id, new.org_id, new.actor_kind, new.actor_id, new.action,
+    new.target_kind, new.target_id, new.before_hash, new.after_hash, new.details::text, new.ip, new.request_id,
+    new.created_at::text
+  ])::text, 'UTF8')), 'hex');
+  update public.audit_heads set seq = new.seq, hash = new.hash where org_id = new.org_id;
+  return new;
+end $$;--> statement-breakpoint
+alter function "chain_audit_row"() owner to helix_system;--> statement-breakpoint
+revoke all on function "chain_audit_row"() from public;--> statement-breakpoint
+create trigger "chain" before insert on "audit_log" for each row execute function "chain_audit_row"();

@@ -28,10 +28,12 @@ const PREFIX_OF: Readonly<Record<string, string>> = {
   audit_log: 'aud',
   budgets: 'bud',
   invitations: 'inv',
+  limits: 'lim',
   login_sessions: 'ses',
   oidc_identities: 'idn',
   oidc_providers: 'idp',
   policies: 'pol',
+  secrets: 'sec',
   usage_ledger: 'led',
 }
 
@@ -116,6 +118,8 @@ async function plantRows(stack: Stack, of: { word: string; orgId: string; userId
     ['orgs', { id: of.orgId }],
     ['users', { id: of.userId }],
     ['memberships', {}],
+    // Whoever signed in is in the audit log, and so is its end.
+    ['audit_heads', {}],
   ])
   const waiting = new Set((await tenantTables(stack)).filter((table) => !made.has(table)))
   while (waiting.size > 0) {

@@ -61,7 +61,7 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
     target: { kind: 'session', id },
     details: { audience, method },
   })
-  const [, , , trimmed] = await ctx.db.atomically(orgId, (query) => [
+  const [, , trimmed] = await ctx.db.atomically(orgId, (query) => [
     query.insert(loginSessions).values({
       id,
       org_id: orgId,
@@ -82,8 +82,9 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
       expires_at: now + IDLE_SECONDS,
       created_at: now,
     }),
-    query.insert(auditLog).values(audit),
     query.execute<{ id: string }>(sql`select id from trim_sessions(${userId}, ${MAX_LIVE_SESSIONS}, ${now})`),
+    // Last, as everywhere: who holds the end of the audit log waits for nothing more.
+    query.insert(auditLog).values(audit),
   ])
   const ended = trimmed.rows.map((row) => recordKeys.session(row.id))
   await markChanged(ctx, ended)
