@@ -28,6 +28,7 @@ const rules: Record<LimitName, Rule> = {
   refreshes_per_session: { refill: 30, everySeconds: MINUTE, burst: 30 },
   password_checks_per_user: { refill: 5, everySeconds: 5 * MINUTE, burst: 5 },
   key_creations_per_caller: { refill: 60, everySeconds: HOUR, burst: 60 },
+  reveals_per_caller: { refill: 10, everySeconds: HOUR, burst: 10 },
 }
 
 /**

@@ -12,6 +12,7 @@ export type LimitName =
   | 'refreshes_per_session'
   | 'password_checks_per_user'
   | 'key_creations_per_caller'
+  | 'reveals_per_caller'
 
 /** Throws `DependencyError('redis')`; the caller decides whether its limit is then open or closed. */
 export type Limiter = {

@@ -119,9 +119,9 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: 
 
 const MAX_IDEMPOTENCY_KEY = 255
 
-/** Under what a call is to run once; reads and public routes have no use for it. Throws 400 for one that is empty or too long. */
+/** Under what a call is to run once; reads, public routes and those whose answers are kept nowhere have no use for it. Throws 400 for one that is empty or too long. */
 function idempotencyKeyOf({ method, spec }: Route, request: Request): string | undefined {
-  if (method !== 'post' || spec.scope === 'public') return undefined
+  if (method !== 'post' || spec.scope === 'public' || spec.isKept === false) return undefined
   const key = request.headers.get('idempotency-key')
   if (key === null) return undefined
   if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY) return key

@@ -1,3 +1,4 @@
+import type { Deps } from '../../core/context.ts'
 import { type KeyDeps, keyForOpening, keyForSealing } from './data-keys.ts'
 import { type KekSettings, kekIdIn, kekIdOf, unwrap, type WrapContext, wrap } from './keys.ts'
 import { decodeText, encodeText, openText, type Place, parseSealed, sealText } from './seal.ts'
@@ -23,6 +24,29 @@ export async function open(deps: KeyDeps, place: Place, sealed: string): Promise
   const parsed = parseSealed(sealed)
   const { key } = await keyForOpening(deps, place.orgId, parsed.version)
   return openText(key, place, parsed)
+}
+
+/** The version of the data key that a text is sealed under. Throws `SealError` when it is no such text. */
+export const keyVersionOf = (sealed: string): number => parseSealed(sealed).version
+
+/**
+ * Seals a value again that was read under an older key than new ones are sealed with, where it is stored and still the
+ * same. For after the reply: a failure leaves it as it was, for the next reader or rotation.
+ */
+export async function renew(
+  deps: KeyDeps & Pick<Deps, 'log'>,
+  place: Place,
+  read: { sealed: string; plaintext: string },
+): Promise<void> {
+  try {
+    const key = await keyForSealing(deps, place.orgId)
+    if (keyVersionOf(read.sealed) >= key.version) return
+    // Loaded by the first value that is due: most never are.
+    const { replaceSealed } = await import('./rows.ts')
+    await replaceSealed(deps, place, { from: read.sealed, to: await sealText(key, place, read.plaintext) })
+  } catch (cause) {
+    deps.log.warn('value_not_sealed_again', { table: place.table, column: place.column, cause })
+  }
 }
 
 /** Encrypts a value that belongs to no organisation. The text names the key-encryption key that opens it. */

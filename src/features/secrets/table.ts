@@ -19,7 +19,7 @@ export const secrets = pgTable(
     value: text().notNull(),
     /** Version of the data key it is sealed under. */
     dek_version: integer().notNull(),
-    /** Grows with each new value. */
+    /** Grows with each replacement. */
     version: integer().notNull(),
     is_active: boolean().notNull().default(true),
     last_used_at: bigint({ mode: 'number' }),
