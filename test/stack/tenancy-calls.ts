@@ -25,6 +25,9 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /v1/completions': complete,
   'POST /v1/completions/stream': complete,
   'POST /v1/embeddings': { model: 'text-embedding-3-small', input: 'Hello there' },
+  'POST /api/v1/secrets': { name: 'ANOTHER', value: 'another value' },
+  'PUT /api/v1/secrets/:id': { value: 'another value' },
+  'POST /api/v1/secrets/:id/reveal': { reason: 'a test' },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,
   'PATCH /api/v1/org': { name: 'Another name' },
@@ -93,6 +96,7 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /v1/chat/completions messages.tool_call_id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_calls.id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_call_id': (id) => calling(id),
+  'POST /api/v1/secrets scope_id': (scope_id) => ({ name: 'OF_AGENT', value: 'a', scope_kind: 'agent', scope_id }),
   'POST /api/v1/auth/login org_id': (org_id, { owner }) => ({ username: owner.username, password, org_id }),
   'POST /api/v1/auth/login-json org_id': (org_id, { owner }) => ({ username: owner.username, password, org_id }),
   'POST /api/v1/auth/exchange org_id': (org_id, { owner }) => ({

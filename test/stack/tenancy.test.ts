@@ -182,7 +182,9 @@ async function ownCalls(entry: Entry, mine: Planted): Promise<RouteCall[]> {
   const filled = places.flatMap((field) =>
     idsAt(field, [...own, mine.apiKey]).map((id) => ({ ...call, body: fill(field, id, mine) })),
   )
-  return filled.length > 0 ? filled : [call]
+  // A field that need not be there may name what no organisation here has any of.
+  const isOptional = places.every(({ field }) => !field.includes('.') && !(field in { ...call.body }))
+  return isOptional ? [...filled, call] : filled
 }
 
 const confirming = (entry: Entry, { slug }: Planted): Record<string, string> =>

@@ -1,5 +1,6 @@
 import { newId } from '../../src/core/ids.ts'
-import { keyOf, type Person, person } from './people.ts'
+import { keyVersionOf, seal } from '../../src/features/encryption/service.ts'
+import { depsOver, keyOf, type Person, person } from './people.ts'
 import type { Stack } from './stack.ts'
 import { type Column, columnsOf, tenantTables, vocabulariesOf } from './tables.ts'
 
@@ -69,6 +70,7 @@ export async function plant(stack: Stack): Promise<Planted> {
   await person(stack, { orgId, role: 'member', mark: `${word}-member` })
   const { apiKey } = await keyOf(stack, { orgId, userId: owner.userId })
   await plantRows(stack, { word, orgId, userId: owner.userId })
+  await sealSecrets(stack, orgId)
   const tables = await tenantTables(stack)
   const rows = await rowsOf(stack, orgId, tables)
   return {
@@ -132,6 +134,20 @@ async function plantRows(stack: Stack, of: { word: string; orgId: string; userId
     await insert(stack, next, row)
     made.set(next, row)
     waiting.delete(next)
+  }
+}
+
+/** Values of secrets, and the data key of the organisation, as the gateway would have stored them. */
+async function sealSecrets(stack: Stack, orgId: string): Promise<void> {
+  await stack.query('delete from data_keys where org_id = $1', [orgId])
+  for (const { id, value } of await stack.query('select id, value from secrets where org_id = $1', [orgId])) {
+    const place = { orgId, table: 'secrets', column: 'value', rowId: String(id) }
+    const sealed = await seal(depsOver(stack), place, String(value))
+    await stack.query('update secrets set value = $2, dek_version = $3 where id = $1', [
+      id,
+      sealed,
+      keyVersionOf(sealed),
+    ])
   }
 }
 

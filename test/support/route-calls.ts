@@ -16,7 +16,7 @@ export type RouteCall = {
 export type Answer = { status: number; mediaType: string; head: string; body: string }
 
 /** Prefixes of ids, for finding the one that a parameter takes. */
-const PREFIXES = ['org', 'usr', 'ses', 'inv', 'key', 'idp', 'pol', 'bud', 'aud', 'led'] as const
+const PREFIXES = ['org', 'usr', 'ses', 'inv', 'key', 'idp', 'pol', 'bud', 'aud', 'led', 'sec'] as const
 
 /** Values for the parameters of a path: well-formed where the route says what that is, and of no row that exists. */
 export function paramsOfNobody({ path, spec }: Route): Record<string, string> {
