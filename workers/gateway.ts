@@ -4,6 +4,7 @@ import { ConfigurationError, parseEnv } from '../src/env.ts'
 import { createAdmit } from '../src/features/admission/service.ts'
 import { createOnce } from '../src/features/idempotency/service.ts'
 import { areas } from '../src/features/index.ts'
+import { noteRequest } from '../src/features/requests/service.ts'
 
 type Env = Record<string, unknown> & Bindings
 type Execution = { waitUntil(work: Promise<unknown>): void }
@@ -13,7 +14,11 @@ const gateways = new WeakMap<Env, Gateway>()
 
 function build(env: Env): Gateway {
   try {
-    return createGateway(areas, createDeps(parseEnv(env), env), { admit: createAdmit(), once: createOnce() })
+    return createGateway(areas, createDeps(parseEnv(env), env), {
+      admit: createAdmit(),
+      once: createOnce(),
+      note: noteRequest,
+    })
   } catch (error) {
     return createMisconfigured(error instanceof ConfigurationError ? error.problems : [String(error)])
   }

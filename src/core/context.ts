@@ -7,6 +7,7 @@ import type { Memory } from './memory.ts'
 import type { Provider } from './models.ts'
 import type { Outbound } from './outbound.ts'
 import type { Redis } from './redis.ts'
+import type { Arrival } from './request-log.ts'
 import type { Settings } from './settings.ts'
 
 /** Structured log: an event's name in snake_case and its facts. Never a key, a token, a prompt or an answer. */
@@ -46,5 +47,7 @@ export type Ctx = Deps & {
   signal: AbortSignal
   /** Unix milliseconds at which the request came in. */
   startedMs: number
+  /** What the log of requests wants to know; undefined for work that no request asked for. */
+  arrival?: Arrival | undefined
   defer: (work: Promise<unknown>) => void
 }

@@ -1,4 +1,5 @@
 import type { ListedModel } from './models.ts'
+import type { RequestRow } from './request-log.ts'
 
 /** An organisation's data key, ready for use; the runtime does not give its bytes out. Times in Unix seconds and ms. */
 export type DataKey = { key: CryptoKey; version: number; createdAt: number; readMs: number }
@@ -32,6 +33,9 @@ export type IssuerKeys = {
   isBehind: boolean
 }
 
+/** Rows of one organisation that wait for the log of requests, and how many more were let go. */
+export type WaitingRequests = { rows: RequestRow[]; leftOut: number; dueMs: number }
+
 /**
  * What one isolate remembers between requests: values only (a promise or a stream must not be shared between
  * requests on Workers), each of them a hint that a store can correct.
@@ -48,6 +52,8 @@ export type Memory = {
   signingKeys: PublishedKeys
   /** Of other issuers, by where their keys are looked for. */
   issuerKeys: Map<string, IssuerKeys>
+  /** By organisation. */
+  requests: Map<string, WaitingRequests>
 }
 
 export const createMemory = (): Memory => ({
@@ -57,4 +63,5 @@ export const createMemory = (): Memory => ({
   dataKeys: new Map(),
   signingKeys: { byKid: new Map(), readMs: 0, triedMs: 0, soughtMs: 0, isBehind: false },
   issuerKeys: new Map(),
+  requests: new Map(),
 })

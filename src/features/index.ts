@@ -21,6 +21,7 @@ export const areas: readonly Area[] = [
   area('admission'),
   area('idempotency'),
   area('ledger'),
+  { name: 'requests', at: ['/api/v1/requests'], errors: 'problem', load: () => import('./requests/routes.ts') },
   area('routing'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {

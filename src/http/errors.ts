@@ -1,5 +1,5 @@
 import type { Admission } from '../core/admission.ts'
-import { AppError, DependencyError } from '../core/errors.ts'
+import { AppError, DependencyError, type ErrorCode } from '../core/errors.ts'
 import { commonHeaders, type Exchange } from './exchange.ts'
 
 const MAX_CAUSES = 5
@@ -12,6 +12,12 @@ function describe(error: unknown): string[] {
     cause = cause instanceof Error ? cause.cause : undefined
   }
   return lines
+}
+
+/** The code under which a failure is shown. */
+export function failureCodeOf(thrown: unknown): ErrorCode {
+  if (thrown instanceof AppError) return thrown.code
+  return thrown instanceof DependencyError ? 'dependency_unavailable' : 'internal'
 }
 
 /** What the caller may know of any failure; what they may not goes to the log under the request's id. */

@@ -3,9 +3,10 @@ import type { Admission, Admit, Ask, Policy } from '../core/admission.ts'
 import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
 import type { Once } from '../core/once.ts'
+import { type Note, watchArrival } from './arrival.ts'
 import { byName, readForm, readJson } from './body.ts'
-import { addressOf, credentialOf } from './credential.ts'
-import { errorResponse } from './errors.ts'
+import { credentialOf } from './credential.ts'
+import { errorResponse, failureCodeOf } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
 import type { Prepared, Route } from './route.ts'
@@ -14,8 +15,8 @@ import type { Prepared, Route } from './route.ts'
 type MountEnv = { Bindings: Exchange }
 export type MountedApp = Hono<MountEnv>
 
-/** What features do around every route: who may come in, and what runs once only. */
-export type Hooks = { admit: Admit; once?: Once | undefined }
+/** What features do around every route: who may come in, what runs once only, and what is noted of a request. */
+export type Hooks = { admit: Admit; once?: Once | undefined; note?: Note | undefined }
 type Services = Hooks & { deps: Deps }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -85,9 +86,10 @@ async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Service
  * One request of a route that needs a caller. The input is read and checked before admission, because admission wants
  * to know what it costs; what is wrong with it is said only to those who may come in.
  */
-async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: Services): Promise<Response> {
+async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, note }: Services): Promise<Response> {
   const exchange = c.env
   const { request, requestId, startedMs, defer } = exchange
+  const { arrival, known, answered, close } = watchArrival(deps, note, { route, exchange })
   let admission: Admission | undefined
   let isRefused = true
   try {
@@ -95,25 +97,30 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: 
     const isWorthReading = admit.mayBeKnown?.(deps, credential) ?? true
     const input = isWorthReading ? await readInput(route, c) : unread()
     const ask = input instanceof AppError ? undefined : input.ask
-    const ip = addressOf(request)
+    const { ip } = arrival
     admission = await admit(
       deps,
-      { requestId, credential, ip, path: route.path, scope: route.spec.scope, defer },
+      { requestId, credential, ip, path: route.path, scope: route.spec.scope, defer, onRefused: known },
       ask ? (policy) => ask(deps, policy) : askNothing,
     )
+    known(admission.policy)
     if (input instanceof AppError) throw input
     const caller = callerOf(admission.policy, ip)
-    const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, defer }
+    const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, arrival, defer }
     isRefused = false
     const around = { exchange, admission }
-    const run = async () => toResponse(route, await input.answer(ctx, request), around)
+    const run = async () => {
+      const response = await toResponse(route, await input.answer(ctx, request), around)
+      answered(response.status)
+      return response
+    }
     const key = idempotencyKeyOf(route, request)
-    if (key === undefined || !once) return await run()
+    if (key === undefined || !once) return close(await run())
     const answer = await once(ctx, { key, route: `POST ${exchange.path}`, body: input.body }, run)
-    return finishResponse(answer, exchange, admission)
+    return close(finishResponse(answer, exchange, admission))
   } catch (error) {
     if (isRefused && error instanceof AppError) tally(deps, error)
-    return errorResponse(error, exchange, { admission })
+    return close(errorResponse(error, exchange, { admission }), failureCodeOf(error))
   }
 }
 

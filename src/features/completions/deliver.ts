@@ -87,6 +87,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
   const settled = Promise.withResolvers<void>()
   // Registered now: after the last byte it would be too late to ask for time.
   ctx.defer(settled.promise)
+  if (ctx.arrival) ctx.arrival.isBooked = true
 
   const source = coming.then((outcome): ChatStream => {
     answered = outcome
