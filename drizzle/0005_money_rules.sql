@@ -51,3 +51,43 @@ end $$;--> statement-breakpoint
 alter function "chain_audit_row"() owner to helix_system;--> statement-breakpoint
 revoke all on function "chain_audit_row"() from public;--> statement-breakpoint
 create trigger "chain" before insert on "audit_log" for each row execute function "chain_audit_row"();
+--> statement-breakpoint
+
+-- Limits stood as JSON in policies; the release before goes on reading them there. The rows of every organisation are
+-- visible to helix_system only, for which the owner is a member.
+do $$
+declare own text := current_user;
+begin
+  perform set_config('role', 'helix_system', true);
+  insert into public.limits (
+    id, org_id, subject_kind, subject_id, metric, algorithm, window_seconds, amount, burst, created_at, updated_at
+  )
+  select 'lim_' || substr(p.id, 5, 20) || substr(md5(p.id || ':' || l.place), 1, 6), p.org_id, p.attach_kind, p.attach_id,
+    l.spec ->> 'metric',
+    case when l.spec ->> 'metric' = 'requests' then 'token_bucket' else 'sliding_window' end, 60,
+    greatest(1, floor((l.spec ->> 'per_minute')::numeric))::bigint,
+    case when l.spec ->> 'metric' = 'requests' and l.spec ? 'burst'
+      then greatest(1, floor((l.spec ->> 'burst')::numeric))::bigint end, p.created_at, p.updated_at
+  from public.policies p, jsonb_array_elements(p.limits) with ordinality as l(spec, place);
+  perform set_config('role', own, true);
+end $$;--> statement-breakpoint
+
+-- A key that replaces another is held to its limits, too; their ids are made as in copy_rules_of_key.
+create function "copy_limits_of_key"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
+begin
+  insert into public.limits (
+    id, org_id, subject_kind, subject_id, metric, algorithm, window_seconds, calendar, amount, burst, mode, preset,
+    created_at, updated_at
+  )
+  select 'lim_' || substr(new.id, 5, 23) || to_char(row_number() over (order by l.id), 'FM000'), l.org_id, l.subject_kind,
+    new.id, l.metric, l.algorithm, l.window_seconds, l.calendar, l.amount, l.burst, l.mode, l.preset, new.created_at,
+    new.created_at
+  from public.limits l
+  where l.org_id = new.org_id and l.subject_kind = 'key' and l.subject_id = new.rotated_from;
+  return null;
+end $$;--> statement-breakpoint
+alter function "copy_limits_of_key"() owner to helix_system;--> statement-breakpoint
+revoke all on function "copy_limits_of_key"() from public;--> statement-breakpoint
+create trigger "copy_limits_of_key" after insert on "api_keys"
+  for each row when (new.rotated_from is not null) execute function "copy_limits_of_key"();

@@ -84,15 +84,16 @@ async function insertLimits(
   { requestsPerMinute, burst, tokensPerMinute }: SeedOptions,
 ): Promise<void> {
   const limits = [
-    ...(requestsPerMinute ? [{ metric: 'requests', per_minute: requestsPerMinute, ...(burst ? { burst } : {}) }] : []),
-    ...(tokensPerMinute ? [{ metric: 'tokens', per_minute: tokensPerMinute }] : []),
+    ...(requestsPerMinute ? [['requests', 'token_bucket', requestsPerMinute, burst ?? null]] : []),
+    ...(tokensPerMinute ? [['tokens', 'sliding_window', tokensPerMinute, null]] : []),
   ]
-  if (limits.length === 0) return
-  await pool.query(
-    `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
-     values ($1, $2, 'key', $3, $4, $5, $5)`,
-    [newId('pol', Date.now()), orgId, keyId, JSON.stringify(limits), now],
-  )
+  for (const limit of limits) {
+    await pool.query(
+      `insert into limits (id, org_id, subject_kind, subject_id, metric, algorithm, window_seconds, amount, burst, created_at, updated_at)
+       values ($1, $2, 'key', $3, $5, $6, 60, $7, $8, $4, $4)`,
+      [newId('lim', Date.now()), orgId, keyId, now, ...limit],
+    )
+  }
 }
 
 async function insertBudget(

@@ -2,14 +2,25 @@ import type { Deps } from './context.ts'
 import type { BudgetRef, CallFacts } from './ledger.ts'
 import type { Role } from './roles.ts'
 
+/** Seconds that slide along, or a period of the UTC calendar. */
+export type LimitWindow = number | 'day' | 'month'
+
+/** How often or how much a subject may. */
 export type Limit = {
   id: string
-  subject: 'key' | 'org'
-  metric: 'requests' | 'tokens'
-  /** Allowed in 60 seconds. */
-  perMinute: number
-  /** Requests allowed at once on top of the steady rate; unused for tokens. */
-  burst: number
+  /** Whom it binds: everybody's calls together in an organisation, those of a person, or those of one key. */
+  subject: 'key' | 'org' | 'user'
+  /** `concurrency`: calls of models under way at once, counted by the ledger. The others are counted in Redis. */
+  metric: 'requests' | 'tokens' | 'concurrency'
+  algorithm: 'token_bucket' | 'sliding_window' | 'fixed_window' | 'concurrency'
+  /** Absent for concurrency. */
+  window?: LimitWindow | undefined
+  /** Allowed in the window, or at once. */
+  amount: number
+  /** What a token bucket holds: requests that may come at once. */
+  burst?: number | undefined
+  /** `monitor` refuses nobody: what it would have refused is counted. */
+  mode: 'enforce' | 'monitor'
 }
 
 /** Everything that governs one caller, compiled, and known by its version. */
@@ -39,6 +50,17 @@ export type Policy = {
   limits: readonly Limit[]
   /** Hard budgets only. */
   budgets: readonly BudgetRef[]
+  /** Soft budgets. Records that were written by an earlier release have none. */
+  watched?: readonly BudgetRef[] | undefined
+}
+
+/** Money to reserve before a call is made: in these budgets of its caller. */
+export type WantedHold = {
+  facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id' | 'user_id'>
+  amountNanoUsd: number
+  /** Unix milliseconds. */
+  deadlineMs: number
+  budgets: readonly BudgetRef[]
 }
 
 /** What a route wants to know or reserve at admission, worked out from the caller's policy and the request's body. */
@@ -50,9 +72,7 @@ export type Ask = {
   /** Key of an exact answer, already scoped to its organisation. */
   cacheKey?: string | undefined
   /** The worst case, when a hard budget applies; admission adds who is asking. */
-  hold?:
-    | { facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id'>; amountNanoUsd: number; deadlineMs: number }
-    | undefined
+  hold?: WantedHold | undefined
 }
 
 export type RateState = { limit: number; remaining: number; resetSeconds: number }
@@ -64,8 +84,8 @@ export type Admission = {
   /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
   openBreakers: ReadonlyMap<string, number>
   cached: string | undefined
-  /** Token windows that were charged, to be corrected at settlement by the real count. */
-  tokenCharges: readonly { key: string; tokens: number }[]
+  /** Token windows that were charged, to be corrected at settlement by the real count, and how long they matter. */
+  tokenCharges: readonly { key: string; tokens: number; ttlSeconds: number }[]
   requests: RateState | undefined
   tokens: RateState | undefined
 }
@@ -79,6 +99,8 @@ export type AdmissionRequest = {
   path: string
   scope: string
   defer: (work: Promise<unknown>) => void
+  /** Told who it was when a known caller is refused. */
+  onRefused?: ((policy: Policy) => void) | undefined
 }
 
 /**

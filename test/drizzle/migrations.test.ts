@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { neonConfig, Pool } from '@neondatabase/serverless'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
@@ -139,6 +141,49 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
       client.release()
     }
     expect((await as(urls.ownerUrl).query('select * from api_keys')).rows).toEqual([])
+  })
+
+  it('move the limits of every organisation out of their policies, and leave those as they are', async () => {
+    const text = await readFile(join(import.meta.dirname, '../../drizzle/0005_money_rules.sql'), 'utf8')
+    const move = text
+      .split('--> statement-breakpoint')
+      .find((statement) => statement.includes('from public.policies p'))
+    const system = as(urls.systemUrl)
+    const seeded = [
+      await insert(system, pepper, { name: 'Moved' }),
+      await insert(system, pepper, { name: 'Moved, too' }),
+    ]
+    const specs = [
+      { metric: 'requests', per_minute: 60, burst: 5 },
+      { metric: 'requests', per_minute: 7 },
+      { metric: 'tokens', per_minute: 1000, burst: 3 },
+    ]
+    for (const [at, { orgId, keyId }] of seeded.entries()) {
+      await system.query(
+        `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+         values ($1, $2, 'key', $3, $4, 5, 6)`,
+        [`pol_01m7zdc1sz380pb4hf0t886${at}00`, orgId, keyId, JSON.stringify(specs)],
+      )
+    }
+    await as(urls.ownerUrl).query(move ?? '')
+    for (const { orgId, keyId } of seeded) {
+      const { rows } = await system.query(
+        `select id, subject_kind, subject_id, metric, algorithm, window_seconds, calendar, amount::int, burst::int, mode
+         from limits where org_id = $1 order by metric, amount desc`,
+        [orgId],
+      )
+      const common = { subject_kind: 'key', subject_id: keyId, window_seconds: 60, calendar: null, mode: 'enforce' }
+      const bucket = { ...common, metric: 'requests', algorithm: 'token_bucket' }
+      expect(rows.map(({ id: _id, ...row }) => row)).toEqual([
+        { ...bucket, amount: 60, burst: 5 },
+        { ...bucket, amount: 7, burst: null },
+        { ...common, metric: 'tokens', algorithm: 'sliding_window', amount: 1000, burst: null },
+      ])
+      for (const { id } of rows) expect(id).toMatch(/^lim_[0-9a-z]{26}$/)
+      const { rows: left } = await system.query('select limits from policies where org_id = $1', [orgId])
+      expect(left).toEqual([{ limits: specs }])
+    }
+    expect((await as(urls.ownerUrl).query('select current_user as role')).rows).toEqual([{ role: 'helix_owner' }])
   })
 
   it('refuse a row for another organisation than the one that is named', async () => {

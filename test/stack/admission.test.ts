@@ -140,9 +140,9 @@ describe('a key whose rows change', () => {
     const { apiKey, keyId, orgId } = await stack.org()
     expect((await chat(apiKey, ask('Hello'))).headers.get('x-ratelimit-limit-requests')).toBeNull()
     await stack.query(
-      `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
-       values ($1, $2, 'key', $3, $4, 0, 0)`,
-      [`pol_${keyId}`, orgId, keyId, JSON.stringify([{ metric: 'requests', per_minute: 2, burst: 2 }])],
+      `insert into limits (id, org_id, subject_kind, subject_id, metric, algorithm, window_seconds, amount, created_at, updated_at)
+       values ($1, $2, 'key', $3, 'requests', 'token_bucket', 60, 2, 0, 0)`,
+      [`lim_${keyId}`, orgId, keyId],
     )
     await forgetRecord(keyId)
     const first = await chat(apiKey, ask('Hello'))

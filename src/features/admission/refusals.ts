@@ -43,18 +43,31 @@ export const quotaError = (budgetId: string) =>
     details: { budget_id: budgetId },
   })
 
-export function limitError(limit: Limit, retryMs: number, asked: Ask): AppError {
+/** A request that a limit refused: when it would pass, and where that limit stands. */
+type Refusal = { limit: Limit; retryMs: number; remaining: number; resetMs: number }
+
+export function limitError({ limit, retryMs, remaining, resetMs }: Refusal, asked: Ask): AppError {
+  const { metric, amount, subject } = limit
   const details = { limit_id: limit.id }
   const headers: Record<string, string> = {}
-  addRate(headers, limit.metric, { limit: limit.perMinute, remaining: 0, resetSeconds: retryMs / 1000 })
-  if (limit.metric === 'tokens' && asked.tokens > limit.perMinute) {
-    const message = `This request needs about ${asked.tokens} tokens; the limit is ${limit.perMinute} a minute.`
+  if (metric !== 'concurrency') addRate(headers, metric, { limit: amount, remaining, resetSeconds: resetMs / 1000 })
+  if (metric === 'tokens' && asked.tokens > amount) {
+    const message = `This request needs about ${asked.tokens} tokens; the limit is ${amount} ${inWindow(limit)}.`
     return new AppError('request_exceeds_limit', message, { details, headers })
   }
-  const message = `Limit reached: ${limit.perMinute} ${limit.metric} a minute for this ${limit.subject}.`
+  const message = `Limit reached: ${amount} ${metric} ${inWindow(limit)} for this ${subject}.`
   return new AppError('rate_limit_exceeded', message, {
     details,
     headers,
     retryAfterSeconds: Math.max(1, Math.ceil(retryMs / 1000)),
   })
 }
+
+const NAMED_WINDOWS = new Map<Limit['window'], string>([
+  [60, 'a minute'],
+  [3600, 'an hour'],
+  ['day', 'a calendar day (UTC)'],
+  ['month', 'a calendar month (UTC)'],
+])
+
+const inWindow = ({ window }: Limit): string => NAMED_WINDOWS.get(window) ?? `in ${window} seconds`

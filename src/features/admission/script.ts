@@ -1,82 +1,129 @@
 import type { Ask, Limit, Policy } from '../../core/admission.ts'
 import type { HoldRequest } from '../../core/ledger.ts'
 import type { RedisArgument, RedisScript } from '../../core/redis.ts'
+import { countedLimits, frameOf, limitKeys } from '../limits/service.ts'
 import { redisKeys } from './keys.ts'
 
 /** How long the caller who was told that a record is due has it to itself: meanwhile nobody else is told. */
 const LEASE_MS = 5000
 
+/** What a limit's wait is when no wait helps: the request is larger than its whole window. */
+const NEVER_MS = Number.MAX_SAFE_INTEGER
+/** How long what monitoring limits would have refused is kept. */
+const SHADOW_SECONDS = 2 * 86_400
+
 /**
  * The one Redis call of a warm request. Nothing is charged unless everything passes.
  *
- * KEYS  1 record · per limit: 1 (requests) or 2 (tokens: this and the last minute) · breakers · cache key · open calls
- * ARGV  held version · now in ms · ms into this minute · limits · breakers · has cache · open id · open entry ·
- *       then per limit: 'r', per minute, burst, 1  or  't', per minute, tokens, 2
- * Reply {0} no record · {1, version, policy, at} another version · {2, limit no., retry ms} refused ·
+ * KEYS  1 record · per counted limit: 1 (bucket, fixed) or 2 (sliding: this and the last window) · shadow, if any limit
+ *       monitors · breakers · cache key · open calls
+ * ARGV  held version · now in ms · limits · breakers · has cache · open id · open entry · then six per limit: its kind
+ *       (b, s, f) · amount · burst or size of the request · window in ms · ms into it · its id if it only monitors
+ * Reply {0} no record · {1, version, policy, at} another version · {2, limit no., retry, remaining, reset ms} refused ·
  *       {3, at, remaining and reset ms per limit…, breakers…, cached} · {4, at} due to be confirmed by this caller
  *
- * Requests follow GCRA (a token bucket kept as one time); tokens a two-bucket sliding window. A refusal's time is
- * when the same request would pass if nothing else came: within this minute the last one's share must fade, and if
- * this minute alone is too full, its own share in the next.
+ * A bucket is kept as a level that drains by `amount` a millisecond, a request being as much as its window has
+ * milliseconds: whole numbers, so nothing is lost to rounding however fast it is. Sliding windows weigh the last one by
+ * what of it is still inside. A refusal's time is when the same request would pass if nothing else came: the longest
+ * of all limits that are in the way. Reset is when everything that was taken has come back. A limit that only monitors
+ * refuses nothing: what it would have refused does not count in it, is counted apart, and has -1 remaining.
  */
 export const admissionScript: RedisScript = {
   text: `local record = redis.call('HMGET', KEYS[1], 'v', 'at', 'due')
 local version, at = record[1], record[2] or ''
 if not version then return {0} end
 if version ~= ARGV[1] then return {1, version, redis.call('HGET', KEYS[1], 'p'), at} end
-local now, into = tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = tonumber(ARGV[2])
 if now >= tonumber(record[3] or 0) then
   redis.call('HSET', KEYS[1], 'due', string.format('%.0f', now + ${LEASE_MS}))
   return {4, at}
 end
-local limits, breakers, cached = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local key, arg, state, reply = 2, 9, {}, {3, at}
+local limits, key, arg, reply = tonumber(ARGV[3]), 2, 8, {3, at}
+local states, lives, shadows, refusal = {}, {}, {}, nil
 for i = 1, limits do
-  local rate, size = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  if ARGV[arg] == 'r' then
-    local step = 60000 / rate
-    local arrival = math.max(tonumber(redis.call('GET', KEYS[key]) or now), now) + step
-    local over = arrival - now - step * size
-    if over > 0.001 then return {2, i, math.ceil(over)} end
-    state[i] = arrival
-    reply[#reply + 1] = math.floor((step * size - (arrival - now)) / step + 0.001)
-    reply[#reply + 1] = math.ceil(arrival - now)
-  else
-    local this = tonumber(redis.call('GET', KEYS[key]) or 0)
-    local last = tonumber(redis.call('GET', KEYS[key + 1]) or 0)
-    local used = this + last * (60000 - into) / 60000
-    if used + size > rate then
-      local wait = (used + size - rate) * 60000 / math.max(1, last)
-      if this + size > rate then wait = 60000 - into + (this + size - rate) * 60000 / math.max(1, this) end
-      return {2, i, math.ceil(wait)}
+  local kind, amount, size = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+  local window, into, monitored = tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4]), ARGV[arg + 5]
+  local wait, left, reset = 0, 0, 0
+  if kind == 'b' then
+    local capacity, since, level, ahead = size * window, now, 0, 0
+    local state = redis.call('GET', KEYS[key])
+    if state then
+      local colon = string.find(state, ':', 1, true) or 0
+      since, level = tonumber(string.sub(state, 1, colon - 1)) or now, tonumber(string.sub(state, colon + 1)) or 0
+      if since > now then ahead = since - now else level, since = level - (now - since) * amount, now end
+      if level < 0 then level = 0 elseif level > capacity then level = capacity end
     end
-    reply[#reply + 1] = math.floor(rate - used - size)
-    reply[#reply + 1] = 60000 - into
+    if level + window > capacity then
+      wait = ahead + math.ceil((level + window - capacity) / amount)
+    else
+      level = level + window
+      states[i] = string.format('%.0f:%.0f', since, level)
+    end
+    left, reset = math.floor((capacity - level) / window), ahead + math.ceil(level / amount)
+    lives[i] = reset
+  else
+    local this, used = tonumber(redis.call('GET', KEYS[key]) or 0), 0
+    if kind == 's' then
+      local last = tonumber(redis.call('GET', KEYS[key + 1]) or 0)
+      used = this + last * (window - into) / window
+      if size > 0 and used + size > amount then
+        wait = (used + size - amount) * window / math.max(1, last)
+        if this + size > amount then wait = window - into + (this + size - amount) * window / math.max(1, this) end
+      else
+        this, used = this + size, used + size
+      end
+      if this > 0 then reset = 2 * window - into elseif last > 0 then reset = window - into end
+      key = key + 1
+    else
+      used, reset = this, window - into
+      if size > 0 and used + size > amount then wait = reset else used = used + size end
+    end
+    if wait > 0 and size > amount then wait = ${NEVER_MS} end
+    left = math.max(0, math.floor(amount - used))
   end
-  key, arg = key + tonumber(ARGV[arg + 3]), arg + 4
+  if wait > 0 and monitored ~= '' then
+    shadows[i], left = monitored, -1
+  elseif wait > 0 and (not refusal or wait > refusal[3]) then
+    refusal = {2, i, math.ceil(wait), left, math.ceil(reset)}
+  end
+  reply[#reply + 1] = left
+  reply[#reply + 1] = math.ceil(reset)
+  key, arg = key + 1, arg + 6
 end
-key, arg = 2, 9
+if refusal then return refusal end
+local monitors = false
+key, arg = 2, 8
 for i = 1, limits do
-  if ARGV[arg] == 'r' then
-    redis.call('SET', KEYS[key], string.format('%.3f', state[i]), 'PX', math.max(1, math.ceil(state[i] - now)))
-  elseif tonumber(ARGV[arg + 2]) > 0 then
-    redis.call('INCRBY', KEYS[key], ARGV[arg + 2])
-    redis.call('EXPIRE', KEYS[key], 120)
+  local kind, size = ARGV[arg], ARGV[arg + 2]
+  if kind == 'b' then
+    if states[i] then redis.call('SET', KEYS[key], states[i], 'PX', lives[i]) end
+  elseif not shadows[i] and size ~= '0' then
+    redis.call('INCRBY', KEYS[key], size)
+    redis.call('PEXPIRE', KEYS[key], 2 * tonumber(ARGV[arg + 3]))
   end
-  key, arg = key + tonumber(ARGV[arg + 3]), arg + 4
+  if kind == 's' then key = key + 1 end
+  if ARGV[arg + 5] ~= '' then monitors = true end
+  key, arg = key + 1, arg + 6
 end
-for i = 1, breakers do
+if monitors then
+  for _, id in pairs(shadows) do
+    redis.call('HINCRBY', KEYS[key], id, 1)
+    redis.call('EXPIRE', KEYS[key], ${SHADOW_SECONDS})
+  end
+  key = key + 1
+end
+for i = 1, tonumber(ARGV[4]) do
   reply[#reply + 1] = redis.call('GET', KEYS[key])
   key = key + 1
 end
-if cached == 1 then
+if ARGV[5] == '1' then
   reply[#reply + 1] = redis.call('GET', KEYS[key])
   key = key + 1
 else
   reply[#reply + 1] = false
 end
-if ARGV[7] ~= '' then
-  redis.call('HSET', KEYS[key], ARGV[7], ARGV[8])
+if ARGV[6] ~= '' then
+  redis.call('HSET', KEYS[key], ARGV[6], ARGV[7])
   redis.call('EXPIRE', KEYS[key], 3600)
 end
 return reply`,
@@ -84,29 +131,38 @@ return reply`,
 
 type Question = { record: string; policy: Policy | undefined; ask: Ask; hold: HoldRequest | undefined; nowMs: number }
 
+const KINDS = { bucket: 'b', sliding: 's', fixed: 'f' } as const
+
 /** The script's input for one request of a caller whose policy this isolate holds (or believes to hold). */
 export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   const keys: string[] = [record]
   const limits: RedisArgument[] = []
-  const minute = Math.floor(nowMs / 60_000)
   const orgId = policy?.orgId ?? ''
-  for (const limit of policy?.limits ?? []) {
-    if (limit.metric === 'requests') {
-      keys.push(redisKeys.requests(orgId, limit.id))
-      limits.push('r', limit.perMinute, limit.burst, 1)
-    } else {
-      keys.push(redisKeys.tokens(orgId, limit.id, minute), redisKeys.tokens(orgId, limit.id, minute - 1))
-      limits.push('t', limit.perMinute, ask.tokens, 2)
-    }
+  const counted = countedLimits(policy?.limits ?? [])
+  let monitors = false
+  for (const limit of counted) {
+    const frame = frameOf(orgId, limit, nowMs)
+    const size = limit.metric === 'tokens' ? ask.tokens : 1
+    const isMonitored = limit.mode === 'monitor'
+    keys.push(...frame.keys)
+    limits.push(
+      KINDS[frame.kind],
+      limit.amount,
+      frame.kind === 'bucket' ? (limit.burst ?? limit.amount) : size,
+      frame.windowMs,
+      frame.intoMs,
+      isMonitored ? limit.id : '',
+    )
+    monitors ||= isMonitored
   }
+  if (monitors) keys.push(limitKeys.shadow(orgId, nowMs))
   for (const target of ask.candidates) keys.push(redisKeys.breaker(target))
   if (ask.cacheKey !== undefined) keys.push(ask.cacheKey)
   if (hold) keys.push(redisKeys.open(orgId))
   const args: RedisArgument[] = [
     policy?.version ?? '',
     nowMs,
-    nowMs % 60_000,
-    policy?.limits.length ?? 0,
+    counted.length,
     ask.candidates.length,
     ask.cacheKey === undefined ? 0 : 1,
     hold?.facts.request_id ?? '',
@@ -116,16 +172,20 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   return { keys, args }
 }
 
+/** Where a limit stands after a request. `remaining` is -1 where a monitoring limit would have refused. */
+export type Standing = { remaining: number; resetMs: number }
+
 export type ScriptReply =
   | { kind: 'no_record' }
   | { kind: 'other_version'; version: string; policy: string | null; atMs: string }
   | { kind: 'due'; version: string; atMs: string }
-  | { kind: 'refused'; limit: Limit; retryMs: number }
+  | { kind: 'refused'; limit: Limit; retryMs: number; remaining: number; resetMs: number }
   | {
       kind: 'admitted'
       /** When the record was read from Postgres, Unix ms. */
       atMs: string
-      rates: readonly { remaining: number; resetMs: number }[]
+      /** Of the counted limits, in their order. */
+      rates: readonly Standing[]
       breakers: (string | null)[]
       cached: string | null
     }
@@ -133,7 +193,7 @@ export type ScriptReply =
 /** Reads a reply against the request that caused it. Throws on a shape that the script cannot have sent. */
 export function readReply(reply: unknown, policy: Policy | undefined, ask: Ask): ScriptReply {
   if (!Array.isArray(reply)) throw new TypeError('admission: the script answered no list')
-  const limits = policy?.limits ?? []
+  const limits = countedLimits(policy?.limits ?? [])
   switch (Number(reply[0])) {
     case 0:
       return { kind: 'no_record' }
@@ -142,7 +202,8 @@ export function readReply(reply: unknown, policy: Policy | undefined, ask: Ask):
     case 2: {
       const limit = limits[Number(reply[1]) - 1]
       if (!limit) throw new TypeError('admission: the script named a limit that was not asked')
-      return { kind: 'refused', limit, retryMs: Number(reply[2]) }
+      const [retryMs, remaining, resetMs] = [Number(reply[2]), Number(reply[3]), Number(reply[4])]
+      return { kind: 'refused', limit, retryMs, remaining, resetMs }
     }
     case 3: {
       const rates = limits.map((_, at) => ({

@@ -3,12 +3,12 @@ import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { parseKey } from '../keys/service.ts'
+import { countedLimits, frameOf, ttlSecondsOf } from '../limits/service.ts'
 import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, isAuthorised } from './authority.ts'
 import { createDenials } from './denials.ts'
 import { forgetOpen, holdRequest, withdraw } from './holding.ts'
-import { redisKeys } from './keys.ts'
 import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
 import { rateOf } from './rates.ts'
@@ -66,7 +66,7 @@ export function createAdmit(): Admit {
         }
         if (reply.kind === 'refused') {
           return await orWithdrawn(question, outcome, () => {
-            throw limitError(reply.limit, reply.retryMs, question.asked)
+            throw limitError(reply, question.asked)
           })
         }
         // The next round holds under the same request id: what this one holds must be gone by then.
@@ -75,6 +75,7 @@ export function createAdmit(): Admit {
       }
     } catch (error) {
       noteDenial(deps, request, { policy: entry.policy, error })
+      if (entry.policy) request.onRefused?.(entry.policy)
       throw error
     } finally {
       // A credential that turned out to be none shall not push real ones out of memory.
@@ -133,7 +134,6 @@ function decide(
   if (!policy) throw invalidCredential()
   if (held.status === 'rejected') throw budgetUnavailable(held.reason)
   if (held.value && !held.value.ok) throw quotaError(held.value.budgetId)
-  const minute = Math.floor(nowMs / 60_000)
   return authorise(
     {
       policy,
@@ -142,13 +142,23 @@ function decide(
       cached: reply.cached ?? undefined,
       requests: rateOf(policy.limits, reply.rates, 'requests'),
       tokens: rateOf(policy.limits, reply.rates, 'tokens'),
-      tokenCharges: policy.limits
-        .filter((limit) => limit.metric === 'tokens' && asked.tokens > 0)
-        .map((limit) => ({ key: redisKeys.tokens(policy.orgId, limit.id, minute), tokens: asked.tokens })),
+      tokenCharges: tokenCharges(policy, { reply, tokens: asked.tokens, nowMs }),
     },
     request,
     nowMs,
   )
+}
+
+type Charged = { reply: ScriptReply & { kind: 'admitted' }; tokens: number; nowMs: number }
+
+/** The token windows in which the script counted this request. */
+function tokenCharges({ orgId, limits }: Policy, { reply, tokens, nowMs }: Charged): Admission['tokenCharges'] {
+  if (tokens === 0) return []
+  return countedLimits(limits).flatMap((limit, at) => {
+    if (limit.metric !== 'tokens' || reply.rates[at]?.remaining === -1) return []
+    const frame = frameOf(orgId, limit, nowMs)
+    return frame.keys.slice(0, 1).map((key) => ({ key, tokens, ttlSeconds: ttlSecondsOf(frame) }))
+  })
 }
 
 const answerOf = ({ held }: Outcome): HoldAnswer | undefined => (held.status === 'fulfilled' ? held.value : undefined)

@@ -1,12 +1,14 @@
-import { and, eq, isNull, lt, or, sql } from 'drizzle-orm'
-import type { Limit, Policy } from '../../core/admission.ts'
+import { and, eq, inArray, isNull, lt, or } from 'drizzle-orm'
+import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { narrow } from '../../core/roles.ts'
+import { budgetsOf } from '../budgets/service.ts'
 import { budgets } from '../budgets/table.ts'
 import type { KeyRecord } from '../keys/service.ts'
 import { apiKeys } from '../keys/table.ts'
+import { compileLimits } from '../limits/service.ts'
+import { limits } from '../limits/table.ts'
 import { type SessionRecord, scopesOfSession } from '../sessions/service.ts'
-import { policies } from './table.ts'
 
 /** Whom a policy is compiled for: an API key, or the session of a person. */
 export type Subject = KeyRecord | SessionRecord
@@ -15,31 +17,39 @@ export type Subject = KeyRecord | SessionRecord
 const USE_STEP_SECONDS = 300
 
 /**
- * Everything that governs a key or a session, compiled from its own rules and its organisation's. That a policy is
+ * Everything that governs a key or a session, compiled from its own rules, its person's and its organisation's. That a policy is
  * wanted means that its key is in use, which is noted on the way. Throws `DependencyError('postgres')`.
  */
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
-  const { orgId, id } = subject
+  const { orgId, id, userId } = subject
   const nowSeconds = Math.floor(now() / 1000)
   const [rules, caps] = await db.atomically(orgId, (query) => [
     query
       .select()
-      .from(policies)
+      .from(limits)
       .where(
         and(
-          eq(policies.org_id, orgId),
-          or(eq(policies.attach_kind, 'org'), and(eq(policies.attach_kind, 'key'), eq(policies.attach_id, id))),
+          eq(limits.org_id, orgId),
+          or(
+            and(eq(limits.subject_kind, 'org'), eq(limits.subject_id, orgId)),
+            and(eq(limits.subject_kind, 'key'), eq(limits.subject_id, id)),
+            userId === undefined ? undefined : and(eq(limits.subject_kind, 'user'), eq(limits.subject_id, userId)),
+          ),
         ),
       )
-      .orderBy(policies.id),
+      .orderBy(limits.id),
     query
       .select()
       .from(budgets)
       .where(
         and(
           eq(budgets.org_id, orgId),
-          eq(budgets.hard, sql`true`),
-          or(eq(budgets.subject_kind, 'org'), and(eq(budgets.subject_kind, 'key'), eq(budgets.subject_id, id))),
+          isNull(budgets.deleted_at),
+          or(
+            inArray(budgets.subject_kind, ['org', 'model']),
+            and(eq(budgets.subject_kind, 'key'), eq(budgets.subject_id, id)),
+            userId === undefined ? undefined : and(eq(budgets.subject_kind, 'user'), eq(budgets.subject_id, userId)),
+          ),
         ),
       )
       .orderBy(budgets.id),
@@ -56,23 +66,13 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
   ])
   const body: Omit<Policy, 'version'> = {
     ...('audience' in subject ? ofSession(subject) : ofKey(subject)),
-    limits: rules.flatMap((rule) =>
-      rule.limits.map(
-        (spec): Limit => ({
-          id: `${rule.id}:${spec.metric}`,
-          subject: rule.attach_kind,
-          metric: spec.metric,
-          perMinute: spec.per_minute,
-          burst: spec.burst ?? spec.per_minute,
-        }),
-      ),
-    ),
-    budgets: caps.map((cap) => ({ id: cap.id, window: cap.window, limitNanoUsd: cap.limit_nanos })),
+    limits: compileLimits(rules),
+    ...budgetsOf(caps),
   }
   return { ...body, version: await versionOf(body) }
 }
 
-type Own = Omit<Policy, 'version' | 'limits' | 'budgets'>
+type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched'>
 
 const ofKey = (key: KeyRecord): Own => ({
   orgId: key.orgId,

@@ -3,7 +3,7 @@ import { orgs } from '../orgs/table.ts'
 
 export type LimitSpec = { metric: 'requests' | 'tokens'; per_minute: number; burst?: number }
 
-/** Rules attached to an organisation or one of its keys; what applies to a caller is compiled from all of them. */
+/** Limits as the release before keeps them; since then they are rows of `limits`, and nothing reads or writes these. */
 export const policies = pgTable(
   'policies',
   {

@@ -3,6 +3,7 @@ import { AppError, DependencyError } from '../../../src/core/errors.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { createKey } from '../../../src/features/keys/format.ts'
 import { hashKey } from '../../../src/features/keys/service.ts'
+import { limitKeys } from '../../../src/features/limits/service.ts'
 import { recordKeys } from '../../../src/features/records/service.ts'
 import { type RedisBackend, startEmbedded } from './backends.ts'
 import { admissionWorld } from './world.ts'
@@ -78,7 +79,7 @@ describe('who is asking', () => {
   })
 
   it('admits a warm key with one Redis request and one ledger call', async () => {
-    const { admit, ledgerCalls } = world({ budgets: [budget], limits: [{ metric: 'requests', per_minute: 60 }] })
+    const { admit, ledgerCalls } = world({ budgets: [budget], limits: [{ metric: 'requests', amount: 60 }] })
     await admit()
     ledgerCalls.length = 0
     expect(await redisCost(() => admit())).toBe(1)
@@ -198,7 +199,7 @@ describe('money at admission', () => {
   it('gives back what a call held that a limit then refused', async () => {
     const { admit, holds, settled } = world({
       budgets: [budget],
-      limits: [{ metric: 'requests', per_minute: 1, burst: 1 }],
+      limits: [{ metric: 'requests', amount: 1, burst: 1 }],
     })
     await admit()
     await expect(admit()).rejects.toThrow(failure('rate_limit_exceeded'))
@@ -226,15 +227,15 @@ describe('money at admission', () => {
   })
 
   it('says that a request larger than its window can never pass', async () => {
-    const { admit } = world({ limits: [{ metric: 'tokens', per_minute: 9 }] })
+    const { admit } = world({ limits: [{ metric: 'tokens', amount: 9 }] })
     await expect(admit()).rejects.toMatchObject({ code: 'request_exceeds_limit', retryable: false })
   })
 
   it('charges the token window of the minute in which Redis was asked', async () => {
-    const { admit, state, orgId } = world({ limits: [{ metric: 'tokens', per_minute: 1000 }] })
+    const { admit, state, orgId } = world({ limits: [{ metric: 'tokens', amount: 1000 }] })
     const { tokenCharges } = await admit()
-    const minute = Math.floor(state.nowMs / 60_000)
-    expect(tokenCharges).toEqual([{ key: redisKeys.tokens(orgId, 'pol_1:tokens', minute), tokens: 10 }])
+    const key = limitKeys.window(orgId, 'lim_1', Math.floor(state.nowMs / 60_000))
+    expect(tokenCharges).toEqual([{ key, tokens: 10, ttlSeconds: 120 }])
   })
 })
 
@@ -285,7 +286,7 @@ describe('without Redis', () => {
   })
 
   it('lets a tenth of a request limit through', async () => {
-    const { admit } = world({ limits: [{ metric: 'requests', per_minute: 600, burst: 50 }] })
+    const { admit } = world({ limits: [{ metric: 'requests', amount: 600, burst: 50 }] })
     await withoutRedis(async () => {
       for (let at = 0; at < 5; at++) await admit()
       await expect(admit()).rejects.toMatchObject({ code: 'rate_limit_exceeded', retryAfterSeconds: 1 })
@@ -303,7 +304,7 @@ describe('without Redis', () => {
   it('holds money as exactly as ever', async () => {
     const { admit, holds, state, settled, ledgerCalls } = world({
       budgets: [budget],
-      limits: [{ metric: 'requests', per_minute: 10, burst: 10 }],
+      limits: [{ metric: 'requests', amount: 10, burst: 10 }],
     })
     await admit()
     await withoutRedis(async () => {
@@ -326,7 +327,7 @@ describe('without Redis', () => {
 
 describe('callers side by side', () => {
   it('judges each by the policy that Redis judged it by', async () => {
-    const { admit, apiKey, pepper } = world({ limits: [{ metric: 'requests', per_minute: 60, burst: 60 }] })
+    const { admit, apiKey, pepper } = world({ limits: [{ metric: 'requests', amount: 60, burst: 60 }] })
     const { policy } = await admit()
     const newer = { ...policy, version: 'newer', limits: [] }
     const key = recordKeys.key(await hashKey(pepper, apiKey))

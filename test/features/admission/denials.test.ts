@@ -114,7 +114,7 @@ describe('the audit log', () => {
 
   it('has no row for calls of models, for strangers and for limits', async () => {
     const { admit, state, settled } = admissionWorld(backend, {
-      limits: [{ metric: 'requests', per_minute: 1, burst: 2 }],
+      limits: [{ metric: 'requests', amount: 1, burst: 2 }],
     })
     await expect(admit({ scope: 'keys:write' })).rejects.toMatchObject({ code: 'permission_denied' })
     await admit({ path })

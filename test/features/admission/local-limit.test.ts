@@ -7,8 +7,11 @@ const limit = (perMinute: number, burst: number, id = 'a'): Limit => ({
   id,
   subject: 'key',
   metric: 'requests',
-  perMinute,
+  algorithm: 'token_bucket',
+  window: 60,
+  amount: perMinute,
   burst,
+  mode: 'enforce',
 })
 
 describe('an isolate without Redis', () => {
@@ -48,6 +51,7 @@ describe('an isolate without Redis', () => {
     expect(take([tight, wide], 0)).toBe(0)
     for (let at = 0; at < 5; at++) expect(take([wide, tight], 0)).toBeGreaterThan(0)
     expect(take([wide], 0)).toBe(0)
-    expect(take([{ ...tight, metric: 'tokens', id: 'tokens' }], 0)).toBe(0)
+    expect(take([{ ...tight, metric: 'tokens', algorithm: 'sliding_window', id: 'tokens' }], 0)).toBe(0)
+    for (let at = 0; at < 5; at++) expect(take([{ ...tight, mode: 'monitor' }], 0)).toBe(0)
   })
 })

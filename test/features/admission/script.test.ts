@@ -4,6 +4,7 @@ import type { Ask, Limit, Policy } from '../../../src/core/admission.ts'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { admissionScript, readReply, scriptInput } from '../../../src/features/admission/script.ts'
+import { limitKeys } from '../../../src/features/limits/service.ts'
 import { REFUSED } from '../../../src/features/records/service.ts'
 import { fakePolicy } from '../../support/fake-deps.ts'
 import { count } from '../../support/lane.ts'
@@ -16,14 +17,25 @@ const START_MS = 1_800_000_000_000
 const fresh = { at: String(START_MS), due: String(START_MS + 1_000_000_000) }
 const MINUTE_MS = 60_000
 
-const requests = (perMinute: number, burst: number): Limit => ({
+const requests = (amount: number, burst: number): Limit => ({
   id: 'requests',
   subject: 'key',
   metric: 'requests',
-  perMinute,
+  algorithm: 'token_bucket',
+  window: 60,
+  amount,
   burst,
+  mode: 'enforce',
 })
-const tokens = (perMinute: number): Limit => ({ id: 'tokens', subject: 'key', metric: 'tokens', perMinute, burst: 0 })
+const tokens = (amount: number): Limit => ({
+  id: 'tokens',
+  subject: 'key',
+  metric: 'tokens',
+  algorithm: 'sliding_window',
+  window: 60,
+  amount,
+  mode: 'enforce',
+})
 
 describe.each(backends)('the admission script on $name', ({ start }) => {
   let backend: RedisBackend
@@ -134,9 +146,9 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
       kind: 'admitted',
       rates: [{ remaining: 0 }, { remaining: 0 }],
     })
-    expect(await run(START_MS, { tokens: 1 })).toMatchObject({ kind: 'refused', limit: { id: 'requests' } })
+    expect(await run(START_MS)).toMatchObject({ kind: 'refused', limit: { id: 'requests' } })
     const minute = Math.floor(START_MS / MINUTE_MS)
-    const [taken] = await backend.redis.pipeline([['GET', redisKeys.tokens(policy.orgId, 'tokens', minute)]])
+    const [taken] = await backend.redis.pipeline([['GET', limitKeys.window(policy.orgId, 'tokens', minute)]])
     expect(Number(taken)).toBe(100)
   })
 

@@ -5,6 +5,7 @@ import type { HoldRequest, OrgLedger } from '../../../src/core/ledger.ts'
 import { createAdmit } from '../../../src/features/admission/service.ts'
 import { createKey } from '../../../src/features/keys/format.ts'
 import { hashKey } from '../../../src/features/keys/service.ts'
+import type { LimitRow } from '../../../src/features/limits/service.ts'
 import { recordKeys } from '../../../src/features/records/service.ts'
 import { createKeyPair, importKey, signToken } from '../../../src/features/signing/jws.ts'
 import type { AccessClaims } from '../../../src/features/signing/service.ts'
@@ -34,9 +35,36 @@ type SessionRow = {
   isOperator: boolean
 }
 type Rules = {
-  limits: { metric: 'requests' | 'tokens'; per_minute: number; burst?: number }[]
+  limits: Partial<LimitRow>[]
   budgets: { id: string; window: 'total'; limit_nanos: number }[]
 }
+
+/** A limit of the key; unless said otherwise 60 requests a minute. */
+const limitRow = (given: Partial<LimitRow>, at: number): LimitRow => ({
+  id: `lim_${at + 1}`,
+  org_id: 'org_1',
+  subject_kind: 'key',
+  subject_id: 'key_1',
+  metric: 'requests',
+  algorithm: given.metric === 'tokens' ? 'sliding_window' : 'token_bucket',
+  window_seconds: 60,
+  calendar: null,
+  amount: 60,
+  burst: null,
+  mode: 'enforce',
+  preset: null,
+  created_at: 0,
+  updated_at: 0,
+  ...given,
+})
+
+const budgetRow = (given: Rules['budgets'][number]) => ({
+  hard: true,
+  subject_kind: 'org',
+  subject_id: 'org_1',
+  soft_percent: [],
+  ...given,
+})
 
 const signingPair = createKeyPair()
 
@@ -124,6 +152,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
         holds.delete(id)
       }),
     settle: () => answered('settle', () => true),
+    spend: () => answered('spend', () => []),
   }
   const orAway = <T>(value: T): T => {
     if (state.postgresAway) throw new DependencyError('postgres', new Error('away'))
@@ -146,7 +175,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     }
     if (rest.length === 0) return [state.session ? [state.session] : []]
     const { limits, budgets } = state.rules
-    return [limits.length > 0 ? [{ id: 'pol_1', attach_kind: 'key', limits }] : [], budgets]
+    return [limits.map(limitRow), budgets.map(budgetRow)]
   }
   const deps: Deps = fakeDeps({
     redis,
@@ -222,18 +251,22 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
         defer: (work) => void deferred.push(work.catch(() => undefined)),
         ...given,
       }
-      return admit(deps, request, ask ?? (() => worstCase(state.nowMs)))
+      return admit(deps, request, ask ?? ((policy) => worstCase(policy, state.nowMs)))
     },
     settled: () => Promise.all(deferred.splice(0)),
   }
 }
 
-const worstCase = (nowMs: number): Ask => ({
+const worstCase = ({ budgets }: Policy, nowMs: number): Ask => ({
   tokens: 10,
   candidates: [],
-  hold: {
-    facts: { operation: 'chat', provider: 'openai', model: 'gpt-4o', price_id: 'p', prices_hash: 'h' },
-    amountNanoUsd: 100,
-    deadlineMs: nowMs + 60_000,
-  },
+  hold:
+    budgets.length === 0
+      ? undefined
+      : {
+          facts: { operation: 'chat', provider: 'openai', model: 'gpt-4o', price_id: 'p', prices_hash: 'h' },
+          amountNanoUsd: 100,
+          deadlineMs: nowMs + 60_000,
+          budgets,
+        },
 })

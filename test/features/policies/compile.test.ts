@@ -68,11 +68,11 @@ describe('a policy', () => {
     await pool.query(`${budgets} values ('bud_zzkey', $1, 'key', $2, 'month', 7, true, 0, 0)`, [orgId, keyId])
     const policy = await policyOf(apiKey)
     expect(policy).toMatchObject({ orgId, keyId, kind: 'api_key', mode: 'live', allowedModels: undefined })
-    expect(policy?.limits.map(({ subject, metric, perMinute, burst }) => [subject, metric, perMinute, burst])).toEqual([
+    expect(policy?.limits.map(({ subject, metric, amount, burst }) => [subject, metric, amount, burst])).toEqual([
       ['key', 'requests', 60, 5],
-      ['key', 'tokens', 1000, 1000],
+      ['key', 'tokens', 1000, undefined],
     ])
-    expect(policy?.budgets).toEqual([
+    expect(policy?.budgets).toMatchObject([
       { id: budgetId, window: 'total', limitNanoUsd: 2_500_000_000 },
       { id: 'bud_zzkey', window: 'month', limitNanoUsd: 7 },
     ])
@@ -111,9 +111,11 @@ describe('a policy', () => {
   it('of a session is its organisation’s, with the scopes and the marker of its role', async () => {
     const { orgId, budgetId } = await insert(pool, PEPPER, { name: 'One', requestsPerMinute: 60, budgetUsd: 1 })
     await pool.query(
-      `insert into policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
-       values ($1, $2, 'org', $2, $3, 0, 0)`,
-      [`pol_${orgId}`, orgId, JSON.stringify([{ metric: 'requests', per_minute: 7 }])],
+      `insert into limits (id, org_id, subject_kind, subject_id, metric, algorithm, window_seconds, amount, created_at, updated_at)
+       values ($1 || '1', $1, 'org', $1, 'requests', 'token_bucket', 60, 7, 0, 0),
+         ($1 || '2', $1, 'user', 'usr_1', 'tokens', 'sliding_window', 60, 8, 0, 0),
+         ($1 || '3', $1, 'user', 'usr_2', 'tokens', 'sliding_window', 60, 9, 0, 0)`,
+      [orgId],
     )
     const session = {
       id: 'ses_1',
@@ -128,7 +130,10 @@ describe('a policy', () => {
     expect(policy).toMatchObject({ orgId, keyId: 'ses_1', kind: 'user', userId: 'usr_1', role: 'owner', mode: 'live' })
     expect(policy.expiresAt).toBe(2_000_000_000)
     expect(policy.scopes).toEqual(['*:*', 'user', 'owner'])
-    expect(policy.limits.map(({ subject, perMinute }) => [subject, perMinute])).toEqual([['org', 7]])
+    expect(policy.limits.map(({ subject, amount }) => [subject, amount])).toEqual([
+      ['org', 7],
+      ['user', 8],
+    ])
     expect(policy.budgets.map(({ id }) => id)).toEqual([budgetId])
     const staff = await compilePolicy({ db, now: Date.now }, { ...session, audience: 'helix-admin' })
     expect(staff).toMatchObject({ kind: 'operator', scopes: ['user', 'operator'] })

@@ -1,0 +1,2 @@
+export { compileLimits, type LimitRow, limitOf } from './compile.ts'
+export { countedLimits, type Frame, frameOf, limitKeys, ttlSecondsOf } from './windows.ts'
