@@ -104,7 +104,8 @@ async function rowsOf(stack: Stack, orgId: string, tables: readonly string[]): P
   return found
 }
 
-const isIdColumn = (name: string) => /^(id|kid|public_id|slug|username|.+_id|.+_hash)$/.test(name)
+/** Keys of the installation seal for every organisation. */
+const isIdColumn = (name: string) => name !== 'kek_id' && /^(id|kid|public_id|slug|username|.+_id|.+_hash)$/.test(name)
 
 function idsIn(tables: Readonly<Record<string, readonly Row[]>>): string[] {
   const values = Object.values(tables).flatMap((rows) =>

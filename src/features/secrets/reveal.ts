@@ -5,7 +5,7 @@ import { AppError } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { open, renew } from '../encryption/service.ts'
 import { noteOf, requireSame, unlessChanged } from './changes.ts'
-import { managesAll, placeOf, readSecret, secondsOf } from './rows.ts'
+import { managesAll, placeOf, readOfOrg, secondsOf } from './rows.ts'
 import { secrets } from './table.ts'
 
 /**
@@ -16,8 +16,8 @@ import { secrets } from './table.ts'
 export async function revealSecret(ctx: Ctx, id: string, reason: string): Promise<string> {
   const { orgId, kind } = ctx.caller
   await takeReveal(ctx)
+  const row = await readOfOrg(ctx, id)
   if (kind !== 'user' || !managesAll(ctx.caller)) throw await denied(ctx, id)
-  const row = await readSecret(ctx, id)
   const place = placeOf(orgId, id)
   const value = await open(ctx, place, row.value)
   const note = await noteOf(ctx, { action: 'secret.reveal', before: row, details: { reason } })

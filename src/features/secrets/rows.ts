@@ -38,23 +38,24 @@ export function viewOf({ value: _value, dek_version: _version, ...row }: SecretR
 export const managesAll = ({ userId, role }: Pick<Caller, 'userId' | 'role'>): boolean =>
   userId === undefined || reaches(role ?? 'readonly', 'admin')
 
+const isLive = (orgId: string, id: string | undefined): SQL | undefined =>
+  and(eq(secrets.org_id, orgId), isNull(secrets.deleted_at), id === undefined ? undefined : eq(secrets.id, id))
+
 /** The secrets that the caller manages and that were not deleted; one of them by its id. */
-export function isVisible({ caller }: Pick<Ctx, 'caller'>, id?: string): SQL | undefined {
-  return and(
-    eq(secrets.org_id, caller.orgId),
-    isNull(secrets.deleted_at),
-    managesAll(caller) ? undefined : sql`false`,
-    id === undefined ? undefined : eq(secrets.id, id),
-  )
+export const isVisible = ({ caller }: Pick<Ctx, 'caller'>, id?: string): SQL | undefined =>
+  and(isLive(caller.orgId, id), managesAll(caller) ? undefined : sql`false`)
+
+/** A secret of the caller's organisation, whoever manages it. Throws 404. */
+export async function readOfOrg({ db, caller: { orgId } }: Pick<Ctx, 'db' | 'caller'>, id: string): Promise<SecretRow> {
+  const [[row]] = await db.atomically(orgId, (query) => [query.select().from(secrets).where(isLive(orgId, id))])
+  if (!row) throw notFound('secret')
+  return row
 }
 
 /** Throws 404, also for a secret that the caller does not manage. */
 export async function readSecret(ctx: Pick<Ctx, 'db' | 'caller'>, id: string): Promise<SecretRow> {
-  const [[row]] = await ctx.db.atomically(ctx.caller.orgId, (query) => [
-    query.select().from(secrets).where(isVisible(ctx, id)),
-  ])
-  if (!row) throw notFound('secret')
-  return row
+  if (!managesAll(ctx.caller)) throw notFound('secret')
+  return readOfOrg(ctx, id)
 }
 
 /** One row more than asked for, if there is one. */
