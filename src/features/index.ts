@@ -8,7 +8,12 @@ export const areas: readonly Area[] = [
   area('records'),
   area('orgs'),
   { name: 'audit', at: ['/api/v1/audit'], errors: 'problem', load: () => import('./audit/routes.ts') },
-  area('encryption'),
+  {
+    name: 'encryption',
+    at: ['/api/v1/encryption'],
+    errors: 'problem',
+    load: () => import('./encryption/routes.ts'),
+  },
   area('passwords'),
   area('users'),
   { name: 'keys', at: ['/api/v1/keys'], errors: 'problem', load: () => import('./keys/routes.ts') },

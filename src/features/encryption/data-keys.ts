@@ -1,4 +1,5 @@
 import type { Deps } from '../../core/context.ts'
+import type { QueryBuilder } from '../../core/db.ts'
 import type { DataKey, Memory } from '../../core/memory.ts'
 import { kekIdIn, kekIdOf, unwrap, wrap } from './keys.ts'
 import { importDataKey, newDataKeyBytes, SealError } from './seal.ts'
@@ -6,10 +7,10 @@ import type { dataKeys as DataKeys } from './table.ts'
 
 export type KeyDeps = Pick<Deps, 'settings' | 'db' | 'memory' | 'now'>
 
-type DataKeyRow = typeof DataKeys.$inferSelect
+export type DataKeyRow = typeof DataKeys.$inferSelect
 
 /** No new value is sealed with an older key. */
-const MAX_AGE_SECONDS = 30 * 24 * 3600
+export const MAX_AGE_SECONDS = 30 * 24 * 3600
 /** How long an isolate may be wrong about a key that was retired or destroyed. */
 const REMEMBERED_MS = 5 * 60_000
 const MAX_REMEMBERED = 1000
@@ -23,10 +24,21 @@ export async function keyForSealing(deps: KeyDeps, orgId: string): Promise<DataK
   if (known && isYoung(deps, known.createdAt)) return known
   const newest = await readNewest(deps, orgId)
   const usable = newest?.state === 'active' && isYoung(deps, newest.created_at)
-  const row = usable ? newest : await makeNext(deps, orgId, (newest?.version ?? 0) + 1)
+  return adopt(deps, usable ? newest : await makeNext(deps, orgId, { version: (newest?.version ?? 0) + 1 }))
+}
+
+/**
+ * A new key for an organisation, whatever the age of its newest: from now on this isolate seals with it, and every
+ * other within five minutes. `also` is inserted in the transaction that makes it. Throws as `keyForSealing` does.
+ */
+export async function makeKey(deps: KeyDeps, orgId: string, wanted: NextKey): Promise<DataKey> {
+  return adopt(deps, await makeNext(deps, orgId, wanted))
+}
+
+async function adopt(deps: KeyDeps, row: DataKeyRow): Promise<DataKey> {
   const key = await unwrapRow(deps, row)
-  remember(deps.memory, `${orgId}:newest`, key)
-  remember(deps.memory, `${orgId}:${key.version}`, key)
+  remember(deps.memory, `${row.org_id}:newest`, key)
+  remember(deps.memory, `${row.org_id}:${key.version}`, key)
   return key
 }
 
@@ -52,7 +64,8 @@ const load = () => Promise.all([import('drizzle-orm/sql'), import('./table.ts')]
 
 const isYoung = ({ now }: KeyDeps, createdAt: number): boolean => now() / 1000 - createdAt < MAX_AGE_SECONDS
 
-async function readNewest({ db }: KeyDeps, orgId: string): Promise<DataKeyRow | undefined> {
+/** Of all keys of an organisation, retired ones included. Throws `DependencyError('postgres')`. */
+export async function readNewest({ db }: KeyDeps, orgId: string): Promise<DataKeyRow | undefined> {
   const [{ desc, eq }, { dataKeys }] = await load()
   const [[row]] = await db.atomically(orgId, (query) => [
     query.select().from(dataKeys).where(eq(dataKeys.org_id, orgId)).orderBy(desc(dataKeys.version)).limit(1),
@@ -60,8 +73,14 @@ async function readNewest({ db }: KeyDeps, orgId: string): Promise<DataKeyRow | 
   return row
 }
 
+export type NextKey = {
+  version: number
+  /** Inserted in the same transaction. */
+  also?: (query: QueryBuilder) => ReturnType<ReturnType<QueryBuilder['insert']>['values']>
+}
+
 /** Two isolates may make the same version at the same time: the first one's is kept, and both go on with what is there. */
-async function makeNext(deps: KeyDeps, orgId: string, version: number): Promise<DataKeyRow> {
+async function makeNext(deps: KeyDeps, orgId: string, { version, also }: NextKey): Promise<DataKeyRow> {
   const [{ and, desc, eq, lt }, { dataKeys }] = await load()
   const wrapped = await wrap(deps.settings, contextOf(orgId, version), newDataKeyBytes())
   const [, , [row]] = await deps.db.atomically(orgId, (query) => [
@@ -81,6 +100,7 @@ async function makeNext(deps: KeyDeps, orgId: string, version: number): Promise<
       .set({ state: 'retired' })
       .where(and(eq(dataKeys.org_id, orgId), lt(dataKeys.version, version), eq(dataKeys.state, 'active'))),
     query.select().from(dataKeys).where(eq(dataKeys.org_id, orgId)).orderBy(desc(dataKeys.version)).limit(1),
+    ...(also ? [also(query)] : []),
   ])
   if (!row) throw new Error('A data key was written and is not there.')
   return row
@@ -97,6 +117,30 @@ async function unwrapRow(deps: KeyDeps, row: DataKeyRow): Promise<DataKey> {
     createdAt: row.created_at,
     readMs: deps.now(),
   }
+}
+
+/**
+ * Wraps every data key of an organisation under the current key-encryption key. How many it wrapped, and how many do not
+ * open. Throws `DependencyError('postgres')`.
+ */
+export async function rewrapAll(deps: KeyDeps, orgId: string): Promise<{ rewrapped: number; unreadable: number }> {
+  const [[{ and, eq, ne }, { dataKeys }], current] = await Promise.all([load(), kekIdOf(deps.settings.kekCurrent)])
+  const [rows] = await deps.db.atomically(orgId, (query) => [
+    query
+      .select()
+      .from(dataKeys)
+      .where(and(eq(dataKeys.org_id, orgId), ne(dataKeys.kek_id, current))),
+  ])
+  let unreadable = 0
+  for (const row of rows) {
+    try {
+      await unwrapRow(deps, row)
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error
+      unreadable += 1
+    }
+  }
+  return { rewrapped: rows.length - unreadable, unreadable }
 }
 
 /** The same key under the current key-encryption key. Whoever comes second changes nothing. */

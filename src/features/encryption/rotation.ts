@@ -1,0 +1,111 @@
+import type { Ctx } from '../../core/context.ts'
+import type { DataKey } from '../../core/memory.ts'
+import { actorOf, auditLog, auditRow } from '../audit/service.ts'
+import { type SealedColumn, sealedColumns } from './columns.ts'
+import { type DataKeyRow, keyForSealing, makeKey, readNewest, rewrapAll } from './data-keys.ts'
+import { countVersions, type Replacement, readOlder, replaceAll, type SealedRow } from './rows.ts'
+import type { RotationJob } from './schema.ts'
+import { SealError, sealText } from './seal.ts'
+import { open } from './service.ts'
+import { jobOf } from './status.ts'
+
+/** One call seals no more rows again than this, and begins no batch after this time: it is one request. */
+const MAX_ROWS = 500
+const MAX_MS = 15_000
+/** A key that is younger belongs to a rotation that goes on while rows are left under older keys. */
+const CONTINUED_SECONDS = 24 * 3600
+
+/**
+ * Gives the caller's organisation a new data key and seals under it what older keys have sealed, as far as one request
+ * goes. While rows of the last day's rotation are left, a call goes on with those instead, so that calling again until
+ * it is completed makes one key; every row is either as it was or sealed again, wherever a call ends. Data keys that
+ * another key-encryption key wraps are wrapped anew. Throws `DependencyError('postgres')`.
+ */
+export async function rotate(ctx: Ctx): Promise<RotationJob> {
+  const { orgId } = ctx.caller
+  const { rewrapped, unreadable } = await rewrapAll(ctx, orgId)
+  const newest = await readNewest(ctx, orgId)
+  const run = (await goOn(ctx, newest)) ?? (await begin(ctx, newest))
+  const [now, counts] = await Promise.all([readNewest(ctx, orgId), countVersions(ctx, orgId)])
+  if (!now) throw new Error('A data key was made and is not there.')
+  const job = jobOf(now, counts)
+  const isStuck = run.isEnd && run.unreadable > 0 && job.status === 'running'
+  return {
+    ...job,
+    status: isStuck ? 'failed' : job.status,
+    run: { rows: run.rows, unreadable_rows: run.unreadable, keys: rewrapped, unreadable_keys: unreadable },
+  }
+}
+
+/** Nothing when there is nothing to go on with. */
+async function goOn(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run | undefined> {
+  const { orgId } = ctx.caller
+  const isRecent = newest?.state === 'active' && ctx.now() / 1000 - newest.created_at < CONTINUED_SECONDS
+  if (!isRecent || jobOf(newest, await countVersions(ctx, orgId)).status === 'completed') return undefined
+  const note = await noteOf(ctx, { version: newest.version, continues: true })
+  await ctx.db.atomically(orgId, (query) => [query.insert(auditLog).values(note)])
+  const run = await sealAgain(ctx, await currentKey(ctx, newest))
+  // Rows that no call can open must not stand in the way of a new key.
+  return run.rows > 0 || !run.isEnd ? run : undefined
+}
+
+/** The key of a row; what this isolate remembers as the newest may be older. */
+async function currentKey(ctx: Ctx, newest: DataKeyRow): Promise<DataKey> {
+  if ((await keyForSealing(ctx, newest.org_id)).version < newest.version) {
+    ctx.memory.dataKeys.delete(`${newest.org_id}:newest`)
+  }
+  return keyForSealing(ctx, newest.org_id)
+}
+
+async function begin(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run> {
+  const version = (newest?.version ?? 0) + 1
+  const note = await noteOf(ctx, { version, continues: false })
+  const key = await makeKey(ctx, ctx.caller.orgId, { version, also: (query) => query.insert(auditLog).values(note) })
+  return sealAgain(ctx, key)
+}
+
+const noteOf = (ctx: Ctx, details: { version: number; continues: boolean }) =>
+  auditRow(ctx, {
+    orgId: ctx.caller.orgId,
+    actor: actorOf(ctx.caller),
+    action: 'encryption.rotate',
+    target: { kind: 'data_key', id: String(details.version) },
+    details,
+  })
+
+type Run = { rows: number; unreadable: number /** Nothing that opens is left. */; isEnd: boolean }
+
+async function sealAgain(ctx: Ctx, key: DataKey): Promise<Run> {
+  const { orgId } = ctx.caller
+  const run: Run = { rows: 0, unreadable: 0, isEnd: false }
+  const endMs = ctx.now() + MAX_MS
+  for (const column of sealedColumns) {
+    for (let after = ''; ; ) {
+      if (run.rows >= MAX_ROWS || ctx.now() >= endMs) return run
+      const rows = await readOlder(ctx, { orgId, column }, { version: key.version, after })
+      const last = rows.at(-1)
+      if (!last) break
+      const sealed = await Promise.all(rows.map((row) => sealOne(ctx, { key, column, row })))
+      const replacements = sealed.filter((one) => one !== undefined)
+      await replaceAll(ctx, { orgId, column }, replacements)
+      run.rows += replacements.length
+      run.unreadable += rows.length - replacements.length
+      after = last.id
+    }
+  }
+  run.isEnd = true
+  return run
+}
+
+type Work = { key: DataKey; column: SealedColumn; row: SealedRow }
+
+/** Nothing for a row that does not open: it stays as it is. */
+async function sealOne(ctx: Ctx, { key, column, row }: Work): Promise<Replacement | undefined> {
+  const place = { orgId: ctx.caller.orgId, table: column.table, column: column.column, rowId: row.id }
+  try {
+    return { rowId: row.id, from: row.text, to: await sealText(key, place, await open(ctx, place, row.text)) }
+  } catch (error) {
+    if (error instanceof SealError) return undefined
+    throw error
+  }
+}
