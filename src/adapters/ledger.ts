@@ -15,6 +15,7 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
       extend: (request) => answered(() => stub().extend(request)),
       release: (requestId) => answered(() => stub().release(requestId)),
       settle: (settlement) => answered(() => stub().settle(settlement)),
+      spend: (budgets) => answered(() => stub().spend(budgets)),
     }
   }
 }

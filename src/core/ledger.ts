@@ -1,15 +1,32 @@
+import type { RequestRow } from './request-log.ts'
+
 /** Money of one organisation. All amounts are integer nano-USD (1 USD = 1,000,000,000). */
 
 export type BudgetWindow = 'total' | 'day' | 'month' | 'rolling_30d'
 
-/** A hard budget as the caller's policy states it. */
-export type BudgetRef = { id: string; window: BudgetWindow; limitNanoUsd: number }
+/** A budget as the caller's policy states it: its limit travels with every call. */
+export type BudgetRef = {
+  id: string
+  window: BudgetWindow
+  limitNanoUsd: number
+  /** Counts calls of this model only, whoever makes them. */
+  model?: string
+  /** Only tells: nothing is held in it and nothing refused. */
+  soft?: true
+  /** Shares of the limit, in percent, at which somebody is told. */
+  softPercent?: readonly number[]
+}
+
+/** What a budget has used in its window now. Held is what calls that run may still cost. */
+export type BudgetSpend = { id: string; settledNanoUsd: number; heldNanoUsd: number }
 
 /** What is known of a call before it is made: enough to write its row if it is never heard of again. */
 export type CallFacts = {
   request_id: string
   org_id: string
   key_id: string
+  /** The person behind the credential. */
+  user_id: string | null
   operation: 'chat' | 'completion' | 'embedding'
   provider: string
   model: string
@@ -22,9 +39,11 @@ export type HoldRequest = {
   amountNanoUsd: number
   /** Unix milliseconds after which the call cannot be alive any more. */
   deadlineMs: number
+  /** Hard ones, to be held in, and soft ones, in which the call counts if it is never heard of again. */
   budgets: readonly BudgetRef[]
 }
 
+/** Budgets that the hold names and this does not are no longer needed: what was held in them is free. */
 export type ExtendRequest = { requestId: string; amountNanoUsd: number; budgets: readonly BudgetRef[] }
 
 /** `remainingNanoUsd` is what is left in the budget that was short. */
@@ -49,6 +68,8 @@ export type LedgerRow = CallFacts & {
   ttft_ms: number | null
   error_code: string | null
   stream: boolean
+  /** The agent that made the call; no call has one yet. */
+  agent_id: null
   /** Unix seconds. */
   created_at: number
 }
@@ -58,11 +79,17 @@ export type CounterIncrement = readonly [metric: string, labels: string, amount:
 
 export type Settlement = {
   row: LedgerRow
+  /** Hard and soft ones that the call counts in. */
   budgets: readonly BudgetRef[]
-  /** Tokens to add to (or take from) the token windows that admission charged, by Redis key. */
-  tokenCorrections: readonly { key: string; delta: number }[]
+  /**
+   * Tokens to add to (or take from) the token windows that admission charged, by Redis key, and how long such a window
+   * matters. An earlier release, which knew minutes only, said nothing of the latter.
+   */
+  tokenCorrections: readonly { key: string; delta: number; ttlSeconds?: number }[]
   /** Counters of the whole platform that ride along; those of the call itself are worked out from its row. */
   counters: readonly CounterIncrement[]
+  /** The row of the request that made the call: it is written together with the call's own. */
+  request?: RequestRow | undefined
 }
 
 /** The one authority on the money of an organisation. Throws `DependencyError('ledger')` when it cannot be reached. */
@@ -74,4 +101,6 @@ export type OrgLedger = {
   release(requestId: string): Promise<void>
   /** Books a call once by request id, whether or not it held; `false` when it was booked before. */
   settle(settlement: Settlement): Promise<boolean>
+  /** What each of these budgets has used, in their order. */
+  spend(budgets: readonly BudgetRef[]): Promise<BudgetSpend[]>
 }

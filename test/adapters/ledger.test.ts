@@ -13,6 +13,7 @@ const object = (given: Partial<OrgLedger>): OrgLedger => ({
   extend: async () => ({ ok: true }),
   release: async () => undefined,
   settle: async () => true,
+  spend: async () => [],
   ...given,
 })
 

@@ -34,7 +34,7 @@ export function memoryLedger(): MemoryLedger {
   const holds = new Map<string, HoldRequest>()
   const reserved = new Map<string, number>()
   const spent = new Map<string, number>()
-  const calls = { hold: 0, extend: 0, release: 0, settle: 0 }
+  const calls = { hold: 0, extend: 0, release: 0, settle: 0, spend: 0 }
   let isAway = false
 
   const reserve = (budgets: readonly BudgetRef[], amount: number) => {
@@ -85,6 +85,11 @@ export function memoryLedger(): MemoryLedger {
       rows.set(row.request_id, row)
       for (const { id } of budgets) spent.set(id, (spent.get(id) ?? 0) + row.cost_nanos)
       return true
+    },
+    async spend(given) {
+      return enter('spend', given).map(({ id }) => {
+        return { id, settledNanoUsd: spent.get(id) ?? 0, heldNanoUsd: reserved.get(id) ?? 0 }
+      })
     },
   }
 

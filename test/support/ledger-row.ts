@@ -6,6 +6,7 @@ export const ledgerRow = (given: Partial<LedgerRow> = {}): LedgerRow => ({
   request_id: 'req_1',
   org_id: 'org_1',
   key_id: 'key_1',
+  user_id: null,
   operation: 'chat',
   provider: 'openai',
   model: 'gpt-4o',
@@ -24,6 +25,7 @@ export const ledgerRow = (given: Partial<LedgerRow> = {}): LedgerRow => ({
   ttft_ms: null,
   error_code: null,
   stream: false,
+  agent_id: null,
   created_at: 1_700_000_000,
   ...given,
 })

@@ -1,5 +1,11 @@
 import { DurableObject } from 'cloudflare:workers'
-import type { ExtendRequest, HoldRequest, OrgLedger as OrgLedgerPort, Settlement } from '../../src/core/ledger.ts'
+import type {
+  BudgetRef,
+  ExtendRequest,
+  HoldRequest,
+  OrgLedger as OrgLedgerPort,
+  Settlement,
+} from '../../src/core/ledger.ts'
 import { createLedgerDeps } from '../../src/deps.ts'
 import { parseLedgerEnv } from '../../src/env.ts'
 import { createOrgLedger, type LedgerStorage } from '../../src/features/ledger/service.ts'
@@ -47,6 +53,10 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
 
   settle(settlement: Settlement) {
     return this.#ledger.settle(settlement)
+  }
+
+  spend(budgets: readonly BudgetRef[]) {
+    return this.#ledger.spend(budgets)
   }
 
   override async alarm() {

@@ -6,9 +6,9 @@ import { redisKeys } from './keys.ts'
 
 /** The hold of a call, where a hard budget applies to its caller. */
 export function holdRequest(policy: Policy, request: AdmissionRequest, { hold }: Ask): HoldRequest | undefined {
-  if (!hold || policy.budgets.length === 0) return undefined
-  const facts = { ...hold.facts, request_id: request.requestId, org_id: policy.orgId, key_id: policy.keyId }
-  return { facts, amountNanoUsd: hold.amountNanoUsd, deadlineMs: hold.deadlineMs, budgets: policy.budgets }
+  if (!hold) return undefined
+  const { orgId: org_id, keyId: key_id, userId: user_id = null } = policy
+  return { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id } }
 }
 
 /** The call will not be made: what it may hold is free again, also where the ledger's answer got lost. */

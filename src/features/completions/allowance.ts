@@ -1,6 +1,6 @@
 import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { Target } from '../routing/service.ts'
+import { budgetsOn, type Target } from '../routing/service.ts'
 import { costBound, heldOutput, STREAM_SLICE } from './ask.ts'
 import { type Asked, outputBound } from './request.ts'
 
@@ -33,7 +33,7 @@ export function createAllowance(
       const { policy } = admission
       const answer = await ctx
         .ledgerOf(policy.orgId)
-        .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: policy.budgets })
+        .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: budgetsOn(policy.budgets, [target]) })
       if (answer.ok) held += slice
       refused = !answer.ok
       return answer.ok

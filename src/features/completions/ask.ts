@@ -2,7 +2,7 @@ import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { costNanoUsd } from '../catalog/service.ts'
-import { holdOf, idsOf, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
+import { budgetsOn, holdOf, idsOf, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 
@@ -25,8 +25,7 @@ function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask {
   return {
     tokens: limited ? expectedTokens(asked) : 0,
     candidates: idsOf(targets),
-    hold:
-      policy.budgets.length > 0 ? holdOf(deps, { ...asked, targets }, (target) => worstCase(asked, target)) : undefined,
+    hold: holdOf(deps, { ...asked, policy, targets }, (target) => worstCase(asked, target)),
   }
 }
 
@@ -44,7 +43,7 @@ function worstCase(asked: Asked, target: Target): number | undefined {
 
 /** Under a hard budget nothing runs whose input could be of any size. Throws a 400 `AppError`. */
 export function refuseUnbounded({ policy, held }: Admission, asked: Asked, targets: readonly Target[]): void {
-  if (policy.budgets.length === 0 || held) return
+  if (held || budgetsOn(policy.budgets, targets).length === 0) return
   const unbounded = targets.find((target) => inputBound(asked, target) === undefined)
   if (!unbounded) return
   const message = `No limit is known for what '${unbounded.id}' reads of these parts, so their cost cannot be held against a hard budget.`

@@ -36,11 +36,11 @@ export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingReque
 function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
   const { targets } = targetsFor(deps, policy, wantedOf(request))
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
-  const call = { operation: 'embedding' as const, targets, timeoutMs: request.helix?.timeout_ms }
+  const call = { operation: 'embedding' as const, policy, targets, timeoutMs: request.helix?.timeout_ms }
   return {
     tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
     candidates: idsOf(targets),
-    hold: policy.budgets.length > 0 ? holdOf(deps, call, (target) => worstCase(request, target)) : undefined,
+    hold: holdOf(deps, call, (target) => worstCase(request, target)),
   }
 }
 

@@ -1,11 +1,13 @@
 import type { BudgetRef, HoldAnswer } from '../../core/ledger.ts'
+import { bucketOf, firstBucketOf } from '../../core/windows.ts'
 import type { LedgerStorage } from './storage.ts'
-import { bucketOf, firstBucketOf } from './windows.ts'
 
 /** A mark moves in steps of this share of its budget, so that hardly a hold needs a durable write. */
 const MARK_STEPS = 100
 
 type Mark = { nanos: number; untilMs: number }
+/** What was spent, by bucket. */
+export type Spent = ReadonlyMap<string, number>
 type Account = { bucket: string; settled: number; held: number; ghost: number; mark: Mark }
 
 export type Accounts = ReturnType<typeof createAccounts>
@@ -14,6 +16,9 @@ export type Accounts = ReturnType<typeof createAccounts>
  * What is settled and held of every budget. For each hold: settled + held + ghost ≤ limit. The ghost is what a crash
  * may have made us forget: the mark left by the last life, less what was settled when this one began; it stops to
  * count when the last call of that life must have ended.
+ *
+ * A budget is opened before it is used: what was spent before this object knew of it is taken in. Until then nothing
+ * can be reserved in it, and what is booked will be found where it is read from. Soft budgets are only settled.
  */
 export function createAccounts(storage: LedgerStorage, graceMs: number) {
   const accounts = new Map<string, Account>()
@@ -22,6 +27,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       .exec('select budget_id, nanos, until_ms from marks')
       .map((row) => [String(row.budget_id), { nanos: Number(row.nanos), untilMs: Number(row.until_ms) }]),
   )
+  const opened = new Set(storage.exec('select budget_id from opened').map((row) => String(row.budget_id)))
   /** A mark's time is written this far ahead, so that it too moves seldom. */
   const untilSlackMs = Math.ceil(graceMs / 2)
 
@@ -65,13 +71,43 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
   }
 
   return {
-    /** Reserves in every budget, or in none. */
+    isOpen: (budgetId: string): boolean => opened.has(budgetId),
+
+    /** Takes in what was spent of a budget so far, in place of anything that was known of it. */
+    open(budget: BudgetRef, spent: Spent, nowMs: number): void {
+      storage.transaction(() => {
+        storage.exec('delete from spent where budget_id = ?', budget.id)
+        for (const [bucket, nanos] of spent) {
+          storage.exec('insert into spent (budget_id, bucket, nanos) values (?, ?, ?)', budget.id, bucket, nanos)
+        }
+        storage.exec('insert into opened (budget_id) values (?) on conflict do nothing', budget.id)
+      })
+      opened.add(budget.id)
+      const account = accounts.get(budget.id)
+      if (account) account.settled = readSettled(storage, budget, nowMs)
+    },
+
+    /** Forgets a budget that is no more, unless calls still hold money in it. */
+    drop(budgetId: string): void {
+      const account = accounts.get(budgetId)
+      if (account && account.held + account.ghost > 0) return
+      for (const table of ['spent', 'opened', 'told'])
+        storage.exec(`delete from ${table} where budget_id = ?`, budgetId)
+      opened.delete(budgetId)
+      accounts.delete(budgetId)
+    },
+
+    openIds: (): string[] => [...opened],
+
+    /** Reserves in every budget, or in none. Throws `RangeError` for one that is not open. */
     reserve(
-      budgets: readonly BudgetRef[],
+      all: readonly BudgetRef[],
       amount: number,
       { deadlineMs, nowMs }: { deadlineMs: number; nowMs: number },
     ): HoldAnswer {
+      const budgets = hardOf(all)
       for (const budget of budgets) {
+        if (!opened.has(budget.id)) throw new RangeError(`the budget ${budget.id} was not opened`)
         const { settled, held, ghost } = totalsOf(budget, nowMs)
         const remaining = budget.limitNanoUsd - settled - held - ghost
         if (amount > remaining) return { ok: false, budgetId: budget.id, remainingNanoUsd: Math.max(0, remaining) }
@@ -85,7 +121,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
     },
 
     unreserve(budgets: readonly BudgetRef[], amount: number): void {
-      for (const { id } of budgets) {
+      for (const { id } of hardOf(budgets)) {
         const account = accounts.get(id)
         if (account) account.held = Math.max(0, account.held - amount)
       }
@@ -93,7 +129,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
 
     /** What was reserved belongs to a call of the last life: it ends with the ghost. */
     leaveToGhost(budgets: readonly BudgetRef[], amount: number): void {
-      for (const { id } of budgets) {
+      for (const { id } of hardOf(budgets)) {
         const account = accounts.get(id)
         if (!account) continue
         account.held -= amount
@@ -104,6 +140,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
     /** The durable half of a spending, inside the transaction that books its call. */
     record(budgets: readonly BudgetRef[], amount: number, nowMs: number): void {
       for (const budget of budgets) {
+        if (!opened.has(budget.id)) continue
         const { bucket } = open(budget, nowMs)
         storage.exec(
           `insert into spent (budget_id, bucket, nanos) values (?, ?, ?)
@@ -126,18 +163,19 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
     ): void {
       for (const budget of budgets) {
         const account = open(budget, nowMs)
-        account.settled += amount
+        if (opened.has(budget.id)) account.settled += amount
         if (!ownHold) account.ghost = Math.max(0, account.ghost - amount)
         // A call that cost more than it held must not use up the mark of those that still hold.
         if (account.held + account.ghost > 0) raiseMark(budget, account, account.mark.untilMs)
       }
     },
 
-    isHaunted: (budgets: readonly BudgetRef[], nowMs: number): boolean => budgets.some(({ id }) => haunted(id, nowMs)),
+    isHaunted: (budgets: readonly BudgetRef[], nowMs: number): boolean =>
+      hardOf(budgets).some(({ id }) => haunted(id, nowMs)),
 
     /** What the last life's lost calls can have held in all of these budgets, whether or not it still counts. */
     ghostOf: (budgets: readonly BudgetRef[], nowMs: number): number =>
-      Math.min(...budgets.map((budget) => open(budget, nowMs).ghost)),
+      Math.min(...hardOf(budgets).map((budget) => open(budget, nowMs).ghost)),
 
     /** When the last life's calls must all have ended; undefined when it left none. */
     hauntedUntilMs(): number | undefined {
@@ -163,6 +201,8 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
     totals: totalsOf,
   }
 }
+
+const hardOf = (budgets: readonly BudgetRef[]): BudgetRef[] => budgets.filter(({ soft }) => !soft)
 
 function readSettled(storage: LedgerStorage, budget: BudgetRef, nowMs: number): number {
   const [row] = storage.exec(

@@ -1,14 +1,18 @@
-import type { ExtendRequest, HoldAnswer, HoldRequest, Settlement } from '../../core/ledger.ts'
-import { createAccounts } from './accounts.ts'
+import type { BudgetRef, ExtendRequest, HoldAnswer, HoldRequest, LedgerRow, Settlement } from '../../core/ledger.ts'
+import { createAccounts, type Spent } from './accounts.ts'
 import { rowTextOf } from './flush.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
+import { createThresholds, type Passed } from './thresholds.ts'
 
 /** The ids of flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
 const KEEP_FLUSHED_MS = 30 * 60_000
 
+/** Marks a row that Postgres refuses: after everything that can be flushed. */
+const SET_ASIDE_MS = Number.MAX_SAFE_INTEGER
+
 export type OutboxEntry = {
   requestId: string
-  /** The `LedgerRow` as JSON: it goes to Postgres as it is. */
+  /** The `LedgerRow` as JSON, with its `request`: it goes to Postgres as it is. */
   rowText: string
   corrections: Settlement['tokenCorrections']
   counters: Settlement['counters']
@@ -24,7 +28,9 @@ export type Book = ReturnType<typeof createBook>
 export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: number }) {
   createTables(storage)
   const accounts = createAccounts(storage, graceMs)
+  const thresholds = createThresholds(storage)
   const holds = new Map<string, HoldRequest>()
+  let passed: Passed[] = []
   let waiting = countWaiting(storage)
 
   const release = (requestId: string): void => {
@@ -34,7 +40,47 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     accounts.unreserve(hold.budgets, hold.amountNanoUsd)
   }
 
+  /** The call turned out to need fewer budgets than it holds in. */
+  const narrow = (hold: HoldRequest, needed: readonly BudgetRef[]): void => {
+    const isNeeded = ({ id }: BudgetRef) => needed.some((one) => one.id === id)
+    accounts.unreserve(
+      hold.budgets.filter((budget) => !isNeeded(budget)),
+      hold.amountNanoUsd,
+    )
+    hold.budgets = hold.budgets.filter((budget) => budget.soft || isNeeded(budget))
+  }
+
+  const watch = (budget: BudgetRef, nowMs: number): void => {
+    if (!accounts.isOpen(budget.id)) return
+    const { settled } = accounts.totals(budget, nowMs)
+    passed.push(...thresholds.passed(budget, settled, nowMs))
+  }
+
   return {
+    /** Those that must be opened before they can be used. */
+    unopened: (budgets: readonly BudgetRef[]): BudgetRef[] => budgets.filter(({ id }) => !accounts.isOpen(id)),
+    openIds: accounts.openIds,
+    drop: accounts.drop,
+
+    /** From now on the budget is counted here; `spent` is everything that was booked before. */
+    open(budget: BudgetRef, spent: Spent, nowMs: number): void {
+      accounts.open(budget, spent, nowMs)
+      watch(budget, nowMs)
+    },
+
+    /** Thresholds that were passed since the last time somebody asked. */
+    takePassed(): Passed[] {
+      const taken = passed
+      passed = []
+      return taken
+    },
+
+    /** Calls that are booked here and not yet in Postgres, whether or not it will ever take them. */
+    unwritten: (): LedgerRow[] =>
+      storage
+        .exec('select row from outbox where flushed_ms is null or flushed_ms = ?', SET_ASIDE_MS)
+        .map((entry) => JSON.parse(String(entry.row))),
+
     /** Asking again for a request that holds already changes nothing. */
     hold(request: HoldRequest, nowMs: number): HoldAnswer {
       const { facts, budgets, amountNanoUsd, deadlineMs } = request
@@ -51,6 +97,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       if (!hold && first && !accounts.isHaunted(budgets, nowMs)) {
         return { ok: false, budgetId: first.id, remainingNanoUsd: 0 }
       }
+      if (hold) narrow(hold, budgets)
       const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs: hold?.deadlineMs ?? nowMs, nowMs })
       if (!answer.ok) return answer
       if (hold) hold.amountNanoUsd += amountNanoUsd
@@ -61,17 +108,17 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     release,
 
     /** Books a call once. False when its request id has been booked before. */
-    settle({ row, budgets, tokenCorrections, counters }: Settlement, nowMs: number): boolean {
+    settle({ row, request, budgets, tokenCorrections, counters }: Settlement, nowMs: number): boolean {
       const ownHold = holds.has(row.request_id)
       const booked = storage.transaction(() => {
         const added = storage.exec(
           `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
            on conflict do nothing returning request_id`,
           row.request_id,
-          rowTextOf(row),
+          rowTextOf(row, request),
           JSON.stringify(tokenCorrections),
           JSON.stringify(counters),
-          budgets.length > 0 ? 1 : 0,
+          budgets.some(({ soft }) => !soft) ? 1 : 0,
           nowMs,
         )
         if (added.length === 0) return false
@@ -82,6 +129,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       if (!booked) return false
       waiting += 1
       accounts.apply(budgets, row.cost_nanos, { ownHold, nowMs })
+      for (const budget of budgets) watch(budget, nowMs)
       return true
     },
 
@@ -132,7 +180,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     /** A row that Postgres will never take: it stays here for someone to look at, and in nobody's way. */
     setAside(requestId: string): void {
-      storage.exec('update outbox set flushed_ms = ? where request_id = ?', Number.MAX_SAFE_INTEGER, requestId)
+      storage.exec('update outbox set flushed_ms = ? where request_id = ?', SET_ASIDE_MS, requestId)
       waiting -= 1
     },
 

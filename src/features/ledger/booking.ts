@@ -2,6 +2,8 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
 import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
+import { type RequestRow, requestRow } from '../../core/request-log.ts'
+import { budgetsFor } from '../budgets/service.ts'
 import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
 import { rowTextOf, writeRows } from './flush.ts'
 
@@ -23,7 +25,7 @@ export type Ending = {
 
 type World = Pick<
   Ctx,
-  'ledgerOf' | 'db' | 'redis' | 'log' | 'now' | 'newId' | 'requestId' | 'startedMs' | 'admission' | 'memory'
+  'ledgerOf' | 'db' | 'redis' | 'log' | 'now' | 'newId' | 'requestId' | 'startedMs' | 'admission' | 'memory' | 'arrival'
 >
 
 export const NO_USAGE: Usage = { prompt: 0, cached: 0, cacheWrite: 0, completion: 0, reasoning: 0 }
@@ -45,6 +47,7 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     request_id: ctx.requestId,
     org_id: policy.orgId,
     key_id: policy.keyId,
+    user_id: policy.userId ?? null,
     operation: ending.operation,
     provider: target.provider.name,
     model: target.model,
@@ -63,6 +66,7 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     ttft_ms: ending.firstContentMs === undefined ? null : ending.firstContentMs - ctx.startedMs,
     error_code: ending.errorCode ?? null,
     stream: ending.stream,
+    agent_id: null,
     created_at: Math.floor(nowMs / 1000),
   }
 }
@@ -72,14 +76,23 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
  * once; if it stays away the row goes straight to Postgres, and only the budgets learn of it later.
  */
 export async function book(ctx: World, ending: Ending): Promise<void> {
+  if (ctx.arrival) ctx.arrival.isBooked = true
   const row = rowOf(ctx, ending)
   const { policy, tokenCharges } = ctx.admission
   const used = row.prompt_tokens + row.completion_tokens
   const settlement: Settlement = {
     row,
-    budgets: policy.budgets,
-    tokenCorrections: tokenCharges.map(({ key, tokens }) => ({ key, delta: used - tokens })),
+    budgets: budgetsFor(
+      [...policy.budgets, ...(policy.watched ?? [])],
+      [{ provider: row.provider, model: row.model, priceId: row.price_id }],
+    ),
+    tokenCorrections: tokenCharges.map(({ key, tokens, ttlSeconds }) => ({
+      key,
+      delta: used - tokens,
+      ttlSeconds,
+    })),
     counters: takeTallies(ctx),
+    request: await requestOf(ctx, row),
   }
   for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
     try {
@@ -91,9 +104,27 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries))
     }
   }
-  const entry = { requestId: row.request_id, rowText: rowTextOf(row), corrections: [], counters: [], held: false }
+  const entry = {
+    requestId: row.request_id,
+    rowText: rowTextOf(row, settlement.request),
+    corrections: [],
+    counters: [],
+    held: false,
+  }
   await writeRows(ctx, policy.orgId, [entry])
   ctx.log.error('settled_without_ledger', { request_id: row.request_id, org_id: policy.orgId })
+}
+
+/** What the log of requests keeps of the call; its status is known as soon as its response begins. */
+async function requestOf({ arrival, admission }: World, row: LedgerRow): Promise<RequestRow | undefined> {
+  if (arrival === undefined) return undefined
+  return requestRow(arrival, {
+    policy: admission.policy,
+    statusCode: await arrival.status,
+    errorCode: row.error_code,
+    durationMs: row.latency_ms,
+    nowSeconds: row.created_at,
+  })
 }
 
 /** What this isolate refused since its last settlement rides along. */

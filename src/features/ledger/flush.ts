@@ -1,6 +1,7 @@
 import type { Deps } from '../../core/context.ts'
 import type { CounterIncrement, LedgerRow } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
+import type { RequestRow } from '../../core/request-log.ts'
 import { redisKeys } from '../admission/service.ts'
 import type { OutboxEntry } from './book.ts'
 import { countersOf } from './counters.ts'
@@ -13,7 +14,10 @@ const TOKEN_WINDOW_SECONDS = 120
 /** Redis hashes of the metric counters: one for the platform, one for each organisation. */
 export const metricsKey = (orgId?: string) => (orgId === undefined ? 'metrics' : `${orgId}:metrics`)
 
-/** The permanent record: one statement for a whole batch; a row that is there already stays as it is. */
+/**
+ * The permanent record of calls and of the requests that made them: a statement each for a whole batch; a row that is
+ * there already stays as it is.
+ */
 export async function writeRows({ db }: Sink, orgId: string, entries: readonly OutboxEntry[]): Promise<void> {
   // Loaded when rows are written: an isolate that answers calls writes none.
   const { sql } = await import('drizzle-orm/sql')
@@ -21,6 +25,12 @@ export async function writeRows({ db }: Sink, orgId: string, entries: readonly O
   await db.atomically(orgId, (query) => [
     query.execute(
       sql`insert into usage_ledger select * from json_populate_recordset(null::usage_ledger, ${rows}::json) on conflict (request_id) do nothing`,
+    ),
+    query.execute(
+      sql`insert into request_log
+        select request.* from json_array_elements(${rows}::json) entry,
+          json_populate_record(null::request_log, entry->'request') request
+        where entry->'request' is not null on conflict (request_id) do nothing`,
     ),
   ])
 }
@@ -41,11 +51,12 @@ export async function bookedAmong({ db }: Sink, orgId: string, requestIds: reado
  * A row as JSON that Postgres takes: its text knows neither NUL nor half a surrogate pair, and one such name from a
  * caller must not keep a whole batch from being written.
  */
-export function rowTextOf(row: LedgerRow): string {
-  const text = JSON.stringify(row)
+export function rowTextOf(row: LedgerRow, request?: RequestRow): string {
+  const whole = { ...row, request }
+  const text = JSON.stringify(whole)
   // What Postgres refuses is an escape in JSON, and rare: a look at each value costs ten times as much.
   if (!text.includes('\\u')) return text
-  return JSON.stringify(row, (_name, value: unknown) =>
+  return JSON.stringify(whole, (_name, value: unknown) =>
     typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value,
   )
 }
@@ -59,19 +70,21 @@ export async function writeCounters(
   const counters = new Map<string, number>()
   /** What an isolate refused may have been anybody's. */
   const platform = new Map<string, number>()
-  const corrections = new Map<string, number>()
+  const corrections = new Map<string, { delta: number; ttlSeconds: number }>()
   for (const entry of entries) {
     for (const increment of countersOf(JSON.parse(entry.rowText))) add(counters, increment)
     for (const increment of entry.counters) add(platform, increment)
-    for (const { key, delta } of entry.corrections) corrections.set(key, (corrections.get(key) ?? 0) + delta)
+    for (const { key, delta, ttlSeconds = TOKEN_WINDOW_SECONDS } of entry.corrections) {
+      corrections.set(key, { delta: (corrections.get(key)?.delta ?? 0) + delta, ttlSeconds })
+    }
   }
   const commands: RedisCommand[] = []
   for (const [field, amount] of counters) {
     commands.push(['HINCRBY', metricsKey(), field, amount], ['HINCRBY', metricsKey(orgId), field, amount])
   }
   for (const [field, amount] of platform) commands.push(['HINCRBY', metricsKey(), field, amount])
-  for (const [key, delta] of corrections) {
-    if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, TOKEN_WINDOW_SECONDS])
+  for (const [key, { delta, ttlSeconds }] of corrections) {
+    if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, ttlSeconds])
   }
   if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
   if (commands.length > 0) await redis.pipeline(commands)

@@ -2,6 +2,7 @@ import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { Book, OutboxEntry } from './book.ts'
 import { writeCounters, writeRows } from './flush.ts'
+import type { createNotices } from './notices.ts'
 
 const BATCH = 500
 const FLUSH_AFTER_MS = 1000
@@ -12,13 +13,18 @@ const REDIS_RETRY_MS = 10_000
 /** Beyond it the list of open calls is left to age: what is booked is recognised without it. */
 const MAX_CLOSED = 20_000
 
-type Parts = { orgId: string; book: Book; deps: Pick<Deps, 'db' | 'redis' | 'log' | 'now'> }
+type Parts = {
+  orgId: string
+  book: Book
+  notices: ReturnType<typeof createNotices>
+  deps: Pick<Deps, 'db' | 'redis' | 'log' | 'now'>
+}
 
 /** The way of booked calls to Postgres, and of what they changed to Redis. One flush runs at a time. */
-export function createOutbox({ orgId, book, deps }: Parts) {
+export function createOutbox({ orgId, book, notices, deps }: Parts) {
   /** Calls that Redis still lists as open. */
   const closed = new Set<string>()
-  let flushing = false
+  let flushing: Promise<void> | undefined
   let failures = 0
   let notBeforeMs = 0
   let redisAway = false
@@ -62,6 +68,26 @@ export function createOutbox({ orgId, book, deps }: Parts) {
     return entries.length === BATCH
   }
 
+  const writeAllBatches = async (): Promise<void> => {
+    try {
+      while (await writeBatch());
+      await notices.write()
+      failures = 0
+      notBeforeMs = 0
+    } catch (error) {
+      notBeforeMs = deps.now() + Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** failures)
+      failures += 1
+      deps.log.error('ledger_flush_failed', { org_id: orgId, failures, cause: String(error) })
+    }
+  }
+
+  const alone = (work: () => Promise<void>): Promise<void> => {
+    flushing = work().finally(() => {
+      flushing = undefined
+    })
+    return flushing
+  }
+
   return {
     /** The call ended: Redis need not remember it any longer. */
     close,
@@ -73,28 +99,25 @@ export function createOutbox({ orgId, book, deps }: Parts) {
 
     /** When the next flush is due; undefined when there is nothing to write. */
     dueMs(nowMs: number): number | undefined {
-      if (book.unflushedCount() > 0) return Math.max(nowMs + FLUSH_AFTER_MS, notBeforeMs)
+      if (book.unflushedCount() + notices.waiting() > 0) return Math.max(nowMs + FLUSH_AFTER_MS, notBeforeMs)
       return closed.size > 0 ? nowMs + (redisAway ? REDIS_RETRY_MS : FLUSH_AFTER_MS) : undefined
     },
+
+    /** Postgres has failed, and it is not yet time to ask it again. */
+    isHeldUp: (nowMs: number) => nowMs < notBeforeMs,
 
     /** Enough for a batch before its time, unless Postgres has just failed. */
     isFull: (nowMs: number) => book.unflushedCount() >= BATCH && nowMs >= notBeforeMs && !flushing,
 
     /** Writes batch after batch; what fails stays for the next time. Never throws. */
     async flush(): Promise<void> {
-      if (flushing) return
-      flushing = true
-      try {
-        while (await writeBatch());
-        failures = 0
-        notBeforeMs = 0
-      } catch (error) {
-        notBeforeMs = deps.now() + Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** failures)
-        failures += 1
-        deps.log.error('ledger_flush_failed', { org_id: orgId, failures, cause: String(error) })
-      } finally {
-        flushing = false
-      }
+      if (!flushing) await alone(writeAllBatches)
+    },
+
+    /** Does this while nothing is written: what is waiting here is then not in Postgres, and the other way round. */
+    async betweenFlushes(work: () => Promise<void>): Promise<void> {
+      while (flushing) await flushing.catch(() => undefined)
+      await alone(work)
     },
   }
 }

@@ -1,7 +1,9 @@
 import type { Deps } from '../../core/context.ts'
-import type { OrgLedger } from '../../core/ledger.ts'
+import type { BudgetRef, OrgLedger } from '../../core/ledger.ts'
 import { createBook } from './book.ts'
 import { layGhosts } from './ghosts.ts'
+import { createNotices } from './notices.ts'
+import { openBudgets } from './opening.ts'
 import { createOutbox } from './outbox.ts'
 import type { LedgerStorage } from './storage.ts'
 import { unknownSettlement } from './unknown.ts'
@@ -34,7 +36,36 @@ type Parts = {
 export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<void> } {
   const { orgId, storage, alarm, deps, graceMs, background } = parts
   const book = createBook(storage, { graceMs })
-  const outbox = createOutbox({ orgId, book, deps })
+  const notices = createNotices({ orgId, book, storage, deps })
+  const outbox = createOutbox({ orgId, book, notices, deps })
+  /** One opening at a time: a budget that another call opens meanwhile is open then. */
+  let opening = Promise.resolve()
+
+  const open = (budgets: readonly BudgetRef[]): Promise<void> => {
+    const mine = opening.then(async () => {
+      const closed = book.unopened(budgets)
+      if (closed.length === 0) return
+      await outbox.betweenFlushes(() => openBudgets({ orgId, book, deps }, closed))
+      notices.take()
+      wakeBy(outbox.dueMs(deps.now()))
+    })
+    opening = mine.catch(() => undefined)
+    return mine
+  }
+
+  /** Settled in without having been opened: soft budgets at their first call. */
+  const toOpen = new Map<string, BudgetRef>()
+
+  /** Once Postgres has just taken what there was, it will also tell. */
+  const openWaiting = async (): Promise<void> => {
+    if (toOpen.size === 0 || outbox.isHeldUp(deps.now())) return
+    try {
+      await open([...toOpen.values()])
+      toOpen.clear()
+    } catch (cause) {
+      deps.log.warn('budgets_not_opened', { org_id: orgId, cause: String(cause) })
+    }
+  }
 
   const wakeBy = (atMs: number | undefined): void => {
     const current = alarm.currentMs()
@@ -47,6 +78,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     for (const call of book.overdue(deps.now())) {
       book.settle(unknownSettlement(call, deps.newId('led'), deps.now()), deps.now())
     }
+    notices.take()
   }
 
   /** False while the last life's calls are not accounted for; whatever is in the way, the alarm must go on. */
@@ -66,6 +98,8 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
 
   return {
     async hold(request) {
+      const hard = request.budgets.filter(({ soft }) => !soft)
+      if (book.unopened(hard).length > 0) await open(hard)
       const answer = book.hold(request, deps.now())
       if (!answer.ok) return answer
       outbox.reopen(request.facts.request_id)
@@ -74,6 +108,8 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     },
 
     async extend(request) {
+      const { budgets } = request
+      if (book.unopened(budgets).length > 0) await open(budgets)
       return book.extend(request, deps.now())
     },
 
@@ -85,16 +121,28 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
 
     async settle(settlement) {
       const booked = book.settle(settlement, deps.now())
+      notices.take()
+      for (const budget of book.unopened(settlement.budgets)) toOpen.set(budget.id, budget)
       wakeBy(outbox.dueMs(deps.now()))
       if (outbox.isFull(deps.now())) background(outbox.flush())
       return booked
+    },
+
+    async spend(budgets) {
+      if (book.unopened(budgets).length > 0) await open(budgets)
+      return budgets.map((budget) => {
+        const { settled, held, ghost } = book.totals(budget, deps.now())
+        return { id: budget.id, settledNanoUsd: settled, heldNanoUsd: held + ghost }
+      })
     },
 
     /** What the alarm runs: overdue calls, ghosts, the outbox, and the next alarm. */
     async wake() {
       settleOverdue()
       const ghostsLaid = await accountForGhosts()
+      notices.take()
       await outbox.flush()
+      await openWaiting()
       if (ghostsLaid) book.clearMarks()
       scheduleNext(ghostsLaid)
     },

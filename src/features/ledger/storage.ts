@@ -12,6 +12,9 @@ export type LedgerStorage = {
  *         settlement happen once
  * spent   settled money by budget and bucket
  * marks   by budget: the settled and held money that a crash must not forget, and until when
+ * opened  budgets whose spending before this object's first use of them is in `spent`
+ * told    by budget: the highest share of its limit that somebody was told of, and in which window
+ * notices what was told and is not yet in the audit log
  */
 export function createTables(storage: LedgerStorage): void {
   storage.exec(`create table if not exists outbox (
@@ -23,4 +26,9 @@ export function createTables(storage: LedgerStorage): void {
   storage.exec(
     'create table if not exists marks (budget_id text primary key, nanos integer not null, until_ms integer not null)',
   )
+  storage.exec('create table if not exists opened (budget_id text primary key)')
+  storage.exec(
+    'create table if not exists told (budget_id text primary key, bucket text not null, percent integer not null)',
+  )
+  storage.exec('create table if not exists notices (id text primary key, facts text not null)')
 }

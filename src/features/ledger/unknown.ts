@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { HoldRequest, Settlement } from '../../core/ledger.ts'
+import { budgetsFor } from '../budgets/service.ts'
 
 /** An entry of the list of open calls, as admission wrote it. */
 const OpenCall = z.object({
@@ -7,6 +8,8 @@ const OpenCall = z.object({
     request_id: z.string(),
     org_id: z.string(),
     key_id: z.string(),
+    // Absent in entries of an earlier release.
+    user_id: z.string().nullable().default(null),
     operation: z.enum(['chat', 'completion', 'embedding']),
     provider: z.string(),
     model: z.string(),
@@ -16,7 +19,14 @@ const OpenCall = z.object({
   amountNanoUsd: z.int(),
   deadlineMs: z.number(),
   budgets: z.array(
-    z.object({ id: z.string(), window: z.enum(['total', 'day', 'month', 'rolling_30d']), limitNanoUsd: z.int() }),
+    z.object({
+      id: z.string(),
+      window: z.enum(['total', 'day', 'month', 'rolling_30d']),
+      limitNanoUsd: z.int(),
+      model: z.string().exactOptional(),
+      soft: z.literal(true).exactOptional(),
+      softPercent: z.array(z.int()).exactOptional(),
+    }),
   ),
 })
 
@@ -47,9 +57,13 @@ export function unknownSettlement(call: HoldRequest, id: string, nowMs: number):
       ttft_ms: null,
       error_code: 'unknown',
       stream: false,
+      agent_id: null,
       created_at: Math.floor(nowMs / 1000),
     },
-    budgets: call.budgets,
+    // Which of its targets answered is not known: its row names the first of them.
+    budgets: budgetsFor(call.budgets, [
+      { provider: call.facts.provider, model: call.facts.model, priceId: call.facts.price_id },
+    ]),
     tokenCorrections: [],
     counters: [],
   }

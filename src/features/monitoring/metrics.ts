@@ -7,6 +7,7 @@ const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
   helix_tokens_used_total: { type: 'counter', text: 'Tokens by direction.' },
   helix_llm_cost_nanos_total: { type: 'counter', text: 'Cost in nano-USD.' },
   helix_errors_total: { type: 'counter', text: 'Failed calls by class.' },
+  helix_budget_thresholds_total: { type: 'counter', text: 'Budgets that reached a share of their limit, in percent.' },
   helix_refused_total: { type: 'counter', text: 'Requests refused before any provider, by error code.' },
 }
 

@@ -1,6 +1,8 @@
+import type { Policy, WantedHold } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
-import type { CallFacts } from '../../core/ledger.ts'
+import type { BudgetRef, CallFacts } from '../../core/ledger.ts'
 import { headerText } from '../../http/header-text.ts'
+import { budgetsFor } from '../budgets/service.ts'
 import { pricesHash } from '../catalog/service.ts'
 import { longestMs } from './patience.ts'
 import type { Target } from './target.ts'
@@ -33,18 +35,32 @@ export function releaseUnused(ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' 
   if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
 }
 
-type Held = { operation: CallFacts['operation']; targets: readonly Target[]; timeoutMs: number | undefined }
+type Held = {
+  operation: CallFacts['operation']
+  policy: Pick<Policy, 'budgets' | 'watched'>
+  targets: readonly Target[]
+  timeoutMs: number | undefined
+}
+
+/** The budgets that apply to a call which any of these targets may answer. */
+export const budgetsOn = (budgets: readonly BudgetRef[], targets: readonly Target[]): BudgetRef[] =>
+  budgetsFor(
+    budgets,
+    targets.map(({ provider, model, price }) => ({ provider: provider.name, model, priceId: price?.id ?? '' })),
+  )
 
 /**
- * What a call holds under a hard budget: the dearest target decides, for any of them may be the one that answers.
- * Undefined when there is none, or when the worst case of one is not known.
+ * What a call holds under hard budgets: the dearest target decides, for any of them may be the one that answers.
+ * Undefined when no budget applies, when there is no target, or when the worst case of one is not known.
  */
 export function holdOf(
   deps: Pick<Deps, 'now'>,
-  { operation, targets, timeoutMs }: Held,
+  { operation, policy, targets, timeoutMs }: Held,
   worstCaseNanoUsd: (target: Target) => number | undefined,
-) {
+): WantedHold | undefined {
+  const hard = policy.budgets.length === 0 ? [] : budgetsOn(policy.budgets, targets)
   const [first] = targets
+  if (hard.length === 0) return undefined
   const amounts = targets.map(worstCaseNanoUsd).filter((amount) => amount !== undefined)
   if (!first || amounts.length < targets.length) return undefined
   const facts = {
@@ -56,5 +72,10 @@ export function holdOf(
   }
   // By its deadline every vendor has been cut off; the time to settle is the ledger's grace.
   const deadlineMs = deps.now() + longestMs(targets, timeoutMs)
-  return { facts, amountNanoUsd: Math.max(...amounts), deadlineMs }
+  return {
+    facts,
+    amountNanoUsd: Math.max(...amounts),
+    deadlineMs,
+    budgets: [...hard, ...budgetsOn(policy.watched ?? [], targets)],
+  }
 }

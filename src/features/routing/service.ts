@@ -1,12 +1,13 @@
 import type { Admission, Policy } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
+import { budgetsOn } from './answer.ts'
 import { isAuto } from './auto.ts'
 import { NODE_RETRY_SECONDS } from './failure.ts'
 import { isStale, listingOf, refreshListing } from './listing.ts'
 import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
-export { answerHeaders, holdOf, releaseUnused } from './answer.ts'
+export { answerHeaders, budgetsOn, holdOf, releaseUnused } from './answer.ts'
 export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
 export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failure.ts'
 export { listingOf } from './listing.ts'
@@ -103,7 +104,7 @@ function silentNodeOf(deps: Pick<Deps, 'providers' | 'memory'>, { model, provide
 /** Under a hard budget nothing runs whose worst case could not be held. */
 export function refuseUnheld({ policy, held }: Admission, targets: readonly Target[]): void {
   const unpriced = targets.find(({ price }) => !price)
-  if (policy.budgets.length === 0 || held || !unpriced) return
+  if (held || !unpriced || budgetsOn(policy.budgets, targets).length === 0) return
   const message = `No price is known for '${unpriced.id}', so its cost cannot be held against a hard budget.`
   throw new AppError('invalid_request', message, { param: 'model' })
 }

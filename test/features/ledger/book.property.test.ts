@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { BudgetRef, HoldRequest } from '../../../src/core/ledger.ts'
-import { type Book, createBook } from '../../../src/features/ledger/book.ts'
-import { bucketOf, firstBucketOf } from '../../../src/features/ledger/windows.ts'
+import { bucketOf, firstBucketOf } from '../../../src/core/windows.ts'
+import type { Book } from '../../../src/features/ledger/book.ts'
 import { count } from '../../support/lane.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
-import { budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
+import { bookOver, budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
 
 const GRACE_MS = 1000
 const LIFE_MS = 20_000
@@ -154,7 +154,7 @@ const wakeStep: Step = (model, real) => {
 const crashStep: Step = (model, real) => {
   for (const [id, call] of model.held) model.missing.set(id, call)
   model.held.clear()
-  real.book = createBook(real.storage, { graceMs: GRACE_MS })
+  real.book = bookOver(real.storage, { graceMs: GRACE_MS, budgets: BUDGETS })
 }
 
 const passStep =
@@ -201,7 +201,7 @@ it('keeps every budget exact through holds, extensions, settlements, crashes and
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const storage = sqliteStorage()
-      const real: Real = { storage, book: createBook(storage, { graceMs: GRACE_MS }), nextId: 1 }
+      const real: Real = { storage, book: bookOver(storage, { graceMs: GRACE_MS, budgets: BUDGETS }), nextId: 1 }
       const model: Model = { nowMs: NOON, spendings: [], booked: new Map(), held: new Map(), missing: new Map() }
       for (const run of steps) {
         run(model, real)

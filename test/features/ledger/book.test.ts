@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { createBook } from '../../../src/features/ledger/book.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
-import { budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
+import { bookOver, budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
 
 const GRACE_MS = 1000
-const open = (storage = sqliteStorage()) => createBook(storage, { graceMs: GRACE_MS })
 const total = budgetOf(1000)
+const windows = ['total', 'day', 'month', 'rolling_30d'] as const
+const open = (storage = sqliteStorage()) =>
+  bookOver(storage, { graceMs: GRACE_MS, budgets: windows.map((window) => budgetOf(1000, window)) })
 
 describe('a book of one life', () => {
   it('holds up to the limit, refuses beyond it, and says what is left', () => {

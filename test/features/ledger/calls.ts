@@ -1,4 +1,6 @@
 import type { BudgetRef, HoldRequest, LedgerRow, Settlement } from '../../../src/core/ledger.ts'
+import { createBook } from '../../../src/features/ledger/book.ts'
+import type { LedgerStorage } from '../../../src/features/ledger/service.ts'
 
 export const NOON = Date.UTC(2026, 0, 31, 12)
 export const DAY_MS = 86_400_000
@@ -17,6 +19,7 @@ export const factsOf = (requestId: string) => ({
   request_id: requestId,
   org_id: 'org_1',
   key_id: 'key_1',
+  user_id: null,
   operation: 'chat' as const,
   provider: 'openai',
   model: 'gpt-4o',
@@ -52,6 +55,7 @@ export const rowOf = (requestId: string, costNanoUsd: number): LedgerRow => ({
   ttft_ms: null,
   error_code: null,
   stream: false,
+  agent_id: null,
   created_at: Math.floor(NOON / 1000),
 })
 
@@ -60,3 +64,13 @@ export const settlementOf = (
   costNanoUsd: number,
   budgets: readonly BudgetRef[] = [],
 ): Settlement => ({ row: rowOf(requestId, costNanoUsd), budgets, tokenCorrections: [], counters: [] })
+
+/** A book that has opened these budgets, as its ledger does before it uses them. */
+export function bookOver(
+  storage: LedgerStorage,
+  { graceMs, budgets }: { graceMs: number; budgets: readonly BudgetRef[] },
+) {
+  const book = createBook(storage, { graceMs })
+  for (const budget of book.unopened(budgets)) book.open(budget, new Map(), NOON)
+  return book
+}

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { createBook } from '../../../src/features/ledger/book.ts'
+import { createNotices } from '../../../src/features/ledger/notices.ts'
 import { createOutbox } from '../../../src/features/ledger/outbox.ts'
 import { fakeDeps, keptLog } from '../../support/fake-deps.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
@@ -8,7 +9,8 @@ import { settlementOf } from './calls.ts'
 it('sets a row aside that Postgres will never take, and writes the others', async () => {
   const written: string[] = []
   const kept = keptLog()
-  const book = createBook(sqliteStorage(), { graceMs: 0 })
+  const storage = sqliteStorage()
+  const book = createBook(storage, { graceMs: 0 })
   const deps = fakeDeps({
     log: kept.log,
     redis: { run: async () => null, pipeline: async (commands) => commands.map(() => null) },
@@ -23,7 +25,8 @@ it('sets a row aside that Postgres will never take, and writes the others', asyn
       }) as never,
     },
   })
-  const outbox = createOutbox({ orgId: 'org_1', book, deps })
+  const notices = createNotices({ orgId: 'org_1', book, storage, deps })
+  const outbox = createOutbox({ orgId: 'org_1', book, notices, deps })
   for (const id of ['req_a', 'req_bad', 'req_b']) book.settle(settlementOf(id, 1), 1000)
   await outbox.flush()
   expect(written).toEqual(['req_a', 'req_b'])

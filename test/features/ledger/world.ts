@@ -21,6 +21,12 @@ export function ledgerWorld() {
     postgresAway: false,
     redisAway: false,
     rows: new Map<string, LedgerRow>(),
+    /** What each budget counts; those that are not here count the whole organisation. */
+    subjects: new Map<string, { kind: string; id: string }>(),
+    deleted: new Set<string>(),
+    audited: [] as { budget_id: string; details: Record<string, unknown> }[],
+    /** Look-ups of what was spent. */
+    opened: 0,
     /** Requests to Postgres, failed ones included. */
     writes: 0,
     batches: [] as number[],
@@ -38,9 +44,31 @@ export function ledgerWorld() {
     state.batches.push(rows.length)
     for (const row of rows) if (!state.rows.has(row.request_id)) state.rows.set(row.request_id, row)
   }
+  /** As Postgres answers: a total of every row that is not counted elsewhere. */
+  const bookedRows = (wanted: { id: string; since: number }[], except: string) => {
+    state.opened += 1
+    return wanted.map(({ id, since }) => {
+      const { kind, id: subject } = state.subjects.get(id) ?? { kind: 'org', id: 'org_1' }
+      const counted = [...state.rows.values()].filter(
+        (row) =>
+          row.created_at >= since &&
+          !JSON.parse(except).includes(row.request_id) &&
+          (kind === 'org' || row.key_id === subject || row.user_id === subject || row.model === subject),
+      )
+      const nanos = counted.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)
+      return { id, subject_kind: kind, subject_id: subject, bucket: nanos === 0 ? null : 'total', nanos: String(nanos) }
+    })
+  }
   /** As much of the query builder as the ledger uses. */
   const builder = {
-    execute: (statement: SQL) => () => insert(String(dialect.sqlToQuery(statement).params[0])),
+    execute: (statement: SQL) => () => {
+      const { sql, params } = dialect.sqlToQuery(statement)
+      if (sql.startsWith('insert into usage_ledger')) insert(String(params[0]))
+      if (sql.startsWith('insert into audit_log')) state.audited.push(...JSON.parse(String(params[1])))
+      if (sql.startsWith('select b.id')) return { rows: bookedRows(JSON.parse(String(params[0])), String(params[3])) }
+      if (sql.startsWith('select id from budgets')) return { rows: [...state.deleted].map((id) => ({ id })) }
+      return { rows: [] }
+    },
     select: () => ({
       from: () => ({
         where: (condition: SQL) => () =>

@@ -73,8 +73,8 @@ describe('a policy', () => {
       ['key', 'tokens', 1000, undefined],
     ])
     expect(policy?.budgets).toMatchObject([
-      { id: budgetId, window: 'total', limitNanoUsd: 2_500_000_000 },
-      { id: 'bud_zzkey', window: 'month', limitNanoUsd: 7 },
+      { id: budgetId, window: 'total', limitNanoUsd: 2_500_000_000, softPercent: [50, 80, 95] },
+      { id: 'bud_zzkey', window: 'month', limitNanoUsd: 7, softPercent: [50, 80, 95] },
     ])
   })
 

@@ -1,0 +1,103 @@
+import * as z from 'zod'
+import { nanoFromUsd, usdFromNano } from '../../core/money.ts'
+import { pageFields, pageOf } from '../../http/page.ts'
+
+/** Up to here a USD number stands for one whole number of nano-USD and the other way round. */
+const MAX_LIMIT_USD = 8_000_000
+const MAX_PERCENTS = 10
+
+const SubjectKind = z
+  .enum(['org', 'user', 'key', 'model'])
+  .describe('Whose spending counts. A model: what everybody of the organisation spends on it.')
+const SubjectId = z
+  .string()
+  .min(1)
+  .max(320)
+  .describe('The id of the organisation, person or key; for a model its name, with or without its provider.')
+const Window = z
+  .enum(['total', 'day', 'month', 'rolling_30d'])
+  .describe('Days and months are UTC; rolling_30d is today and the 29 days before.')
+
+const Name = z.string().trim().min(1).max(255).nullable().describe('For people: what the budget is for.')
+const LimitUsd = z
+  .number()
+  .min(0)
+  .max(MAX_LIMIT_USD)
+  .refine(isWholeNanos, { message: 'has more than nine decimals' })
+  .describe('In USD, with at most nine decimals: it is kept to the nano-dollar.')
+const Hard = z.boolean().describe('A hard budget refuses calls that it cannot pay; a soft one only tells.')
+const SoftPercent = z
+  .array(z.int().min(1).max(100))
+  .max(MAX_PERCENTS)
+  .overwrite((percents) => [...new Set(percents)].sort((left, right) => left - right))
+  .describe('Shares of the limit at which the log and the audit log tell of it, once in a window.')
+
+function isWholeNanos(usd: number): boolean {
+  return usd >= 0 && usd <= MAX_LIMIT_USD && usdFromNano(nanoFromUsd(usd)) === usd
+}
+
+const DEFAULT_PERCENT = [50, 80, 95]
+
+export const BudgetParams = z.object({ id: z.string().regex(/^bud_[0-9a-z]{26}$/) })
+
+export const BudgetsQuery = z.strictObject({
+  ...pageFields,
+  subject_kind: SubjectKind.optional(),
+  subject_id: SubjectId.optional(),
+})
+export type BudgetsQuery = z.output<typeof BudgetsQuery>
+
+export const CreateBudget = z.strictObject({
+  name: Name.default(null),
+  subject_kind: SubjectKind,
+  subject_id: SubjectId,
+  window: Window,
+  limit_usd: LimitUsd,
+  hard: Hard.default(true),
+  soft_percent: SoftPercent.default(DEFAULT_PERCENT),
+})
+export type CreateBudget = z.output<typeof CreateBudget>
+
+/** What a budget counts never changes, or its past would no longer be its own. */
+export const ReplaceBudget = CreateBudget.omit({ subject_kind: true, subject_id: true, window: true })
+export type ReplaceBudget = z.output<typeof ReplaceBudget>
+
+export const PatchBudget = z.strictObject({
+  name: Name.optional(),
+  limit_usd: LimitUsd.optional(),
+  hard: Hard.optional(),
+  soft_percent: SoftPercent.optional(),
+})
+export type PatchBudget = z.output<typeof PatchBudget>
+
+export const BudgetView = z.object({
+  id: z.string(),
+  object: z.literal('budget'),
+  name: z.string().nullable(),
+  subject_kind: z.enum(['org', 'user', 'key', 'model', 'agent', 'run']),
+  subject_id: z.string(),
+  window: Window,
+  limit_usd: z.number(),
+  hard: z.boolean(),
+  soft_percent: z.array(z.int()),
+  created_at: z.int(),
+  updated_at: z.int(),
+})
+export type BudgetView = z.output<typeof BudgetView>
+
+export const BudgetPage = pageOf(BudgetView)
+
+export const SpendView = z.object({
+  id: z.string(),
+  object: z.literal('budget_spend'),
+  settled_usd: z.number().describe('What finished calls cost.'),
+  held_usd: z.number().describe('What calls that run may still cost.'),
+  remaining_usd: z.number(),
+  limit_usd: z.number(),
+  percent: z.number().describe('Settled and held, of the limit.'),
+  window_start: z.int().nullable().describe('Unix seconds; null for a total.'),
+  window_end: z.int().nullable(),
+  resets_at: z.int().nullable().describe('When everything is free again; null where nothing is freed at once.'),
+  forecast_usd: z.number().nullable().describe('Settled at the end of the window if it goes on as so far.'),
+})
+export type SpendView = z.output<typeof SpendView>
