@@ -181,6 +181,7 @@ function contentOf(
   const allowed = vocabularies.get(`${table}.${name}`)
   if (allowed !== undefined) return allowed
   if (name === 'id' && !WITHOUT_PREFIX.includes(table)) return newId(prefixOf(table), Date.now())
+  if (table === 'request_log' && name === 'request_id') return newId('req', Date.now())
   const noun = NOUNS[name]
   if (noun !== undefined) return noun === 'users' ? userId : (made.get(noun)?.id ?? null)
   if (name === 'attach_id' || name === 'subject_id') return orgId
@@ -191,7 +192,7 @@ function contentOf(
     case 'text':
       return text
     case 'ARRAY':
-      return [text]
+      return name.endsWith('_percent') ? [50] : [text]
     case 'jsonb':
       return JSON.stringify({ note: text })
     case 'boolean':
