@@ -82,7 +82,7 @@ export type NextKey = {
 /** Two isolates may make the same version at the same time: the first one's is kept, and both go on with what is there. */
 async function makeNext(deps: KeyDeps, orgId: string, { version, also }: NextKey): Promise<DataKeyRow> {
   const [{ and, desc, eq, lt }, { dataKeys }] = await load()
-  const wrapped = await wrap(deps.settings, contextOf(orgId, version), newDataKeyBytes())
+  const wrapped = await wrap(deps.settings, wrapContextOf(orgId, version), newDataKeyBytes())
   const [, , [row]] = await deps.db.atomically(orgId, (query) => [
     query
       .insert(dataKeys)
@@ -106,10 +106,14 @@ async function makeNext(deps: KeyDeps, orgId: string, { version, also }: NextKey
   return row
 }
 
-const contextOf = (orgId: string, version: number) => ({ purpose: 'data-key' as const, bound: [orgId, version] })
+/** What a data key is wrapped for. */
+export const wrapContextOf = (orgId: string, version: number) => ({
+  purpose: 'data-key' as const,
+  bound: [orgId, version],
+})
 
 async function unwrapRow(deps: KeyDeps, row: DataKeyRow): Promise<DataKey> {
-  const bytes = await unwrap(deps.settings, contextOf(row.org_id, row.version), row.wrapped_dek)
+  const bytes = await unwrap(deps.settings, wrapContextOf(row.org_id, row.version), row.wrapped_dek)
   if (row.kek_id !== (await kekIdOf(deps.settings.kekCurrent))) await rewrap(deps, row, bytes)
   return {
     key: await importDataKey(bytes),
@@ -147,7 +151,7 @@ export async function rewrapAll(deps: KeyDeps, orgId: string): Promise<{ rewrapp
 async function rewrap({ settings, db }: KeyDeps, row: DataKeyRow, bytes: Uint8Array): Promise<void> {
   const { org_id: orgId, version } = row
   const [{ and, eq }, { dataKeys }] = await load()
-  const wrapped = await wrap(settings, contextOf(orgId, version), bytes)
+  const wrapped = await wrap(settings, wrapContextOf(orgId, version), bytes)
   await db.atomically(orgId, (query) => [
     query
       .update(dataKeys)

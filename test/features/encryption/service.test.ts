@@ -1,90 +1,11 @@
-import { randomBytes } from 'node:crypto'
-import { neonConfig, Pool } from '@neondatabase/serverless'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
-import { migrate } from '../../../scripts/migrate.ts'
-import { insert } from '../../../scripts/seed.ts'
-import { createDatabase, databaseOrigin } from '../../../src/adapters/neon.ts'
-import { createOutbound } from '../../../src/adapters/outbound.ts'
-import type { Deps } from '../../../src/core/context.ts'
+import { describe, expect, it } from 'vitest'
 import type { Database } from '../../../src/core/db.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import { kekIdOf } from '../../../src/features/encryption/keys.ts'
-import { open, type Place, SealError, seal } from '../../../src/features/encryption/service.ts'
-import { fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
-import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
+import { open, SealError, seal } from '../../../src/features/encryption/service.ts'
+import { DAY_MS, firstKek, START_MS, secondKek, useWorld } from './world.ts'
 
-const users = { postgres: 'admin', helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
-const DAY_MS = 24 * 3600 * 1000
-const START_MS = 1_800_000_000_000
-
-let postgres: LocalPostgres
-let proxy: FaultProxy
-let pool: Pool
-let db: Database
-
-beforeAll(async () => {
-  postgres = await startPostgres({ users })
-  await migrate({
-    adminUrl: postgres.urlFor('postgres'),
-    ownerUrl: postgres.urlFor('helix_owner'),
-    appUrl: postgres.urlFor('helix_app'),
-    systemUrl: postgres.urlFor('helix_system'),
-    proxyUrl: postgres.proxyUrl,
-  })
-  proxy = await startFaultProxy(postgres.proxyUrl)
-  const options = { databaseUrl: postgres.urlFor('helix_app'), proxyUrl: proxy.url }
-  const outbound = createOutbound({
-    trustedOrigins: [databaseOrigin(options)],
-    testOrigins: [],
-    deniedHosts: [],
-    dohUrl: 'https://doh.test',
-    fetch,
-    now: Date.now,
-  })
-  db = createDatabase({ ...options, outbound })
-  neonConfig.wsProxy = () => `${new URL(postgres.proxyUrl).host}/v2`
-  neonConfig.useSecureWebSocket = false
-  pool = new Pool({ connectionString: postgres.urlFor('helix_system'), max: 1 })
-})
-afterAll(async () => {
-  await pool?.end()
-  await proxy?.close()
-  await postgres?.close()
-})
-
-const kek = () => randomBytes(32).toString('base64')
-const [firstKek, secondKek] = [kek(), kek()]
-
-/** An isolate with a memory and a clock of its own, and a count of its transactions. */
-function isolate(given: Partial<Deps['settings']> = {}, database: Database = db) {
-  const clock = { ms: START_MS, transactions: 0 }
-  const deps = fakeDeps({
-    settings: { ...fakeSettings, kekCurrent: firstKek, kekPrevious: undefined, ...given },
-    db: {
-      query: database.query,
-      atomically: (orgId, build) => {
-        clock.transactions++
-        return database.atomically(orgId, build)
-      },
-    },
-    now: () => clock.ms,
-  })
-  return { deps, clock }
-}
-
-async function newPlace(): Promise<Place> {
-  const { orgId } = await insert(pool, 'pepper', { name: 'Sealed' })
-  return { orgId, table: 'oidc_providers', column: 'client_secret', rowId: 'idp_1' }
-}
-
-async function keysOf(orgId: string) {
-  const { rows } = await pool.query(
-    'select version, kek_id, state, created_at::int from data_keys where org_id = $1 order by version',
-    [orgId],
-  )
-  return rows
-}
+const { db, isolate, keysOf, newPlace, pool, proxy } = useWorld()
 
 /** Lets nobody go on before `count` have come. */
 function barrier(count: number): () => Promise<void> {
@@ -124,9 +45,9 @@ describe('a value of an organisation', () => {
     const slow = (): Database => {
       let calls = 0
       return {
-        query: db.query,
+        query: db().query,
         atomically: async (orgId, build) => {
-          const result = await db.atomically(orgId, build)
+          const result = await db().atomically(orgId, build)
           calls++
           if (calls === 1) await together()
           return result
@@ -177,7 +98,7 @@ describe('a value of an organisation', () => {
   it('is sealed with a new key soon after the newest was retired by hand', async () => {
     const [place, { deps, clock }] = [await newPlace(), isolate()]
     await seal(deps, place, 'before')
-    await pool.query(`update data_keys set state = 'retired' where org_id = $1`, [place.orgId])
+    await pool().query(`update data_keys set state = 'retired' where org_id = $1`, [place.orgId])
     clock.ms += 5 * 60_000
     expect(await seal(deps, place, 'after')).toMatch(/^v1\.2\./)
   })
@@ -185,7 +106,7 @@ describe('a value of an organisation', () => {
   it('is lost soon after its keys are destroyed', async () => {
     const [place, { deps, clock }] = [await newPlace(), isolate()]
     const sealed = await seal(deps, place, 'gone')
-    await pool.query('delete from data_keys where org_id = $1', [place.orgId])
+    await pool().query('delete from data_keys where org_id = $1', [place.orgId])
     clock.ms += 5 * 60_000
     await expect(open(deps, place, sealed)).rejects.toThrow(SealError)
   })
@@ -194,7 +115,7 @@ describe('a value of an organisation', () => {
     const [place, other, { deps }] = [await newPlace(), await newPlace(), isolate()]
     const sealed = await seal(deps, place, 'mine')
     await seal(deps, other, 'theirs')
-    await pool.query(
+    await pool().query(
       `update data_keys set wrapped_dek = (select wrapped_dek from data_keys where org_id = $2) where org_id = $1`,
       [place.orgId, other.orgId],
     )
@@ -229,14 +150,14 @@ describe('with Postgres away', () => {
   it('what an isolate remembers opens, and everything else is the failure of a dependency', async () => {
     const [place, { deps }, cold] = [await newPlace(), isolate(), isolate()]
     const sealed = await seal(deps, place, 'kept')
-    proxy.mode('refuse')
+    proxy().mode('refuse')
     try {
       expect(await open(deps, place, sealed)).toBe('kept')
       await expect(open(cold.deps, place, sealed)).rejects.toThrow(DependencyError)
       await expect(seal(cold.deps, place, 'more')).rejects.toMatchObject({ dependency: 'postgres' })
       await expect(open(cold.deps, place, 'no sealed text')).rejects.toThrow(SealError)
     } finally {
-      proxy.mode('pass')
+      proxy().mode('pass')
     }
   })
 })
