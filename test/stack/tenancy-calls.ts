@@ -11,6 +11,8 @@ const issuer = {
   client_id: 'a-client',
   jwks_uri: 'https://issuer.example.com/jwks',
 }
+const limit = { metric: 'requests', window: 60, amount: 100_000 }
+const budget = { subject_kind: 'model', subject_id: 'gpt-4o', window: 'month', limit_usd: 100_000 }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
 const complete = { model: 'gpt-4o', prompt: 'Hello there' }
 
@@ -20,6 +22,13 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/keys/verify': { key: 'hx_live_nothing' },
   'PATCH /api/v1/keys/:id': { name: 'Another name' },
   'POST /api/v1/keys/:id/rotate': { overlap_seconds: 60 },
+  'POST /api/v1/limits': { subject_kind: 'org', ...limit },
+  'PUT /api/v1/limits/:id': limit,
+  'PATCH /api/v1/limits/:id': { amount: 200_000 },
+  'POST /api/v1/limits/presets/apply': { preset: 'premium', subject_kind: 'org' },
+  'POST /api/v1/budgets': budget,
+  'PUT /api/v1/budgets/:id': { limit_usd: 100_000 },
+  'PATCH /api/v1/budgets/:id': { name: 'Another name' },
   'POST /v1/chat/completions': chat,
   'POST /v1/chat/completions/stream': chat,
   'POST /v1/completions': complete,
@@ -92,6 +101,13 @@ const toolCall = (id: string) => ({ id, type: 'function', function: { name: 'loo
 /** What stands around an id in a body; `mine` is the caller's own organisation. */
 const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /api/v1/keys/verify key': (key) => ({ key }),
+  'POST /api/v1/limits subject_id': (subject_id) => ({ subject_kind: kindOf(subject_id), subject_id, ...limit }),
+  'POST /api/v1/limits/presets/apply subject_id': (subject_id) => ({
+    preset: 'standard',
+    subject_kind: kindOf(subject_id),
+    subject_id,
+  }),
+  'POST /api/v1/budgets subject_id': (subject_id) => ({ ...budget, subject_kind: kindOf(subject_id), subject_id }),
   'POST /v1/chat/completions messages.tool_calls.id': (id) => calling(id),
   'POST /v1/chat/completions messages.tool_call_id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_calls.id': (id) => calling(id),
@@ -108,6 +124,8 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /api/v1/auth/admin/change-password username': (username) => ({ username, new_password: password }),
   'POST /api/v1/auth/switch-org org_id': (org_id) => ({ org_id }),
 }
+
+const kindOf = (id: string): string => (id.startsWith('org_') ? 'org' : id.startsWith('key_') ? 'key' : 'user')
 
 const calling = (id: string): Body => ({
   ...chat,

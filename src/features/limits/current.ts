@@ -1,0 +1,119 @@
+import { or } from 'drizzle-orm'
+import type { Limit } from '../../core/admission.ts'
+import type { Ctx } from '../../core/context.ts'
+import { AppError, DependencyError } from '../../core/errors.ts'
+import type { RedisCommand } from '../../core/redis.ts'
+import { covers } from '../../core/roles.ts'
+import { compileLimits, type LimitRow } from './compile.ts'
+import { isOf, type Subject } from './rows.ts'
+import { unfit } from './rules.ts'
+import type { CurrentLimits, CurrentQuery } from './schema.ts'
+import { type KnownSubject, requireSubject } from './subjects.ts'
+import { limits } from './table.ts'
+import { countedLimits, type Frame, frameOf, limitKeys } from './windows.ts'
+
+/**
+ * Where every limit stands that binds the caller, or a subject that they may look at.
+ * Throws 403, 422, and 503 when Redis, which counts, does not answer.
+ */
+export async function currentLimits(ctx: Ctx, query: CurrentQuery): Promise<CurrentLimits> {
+  const subject = await subjectOf(ctx, query)
+  const all = subject ? await limitsOn(ctx, subject) : ctx.admission.policy.limits
+  const nowMs = ctx.now()
+  const frames = countedLimits(all).map((limit) => [limit.id, frameOf(ctx.caller.orgId, limit, nowMs)] as const)
+  const states = await read(
+    ctx,
+    frames.flatMap(([, { keys }]) => keys),
+  )
+  const frameById = new Map(frames)
+  return {
+    object: 'list',
+    data: all.map((limit) => {
+      const { id, subject: subject_kind, metric, algorithm, window = null, amount, burst = null, mode } = limit
+      const frame = frameById.get(id)
+      const standing = frame && standingOf(limit, frame, { states, nowMs })
+      return {
+        ...{ id, subject_kind, metric, algorithm, window, amount, burst, mode },
+        remaining: standing?.remaining ?? null,
+        resets_in_seconds: standing ? Math.ceil(standing.resetMs / 1000) : null,
+      }
+    }),
+  }
+}
+
+async function subjectOf(ctx: Ctx, { subject_kind, subject_id }: CurrentQuery): Promise<KnownSubject | undefined> {
+  if (subject_kind === undefined && subject_id === undefined) return undefined
+  if (!covers(ctx.caller.scopes, 'governance:read')) {
+    throw new AppError('permission_denied', 'The limits of others need the scope governance:read.')
+  }
+  if (subject_kind === undefined) throw unfit('subject_kind', 'is missing')
+  return requireSubject(ctx, { subject_kind, subject_id })
+}
+
+/** The limits that bind calls of a subject: its own, those of the person it belongs to, and the organisation's. */
+async function limitsOn(ctx: Ctx, { userId, ...subject }: KnownSubject): Promise<Limit[]> {
+  const { orgId } = ctx.caller
+  const org: Subject = { subject_kind: 'org', subject_id: orgId }
+  const user: Subject[] = userId === undefined ? [] : [{ subject_kind: 'user', subject_id: userId }]
+  const [rows] = await ctx.db.atomically(orgId, (query) => [
+    query
+      .select()
+      .from(limits)
+      .where(or(...[org, ...user, subject].map((one) => isOf(orgId, one))))
+      .orderBy(limits.id),
+  ])
+  return compileLimits(rows)
+}
+
+async function read({ redis }: Pick<Ctx, 'redis'>, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  if (keys.length === 0) return new Map()
+  const values = await redis.pipeline(keys.map((key): RedisCommand => ['GET', key]))
+  return new Map(
+    keys.flatMap((key, at) => {
+      const value = values[at]
+      return value === null || value === undefined ? [] : [[key, String(value)] as const]
+    }),
+  )
+}
+
+/** The same sums as the admission script's, for a request that is not made. */
+function standingOf(
+  limit: Limit,
+  { kind, keys, windowMs, intoMs }: Frame,
+  { states, nowMs }: { states: ReadonlyMap<string, string>; nowMs: number },
+): { remaining: number; resetMs: number } {
+  const [state, before] = keys.map((key) => states.get(key))
+  if (kind === 'bucket') return bucketStanding(limit, state, { windowMs, nowMs })
+  const [taken, last] = [Number(state ?? 0), Number(before ?? 0)]
+  if (kind === 'fixed') return { remaining: limit.amount - taken, resetMs: windowMs - intoMs }
+  const used = taken + (last * (windowMs - intoMs)) / windowMs
+  const resetMs = taken > 0 ? 2 * windowMs - intoMs : last > 0 ? windowMs - intoMs : 0
+  return { remaining: Math.floor(limit.amount - used), resetMs }
+}
+
+function bucketStanding(
+  { amount, burst = amount }: Limit,
+  state: string | undefined,
+  { windowMs, nowMs }: { windowMs: number; nowMs: number },
+): { remaining: number; resetMs: number } {
+  const [since = nowMs, stored = 0] = state?.split(':').map(Number) ?? []
+  const capacity = burst * windowMs
+  const level = Math.min(capacity, Math.max(0, stored - Math.max(0, nowMs - since) * amount))
+  const aheadMs = Math.max(0, since - nowMs)
+  return { remaining: Math.floor((capacity - level) / windowMs), resetMs: aheadMs + Math.ceil(level / amount) }
+}
+
+/** How often a monitoring limit would have refused today; null for one that enforces, and without Redis. */
+export async function wouldHaveRefused(ctx: Ctx, { id, mode }: LimitRow): Promise<number | null> {
+  if (mode !== 'monitor') return null
+  try {
+    const [counts] = await ctx.redis.pipeline([['HGETALL', limitKeys.shadow(ctx.caller.orgId, ctx.now())]])
+    return isCounts(counts) ? Number(counts[id] ?? 0) : 0
+  } catch (error) {
+    if (!(error instanceof DependencyError)) throw error
+    return null
+  }
+}
+
+const isCounts = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null

@@ -1,0 +1,136 @@
+import { toPage } from '../../http/page.ts'
+import { del, get, patch, post, put, type Route } from '../../http/route.ts'
+import { applyPreset, createLimit, deleteLimit, patchLimit, replaceLimit } from './changes.ts'
+import { currentLimits, wouldHaveRefused } from './current.ts'
+import { listLimits, readLimit, viewOf } from './rows.ts'
+import { checkRule, presets } from './rules.ts'
+import {
+  AppliedPreset,
+  ApplyPreset,
+  CreateLimit,
+  CurrentLimits,
+  CurrentQuery,
+  LimitDetail,
+  LimitPage,
+  LimitParams,
+  LimitRule,
+  LimitsQuery,
+  LimitView,
+  PatchLimit,
+  Presets,
+} from './schema.ts'
+
+export const routes: readonly Route[] = [
+  get(
+    '/api/v1/limits',
+    { summary: 'List limits', scope: 'governance:read', query: LimitsQuery, response: LimitPage },
+    async (ctx, { query }) => toPage((await listLimits(ctx, query)).map(viewOf), query.limit),
+  ),
+
+  post(
+    '/api/v1/limits',
+    {
+      summary: 'Create a limit',
+      description:
+        'It holds from the next call on. All limits of a key, its person and its organisation apply at once: the ' +
+        'strictest decides. Requests by seconds are counted by token buckets or sliding windows, tokens by sliding ' +
+        'windows, both by days and months in fixed windows. A subject has at most 20 limits.',
+      scope: 'governance:write',
+      body: CreateLimit,
+      response: LimitView,
+      status: 201,
+    },
+    async (ctx, { body }) => viewOf(await createLimit(ctx, body)),
+  ),
+
+  get(
+    '/api/v1/limits/current',
+    {
+      summary: 'Show where limits stand now',
+      description:
+        'Those that bind the caller; with governance:read and a subject, those that bind that one. Concurrency is ' +
+        'counted where calls are held, so it is named here without a count.',
+      scope: 'governance:read|user',
+      query: CurrentQuery,
+      response: CurrentLimits,
+    },
+    (ctx, { query }) => currentLimits(ctx, query),
+  ),
+
+  get(
+    '/api/v1/limits/presets',
+    { summary: 'List the presets', scope: 'governance:read', response: Presets },
+    async () => ({ object: 'list' as const, data: listedPresets() }),
+  ),
+
+  post(
+    '/api/v1/limits/presets/apply',
+    {
+      summary: 'Give a subject the limits of a preset',
+      description: 'They replace those that it has from a preset. Limits that were made for it stay.',
+      scope: 'governance:write',
+      body: ApplyPreset,
+      response: AppliedPreset,
+    },
+    async (ctx, { body }) => ({ object: 'list' as const, data: (await applyPreset(ctx, body)).map(viewOf) }),
+  ),
+
+  get(
+    '/api/v1/limits/:id',
+    { summary: 'Get a limit', scope: 'governance:read', params: LimitParams, response: LimitDetail },
+    async (ctx, { params }) => {
+      const row = await readLimit(ctx, params.id)
+      return { ...viewOf(row), would_have_refused: await wouldHaveRefused(ctx, row) }
+    },
+  ),
+
+  put(
+    '/api/v1/limits/:id',
+    {
+      summary: 'Replace what a limit allows',
+      description: 'Fields that are left out get their defaults. Its subject stays. It holds from the next call on.',
+      scope: 'governance:write',
+      params: LimitParams,
+      body: LimitRule,
+      response: LimitView,
+    },
+    async (ctx, { params, body }) => viewOf(await replaceLimit(ctx, params.id, body)),
+  ),
+
+  patch(
+    '/api/v1/limits/:id',
+    {
+      summary: 'Change what a limit allows',
+      description: 'What is absent stays as it is. It holds from the next call on.',
+      scope: 'governance:write',
+      params: LimitParams,
+      body: PatchLimit,
+      response: LimitView,
+    },
+    async (ctx, { params, body }) => viewOf(await patchLimit(ctx, params.id, body)),
+  ),
+
+  del(
+    '/api/v1/limits/:id',
+    { summary: 'Delete a limit', scope: 'governance:write', params: LimitParams },
+    async (ctx, { params }) => {
+      await deleteLimit(ctx, params.id)
+      return undefined
+    },
+  ),
+]
+
+const kinds = ['key', 'user', 'org'] as const
+
+const listedPresets = () =>
+  (['standard', 'premium'] as const).flatMap((preset) =>
+    kinds.map((subject_kind) => ({
+      preset,
+      subject_kind,
+      limits: presets[preset][subject_kind].map((rule) => {
+        const { metric, algorithm, window_seconds, calendar, amount, burst } = checkRule(rule)
+        const capacity = algorithm === 'token_bucket' ? (burst ?? amount) : null
+        return { metric, algorithm, window: window_seconds ?? calendar, amount, burst: capacity }
+      }),
+    })),
+  )

@@ -1,0 +1,107 @@
+import type { LimitWindow } from '../../core/admission.ts'
+import { AppError } from '../../core/errors.ts'
+import type { LimitRow } from './compile.ts'
+import type { LimitRule, PresetName } from './schema.ts'
+
+/** A level of a bucket, in requests times milliseconds, has to stay a whole number that JavaScript and Lua know. */
+const MAX_BURST = 1_000_000
+const MAX_BUCKET_AMOUNT = 1_000_000_000
+const MAX_CONCURRENCY = 10_000
+
+/** The columns that say what a limit allows. */
+export type StoredRule = Pick<
+  LimitRow,
+  'metric' | 'algorithm' | 'window_seconds' | 'calendar' | 'amount' | 'burst' | 'mode'
+>
+
+type Algorithm = LimitRow['algorithm']
+
+const algorithms: Readonly<Record<LimitRow['metric'], readonly Algorithm[]>> = {
+  requests: ['token_bucket', 'sliding_window', 'fixed_window'],
+  tokens: ['sliding_window', 'fixed_window'],
+  concurrency: ['concurrency'],
+}
+
+function usualAlgorithm(metric: LimitRow['metric'], window: LimitWindow | undefined): Algorithm {
+  if (metric === 'concurrency') return 'concurrency'
+  if (typeof window === 'string') return 'fixed_window'
+  return metric === 'requests' ? 'token_bucket' : 'sliding_window'
+}
+
+/** A rule as it is stored. Throws 422 for parts that do not go together. */
+export function checkRule({ metric, window, amount, burst, mode, ...given }: LimitRule): StoredRule {
+  const algorithm = given.algorithm ?? usualAlgorithm(metric, window)
+  if (!algorithms[metric].includes(algorithm)) {
+    throw unfit('algorithm', `${metric} are counted by ${algorithms[metric].join(' or ')}`)
+  }
+  checkWindow(algorithm, window)
+  checkAmounts({ algorithm, amount, burst: burst ?? null, mode })
+  return {
+    metric,
+    algorithm,
+    window_seconds: typeof window === 'number' ? window : null,
+    calendar: typeof window === 'string' ? window : null,
+    amount,
+    burst: burst ?? null,
+    mode,
+  }
+}
+
+function checkWindow(algorithm: Algorithm, window: LimitWindow | undefined): void {
+  if (algorithm === 'concurrency') {
+    if (window !== undefined) throw unfit('window', 'concurrency has none')
+  } else if (algorithm === 'fixed_window') {
+    if (typeof window !== 'string') throw unfit('window', 'a fixed window is a day or a month')
+  } else if (typeof window !== 'number') {
+    throw unfit('window', `a ${algorithm.replace('_', ' ')} needs seconds`)
+  }
+}
+
+/** Throws 422. What an amount and a burst may be depends on how they are counted. */
+export function checkAmounts({
+  algorithm,
+  amount,
+  burst,
+  mode,
+}: Pick<StoredRule, 'algorithm' | 'amount' | 'burst' | 'mode'>): void {
+  if (algorithm === 'concurrency') {
+    if (amount > MAX_CONCURRENCY) throw unfit('amount', `at most ${MAX_CONCURRENCY} calls at once`)
+    if (mode === 'monitor') throw unfit('mode', 'concurrency is enforced or not limited')
+  }
+  if (algorithm !== 'token_bucket') {
+    if (burst !== null) throw unfit('burst', 'only a token bucket has one')
+    return
+  }
+  if (amount > MAX_BUCKET_AMOUNT) throw unfit('amount', `at most ${MAX_BUCKET_AMOUNT} in a token bucket`)
+  if ((burst ?? amount) > MAX_BURST) throw unfit('burst', `at most ${MAX_BURST}; say it where the amount is larger`)
+}
+
+/** A 422 that names a field. */
+export const unfit = (field: string, detail: string) =>
+  new AppError('invalid_request', `${field}: ${detail}`, {
+    status: 422,
+    param: field,
+    fields: [{ pointer: `/${field}`, detail }],
+  })
+
+const requests = (amount: number, window: LimitWindow): LimitRule => ({
+  metric: 'requests',
+  amount,
+  window,
+  mode: 'enforce',
+})
+const tokens = (amount: number, window: LimitWindow): LimitRule => ({ ...requests(amount, window), metric: 'tokens' })
+
+/** One family: whoever gets one of them loses the other. */
+export const presets: Readonly<Record<PresetName, Readonly<Record<LimitRow['subject_kind'], readonly LimitRule[]>>>> = {
+  standard: {
+    key: [requests(1000, 60), tokens(10_000, 60)],
+    user: [tokens(10_000, 60), tokens(100_000, 'day')],
+    org: [tokens(1_000_000, 'month')],
+  },
+  premium: {
+    key: [requests(10_000, 60), tokens(100_000, 60)],
+    user: [tokens(100_000, 60), tokens(1_000_000, 'day')],
+    org: [tokens(100_000_000, 'month')],
+  },
+}
