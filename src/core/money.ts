@@ -50,9 +50,13 @@ export function usdFromNano(nanoUsd: number): number {
   return nanoUsd / NANO_PER_USD
 }
 
-/** Nano-USD as plain decimal USD for a header: at most nine decimals, no exponent, no zeros at the end. */
-export function usdTextFromNano(nanoUsd: number): string {
-  assertWhole(nanoUsd, 'amount')
+/**
+ * Nano-USD as plain decimal USD: at most nine decimals, no exponent, no zeros at the end. Sums of many rows come as
+ * `bigint`. Throws `RangeError` for what is negative or no whole number.
+ */
+export function usdTextFromNano(nanoUsd: number | bigint): string {
+  if (typeof nanoUsd === 'number') assertWhole(nanoUsd, 'amount')
+  else if (nanoUsd < 0n) throw new RangeError(`amount must not be negative, got ${nanoUsd}`)
   const digits = String(nanoUsd).padStart(NANO_DECIMALS + 1, '0')
   const fraction = digits.slice(-NANO_DECIMALS).replace(/0+$/, '')
   return digits.slice(0, -NANO_DECIMALS) + (fraction && `.${fraction}`)

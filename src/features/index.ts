@@ -27,6 +27,7 @@ export const areas: readonly Area[] = [
   area('idempotency'),
   area('ledger'),
   { name: 'requests', at: ['/api/v1/requests'], errors: 'problem', load: () => import('./requests/routes.ts') },
+  { name: 'usage', at: ['/api/v1/usage'], errors: 'problem', load: () => import('./usage/routes.ts') },
   area('routing'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {

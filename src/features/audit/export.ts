@@ -1,5 +1,5 @@
 import type { Ctx } from '../../core/context.ts'
-import { csvLine } from './csv.ts'
+import { csvLine } from '../../http/csv.ts'
 import { type AuditEntryRow, endOfPart, readRows, viewOf } from './rows.ts'
 import type { ExportQuery } from './schema.ts'
 
