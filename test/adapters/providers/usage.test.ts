@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { normalUsage } from '../../../src/adapters/providers/usage.ts'
-import { countsOf } from '../../../src/core/usage.ts'
+import { countsOf, MOST_TOKENS } from '../../../src/core/usage.ts'
+import { costNanoUsd, modelOf } from '../../../src/features/catalog/service.ts'
+import { count as runs } from '../../support/lane.ts'
 
 describe('a vendor’s usage', () => {
   it('stays the same object when it is in order', () => {
@@ -34,15 +36,46 @@ describe('a vendor’s usage', () => {
     expect(normalUsage(inside)).toBe(inside)
   })
 
-  it('never counts below zero, and no part above its whole', () => {
-    const count = fc.oneof(fc.integer({ min: -5, max: 50 }), fc.constantFrom(null, undefined, 'x', Number.NaN))
+  it('never counts below zero, no part above its whole, and never charges without end', () => {
+    const odd = [
+      null,
+      undefined,
+      'x',
+      '12',
+      '',
+      true,
+      [],
+      {},
+      { tokens: 5 },
+      Number.NaN,
+      -1,
+      -0,
+      0.5,
+      1e9,
+      1e308,
+      -1e308,
+    ]
+    const count = fc.oneof(
+      fc.integer({ min: -5, max: 50 }),
+      fc.constantFrom<unknown>(...odd, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER),
+    )
+    const price = modelOf('openai', 'gpt-4o')?.price
+    if (!price) throw new Error('no price')
+    // The dearest call that can be: every count at its most, each at the dearest price of its kind.
+    const most = costNanoUsd(price, {
+      prompt: MOST_TOKENS,
+      cached: 0,
+      cacheWrite: 0,
+      completion: 2 * MOST_TOKENS,
+      reasoning: 0,
+    })
     const raw = fc.record({
       prompt_tokens: count,
       completion_tokens: count,
       total_tokens: count,
       prompt_cache_hit_tokens: count,
-      prompt_tokens_details: fc.option(fc.record({ cached_tokens: count, cache_write_tokens: count })),
-      completion_tokens_details: fc.option(fc.record({ reasoning_tokens: count })),
+      prompt_tokens_details: fc.oneof(count, fc.record({ cached_tokens: count, cache_write_tokens: count })),
+      completion_tokens_details: fc.oneof(count, fc.record({ reasoning_tokens: count })),
     })
     fc.assert(
       fc.property(raw, (given) => {
@@ -52,7 +85,10 @@ describe('a vendor’s usage', () => {
         expect(Math.min(prompt, cached, cacheWrite, completion, reasoning)).toBeGreaterThanOrEqual(0)
         expect(cached + cacheWrite).toBeLessThanOrEqual(prompt)
         expect(reasoning).toBeLessThanOrEqual(completion)
+        const cost = costNanoUsd(price, { prompt, cached, cacheWrite, completion, reasoning })
+        expect(Number.isSafeInteger(cost) && cost >= 0 && cost <= most).toBe(true)
       }),
+      { numRuns: runs(2000, 1_000_000), seed: 20_260_131, endOnFailure: true },
     )
-  })
+  }, 600_000)
 })
