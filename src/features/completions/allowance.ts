@@ -1,11 +1,11 @@
 import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import { budgetsOn, type Target } from '../routing/service.ts'
-import { costBound, heldOutput, STREAM_SLICE } from './ask.ts'
+import { costBound, heldOutput, sliceOf } from './ask.ts'
 import { type Asked, outputBound } from './request.ts'
 
-/** Another slice is asked for before the last is used up, so that the stream hardly ever waits for it. */
-const ASK_AHEAD_TOKENS = 250
+/** Another slice is asked for when this share of the last is left, so that the stream hardly ever waits for it. */
+const ASK_AHEAD_SHARE = 1 / 4
 
 type World = Pick<Ctx, 'admission' | 'ledgerOf' | 'requestId' | 'log'>
 
@@ -19,15 +19,17 @@ export function createAllowance(
   target: Target,
 ): { covers(outputTokens: number): Promise<boolean> | boolean } {
   const { admission } = ctx
-  if (!admission.held) return { covers: () => true }
+  if (!admission.held || admission.policy.budgets.length === 0) return { covers: () => true }
   const most = outputBound(asked, target)
-  let held = heldOutput(asked, target)
+  let held = heldOutput(asked, target, admission.policy)
+  const step = sliceOf(target, admission.policy)
+  const askAhead = Math.floor(step * ASK_AHEAD_SHARE)
   let asking: Promise<boolean> | undefined
   let refused = false
 
   const extend = async (outputTokens: number): Promise<boolean> => {
     // A batch may hold more than a slice.
-    const slice = Math.min(Math.max(outputTokens - held, 0) + STREAM_SLICE, most - held)
+    const slice = Math.min(Math.max(outputTokens - held, 0) + step, most - held)
     const amountNanoUsd = costBound(target, 0, slice)
     try {
       const { policy } = admission
@@ -57,7 +59,7 @@ export function createAllowance(
 
   return {
     covers(outputTokens) {
-      if (held >= most || outputTokens + ASK_AHEAD_TOKENS < held) return true
+      if (held >= most || outputTokens + askAhead < held) return true
       if (outputTokens >= held) return grow(outputTokens)
       // Once refused, the ledger is asked again only when there is nothing left to write with.
       if (!refused) asking ??= extend(outputTokens)

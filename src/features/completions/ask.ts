@@ -6,8 +6,12 @@ import { budgetsOn, holdOf, idsOf, knowsEnough, learnNodes, type Target, targets
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 
-/** Output tokens that a stream holds ahead of what it has written. */
+/** Output tokens that a stream holds ahead of what it has written, where the budgets are large enough. */
 export const STREAM_SLICE = 1000
+/** However small a budget is: a stream asks for more no more often than that. */
+const LEAST_SLICE = 50
+/** A slice is worth no more than this share of the smallest budget, so that what is left of one can be used. */
+const SLICES_OF_BUDGET = 100
 
 /** What a chat call asks of admission: tokens, the breakers of its targets, and its worst case under a hard budget. */
 export function askChat(deps: Deps, policy: Policy, request: ChatRequest): Ask | Promise<Ask> {
@@ -25,20 +29,32 @@ function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask {
   return {
     tokens: limited ? expectedTokens(asked) : 0,
     candidates: idsOf(targets),
-    hold: holdOf(deps, { ...asked, policy, targets }, (target) => worstCase(asked, target)),
+    hold: holdOf(deps, { ...asked, policy, targets }, (target) => worstCase(asked, target, policy)),
   }
 }
 
 /** Streams hold their output by slices; a model that thinks unseen cannot be watched, so it is held whole. */
-export function heldOutput(asked: Asked, target: Target): number {
+export function heldOutput(asked: Asked, target: Target, policy: Pick<Policy, 'budgets'>): number {
   const most = outputBound(asked, target)
   const watched = asked.stream && !target.entry?.capabilities.includes('reasoning')
-  return watched ? Math.min(most, STREAM_SLICE * (asked.body.n ?? 1)) : most
+  return watched ? Math.min(most, sliceOf(target, policy) * (asked.body.n ?? 1)) : most
 }
 
-function worstCase(asked: Asked, target: Target): number | undefined {
+/** Output tokens by which a stream's hold grows. All budgets of the caller count, whichever of them apply to the call. */
+export function sliceOf({ price }: Target, { budgets }: Pick<Policy, 'budgets'>): number {
+  const dearest = price && Math.max(price.base.output, ...price.tiers.map(({ prices }) => prices.output))
+  if (!dearest || budgets.length === 0) return STREAM_SLICE
+  const shareNanoUsd = Math.min(...budgets.map(({ limitNanoUsd }) => limitNanoUsd)) / SLICES_OF_BUDGET
+  const tokens = Math.floor((shareNanoUsd / dearest) * TOKENS_OF_PRICE)
+  return Math.max(LEAST_SLICE, Math.min(STREAM_SLICE, tokens))
+}
+
+/** Prices are for this many tokens. */
+const TOKENS_OF_PRICE = 1_000_000
+
+function worstCase(asked: Asked, target: Target, policy: Policy): number | undefined {
   const input = target.price && inputBound(asked, target)
-  return input === undefined ? undefined : costBound(target, input, heldOutput(asked, target))
+  return input === undefined ? undefined : costBound(target, input, heldOutput(asked, target, policy))
 }
 
 /** Under a hard budget nothing runs whose input could be of any size. Throws a 400 `AppError`. */

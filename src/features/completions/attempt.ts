@@ -26,9 +26,9 @@ export async function attemptChat(ctx: World, target: Target, asked: Asked, sign
 
 /** Under a hard budget the vendor is told to stop where the hold ends; a stream is stopped by us, slice by slice. */
 function outputLimit({ admission }: World, target: Target, asked: Asked): number | undefined {
-  if (!admission.held) return undefined
+  if (!admission.held || admission.policy.budgets.length === 0) return undefined
   const most = outputPerChoice(asked.body, target)
-  return asked.stream ? most : Math.min(most, heldOutput(asked, target))
+  return asked.stream ? most : Math.min(most, heldOutput(asked, target, admission.policy))
 }
 
 /** The same stream, once its first content has arrived; what came before it is kept for the first read. */

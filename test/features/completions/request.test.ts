@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { estimateTokens } from '../../../src/core/tokens.ts'
-import { costBound, heldOutput } from '../../../src/features/completions/ask.ts'
+import { costBound, heldOutput, sliceOf } from '../../../src/features/completions/ask.ts'
 import {
   estimatedPrompt,
   expectedTokens,
@@ -158,6 +158,28 @@ describe('what a call is expected to need', () => {
   })
 })
 
+const unlimited = { budgets: [] }
+
+describe('the slice of a stream', () => {
+  it.each([
+    [100_000_000_000, 1000],
+    // A hundredth of it is a cent, which buys a thousand tokens at 10 USD a million.
+    [1_000_000_000, 1000],
+    [200_000_000, 200],
+    [10_000, 50],
+    [0, 50],
+  ])('of a caller with %i nano-USD is %i tokens: a hundredth of the smallest budget', (limitNanoUsd, tokens) => {
+    const budgets = [limitNanoUsd, 10 ** 12].map((limit) => ({
+      id: 'b',
+      window: 'total' as const,
+      limitNanoUsd: limit,
+    }))
+    expect(sliceOf(target, { budgets })).toBe(tokens)
+    expect(heldOutput(askedOf({ stream: true, n: 2 }), target, { budgets })).toBe(2 * tokens)
+    expect(sliceOf(unlisted, { budgets })).toBe(1000)
+  })
+})
+
 describe('the bound of an output', () => {
   it('is the caller’s limit, but not above the model’s, for each choice', () => {
     expect(limit).toBeGreaterThan(1000)
@@ -170,16 +192,16 @@ describe('the bound of an output', () => {
   })
 
   it('is held whole for whole answers, and by slices for streams', () => {
-    expect(heldOutput(askedOf({}), target)).toBe(limit)
-    expect(heldOutput(askedOf({ stream: true }), target)).toBe(1000)
-    expect(heldOutput(askedOf({ stream: true, n: 2 }), target)).toBe(2000)
-    expect(heldOutput(askedOf({ stream: true, max_tokens: 7 }), target)).toBe(7)
+    expect(heldOutput(askedOf({}), target, unlimited)).toBe(limit)
+    expect(heldOutput(askedOf({ stream: true }), target, unlimited)).toBe(1000)
+    expect(heldOutput(askedOf({ stream: true, n: 2 }), target, unlimited)).toBe(2000)
+    expect(heldOutput(askedOf({ stream: true, max_tokens: 7 }), target, unlimited)).toBe(7)
   })
 
   it('is held whole for a model that thinks unseen', () => {
     const thinker = targetOf('openai', 'o3')
     expect(thinker.entry?.capabilities).toContain('reasoning')
-    expect(heldOutput(askedOf({ stream: true, max_tokens: 30_000 }), thinker)).toBe(30_000)
+    expect(heldOutput(askedOf({ stream: true, max_tokens: 30_000 }), thinker, unlimited)).toBe(30_000)
   })
 
   it('costs at least what any usage within it costs', () => {
