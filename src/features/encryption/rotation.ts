@@ -3,7 +3,7 @@ import type { DataKey } from '../../core/memory.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { type SealedColumn, sealedColumns } from './columns.ts'
 import { type DataKeyRow, keyForSealing, makeKey, readNewest, rewrapAll } from './data-keys.ts'
-import { countVersions, type Replacement, readOlder, replaceAll, type SealedRow } from './rows.ts'
+import { countVersions, type Replacement, readOlder, replaceSealed, type SealedRow } from './rows.ts'
 import type { RotationJob } from './schema.ts'
 import { SealError, sealText } from './seal.ts'
 import { open } from './service.ts'
@@ -85,9 +85,10 @@ async function sealAgain(ctx: Ctx, key: DataKey): Promise<Run> {
       const rows = await readOlder(ctx, { orgId, column }, { version: key.version, after })
       const last = rows.at(-1)
       if (!last) break
-      const sealed = await Promise.all(rows.map((row) => sealOne(ctx, { key, column, row })))
-      const replacements = sealed.filter((one) => one !== undefined)
-      await replaceAll(ctx, { orgId, column }, replacements)
+      const replacements: Replacement[] = []
+      // One after the other: the first reads a key that the others then find in memory.
+      for (const row of rows) replacements.push(...(await sealOne(ctx, { key, column, row })))
+      await replaceSealed(ctx, { orgId, column }, replacements)
       run.rows += replacements.length
       run.unreadable += rows.length - replacements.length
       after = last.id
@@ -100,12 +101,12 @@ async function sealAgain(ctx: Ctx, key: DataKey): Promise<Run> {
 type Work = { key: DataKey; column: SealedColumn; row: SealedRow }
 
 /** Nothing for a row that does not open: it stays as it is. */
-async function sealOne(ctx: Ctx, { key, column, row }: Work): Promise<Replacement | undefined> {
+async function sealOne(ctx: Ctx, { key, column, row }: Work): Promise<Replacement[]> {
   const place = { orgId: ctx.caller.orgId, table: column.table, column: column.column, rowId: row.id }
   try {
-    return { rowId: row.id, from: row.text, to: await sealText(key, place, await open(ctx, place, row.text)) }
+    return [{ rowId: row.id, from: row.text, to: await sealText(key, place, await open(ctx, place, row.text)) }]
   } catch (error) {
-    if (error instanceof SealError) return undefined
+    if (error instanceof SealError) return []
     throw error
   }
 }

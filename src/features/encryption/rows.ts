@@ -1,7 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm/sql'
 import * as z from 'zod'
 import type { Deps } from '../../core/context.ts'
-import type { QueryBuilder } from '../../core/db.ts'
 import { type SealedColumn, sealedColumns } from './columns.ts'
 import { type Place, parseSealed } from './seal.ts'
 
@@ -24,43 +23,34 @@ export const columnOf = ({ table, column }: Pick<Place, 'table' | 'column'>): Se
   return found
 }
 
-/** One sealing of a row's value in the place of another; whoever stored a newer value keeps theirs. */
+/** One sealing of a row's value in the place of another. */
 export type Replacement = { rowId: string; from: string; to: string }
 
-function replacing(query: QueryBuilder, column: SealedColumn, { orgId, rowId, from, to }: Replacement & Place) {
-  const { table, id, version } = column
-  const set = sql`${name(column.column)} = ${to}`
-  const versioned = version === undefined ? set : sql`${set}, ${name(version)} = ${parseSealed(to).version}`
-  // The IV is random and no two sealings share it: what comes before the body tells them apart.
-  const head = from.slice(0, from.lastIndexOf('.') + 1)
-  return query.execute(
-    sql`update ${name(table)} set ${versioned} where ${ofOrg(column, orgId)} and ${name(table, id)} = ${rowId}
-        and starts_with(${name(table, column.column)}, ${head})`,
-  )
-}
+/** The IV is random and no two sealings share it: what comes before the body tells them apart. */
+const headOf = (sealed: string): string => sealed.slice(0, sealed.lastIndexOf('.') + 1)
 
+/**
+ * Stores texts that were sealed again under one version, all or none. Whoever has stored a newer value meanwhile keeps
+ * theirs.
+ */
 export async function replaceSealed(
-  { db }: Pick<Deps, 'db'>,
-  place: Place,
-  { from, to }: Omit<Replacement, 'rowId'>,
-): Promise<void> {
-  const column = columnOf(place)
-  await db.atomically(place.orgId, (query) => [replacing(query, column, { ...place, from, to })])
-}
-
-/** The same for several rows of a column, all or none. */
-export async function replaceAll(
   { db }: Pick<Deps, 'db'>,
   { orgId, column }: { orgId: string; column: SealedColumn },
   replacements: readonly Replacement[],
 ): Promise<void> {
-  const [first, ...others] = replacements
+  const [first] = replacements
   if (!first) return
-  await db.atomically(orgId, (query) => {
-    const replace = (one: Replacement) =>
-      replacing(query, column, { ...one, orgId, table: column.table, column: column.column })
-    return [replace(first), ...others.map(replace)]
-  })
+  const { table, id, version } = column
+  const set = sql`${name(column.column)} = given.text`
+  const versioned = version === undefined ? set : sql`${set}, ${name(version)} = ${parseSealed(first.to).version}`
+  const given = JSON.stringify(replacements.map(({ rowId, from, to }) => ({ id: rowId, head: headOf(from), text: to })))
+  await db.atomically(orgId, (query) => [
+    query.execute(sql`
+      update ${name(table)} set ${versioned}
+      from json_to_recordset(${given}::json) as given (id text, head text, text text)
+      where ${ofOrg(column, orgId)} and ${name(table, id)} = given.id
+        and starts_with(${name(table, column.column)}, given.head)`),
+  ])
 }
 
 const BATCH_ROWS = 50
@@ -99,13 +89,13 @@ export async function countVersions(
   { db }: Pick<Deps, 'db'>,
   orgId: string,
 ): Promise<{ column: SealedColumn; versions: VersionCount[] }[]> {
-  const counting = (query: QueryBuilder, column: SealedColumn) =>
-    query.execute(sql`
-      select ${versionIn(column)} as version, count(*) as rows from ${name(column.table)}
-      where ${ofOrg(column, orgId)} and ${name(column.table, column.column)} <> '' group by 1 order by 1`)
   return Promise.all(
     sealedColumns.map(async (column) => {
-      const [{ rows }] = await db.atomically(orgId, (query) => [counting(query, column)])
+      const [{ rows }] = await db.atomically(orgId, (query) => [
+        query.execute(sql`
+          select ${versionIn(column)} as version, count(*) as rows from ${name(column.table)}
+          where ${ofOrg(column, orgId)} and ${name(column.table, column.column)} <> '' group by 1 order by 1`),
+      ])
       return { column, versions: Counts.parse(rows) }
     }),
   )

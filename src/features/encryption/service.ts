@@ -42,8 +42,10 @@ export async function renew(
     const key = await keyForSealing(deps, place.orgId)
     if (keyVersionOf(read.sealed) >= key.version) return
     // Loaded by the first value that is due: most never are.
-    const { replaceSealed } = await import('./rows.ts')
-    await replaceSealed(deps, place, { from: read.sealed, to: await sealText(key, place, read.plaintext) })
+    const { columnOf, replaceSealed } = await import('./rows.ts')
+    const { orgId, rowId } = place
+    const to = await sealText(key, place, read.plaintext)
+    await replaceSealed(deps, { orgId, column: columnOf(place) }, [{ rowId, from: read.sealed, to }])
   } catch (cause) {
     deps.log.warn('value_not_sealed_again', { table: place.table, column: place.column, cause })
   }

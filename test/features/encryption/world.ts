@@ -6,10 +6,10 @@ import { migrate } from '../../../scripts/migrate.ts'
 import { insert } from '../../../scripts/seed.ts'
 import { createDatabase, databaseOrigin } from '../../../src/adapters/neon.ts'
 import { createOutbound } from '../../../src/adapters/outbound.ts'
-import type { Deps } from '../../../src/core/context.ts'
+import type { Ctx, Deps } from '../../../src/core/context.ts'
 import type { Database } from '../../../src/core/db.ts'
-import type { Place } from '../../../src/features/encryption/service.ts'
-import { fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
+import { keyVersionOf, type Place, seal } from '../../../src/features/encryption/service.ts'
+import { fakeDeps, fakePolicy, fakeSettings } from '../../support/fake-deps.ts'
 import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
 
 const users = { postgres: 'admin', helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
@@ -19,6 +19,39 @@ export const START_MS = 1_800_000_000_000
 
 const kek = () => randomBytes(32).toString('base64')
 export const [firstKek, secondKek] = [kek(), kek()]
+
+export type Isolate = { deps: Deps; clock: { ms: number; transactions: number } }
+
+/** A request of an owner in an isolate. */
+export const ctxOf = ({ deps }: Isolate, orgId: string): Ctx => ({
+  ...deps,
+  caller: { orgId, keyId: 'key_1', kind: 'user', userId: 'usr_1', role: 'owner', scopes: ['*:*'], ip: '192.0.2.1' },
+  admission: {
+    policy: fakePolicy({ orgId }),
+    held: false,
+    openBreakers: new Map(),
+    cached: undefined,
+    tokenCharges: [],
+    requests: undefined,
+    tokens: undefined,
+  },
+  requestId: 'req_1',
+  signal: new AbortController().signal,
+  startedMs: START_MS,
+  defer: () => {},
+})
+
+export const secretAt = (orgId: string, rowId: string): Place => ({ orgId, table: 'secrets', column: 'value', rowId })
+export const answerAt = (orgId: string, rowId: string): Place => ({
+  orgId,
+  table: 'idempotency_keys',
+  column: 'body',
+  rowId,
+})
+
+export const idsOf = (orgId: string, size: number) => Array.from({ length: size }, (_, at) => `${orgId}-${1000 + at}`)
+
+export type Stored = { id: string; value: string; dek_version: number }
 
 type Started = { postgres: LocalPostgres; proxy: FaultProxy; pool: Pool; db: Database }
 
@@ -47,6 +80,8 @@ async function start(): Promise<Started> {
   return { postgres, proxy, pool, db: createDatabase({ ...options, outbound }) }
 }
 
+export type World = ReturnType<typeof useWorld>
+
 /** A Postgres for one file of tests, and isolates over it. */
 export function useWorld() {
   let started: Started | undefined
@@ -64,12 +99,13 @@ export function useWorld() {
   })
 
   return {
+    postgres: () => world().postgres,
     db: () => world().db,
     pool: () => world().pool,
     proxy: () => world().proxy,
 
     /** An isolate with a memory and a clock of its own, and a count of its transactions. */
-    isolate(given: Partial<Deps['settings']> = {}, database: Database = world().db) {
+    isolate(given: Partial<Deps['settings']> = {}, database: Database = world().db): Isolate {
       const clock = { ms: START_MS, transactions: 0 }
       const deps = fakeDeps({
         settings: { ...fakeSettings, kekCurrent: firstKek, kekPrevious: undefined, ...given },
@@ -94,6 +130,36 @@ export function useWorld() {
     async keysOf(orgId: string) {
       const { rows } = await world().pool.query(
         'select version, kek_id, state, created_at::int from data_keys where org_id = $1 order by version',
+        [orgId],
+      )
+      return rows
+    },
+
+    /** Secrets of an organisation, each with its id for a value. */
+    async store({ deps }: Isolate, orgId: string, ids: readonly string[]): Promise<void> {
+      const values: string[] = []
+      for (const id of ids) values.push(await seal(deps, secretAt(orgId, id), id))
+      await world().pool.query(
+        `insert into secrets (
+           id, org_id, name, scope_kind, scope_id, value, dek_version, version, created_at, updated_at
+         ) select id, $1, id, 'org', $1, value, version, 1, 0, 0
+         from unnest($2::text[], $3::text[], $4::int[]) as given (id, value, version)`,
+        [orgId, ids, values, values.map(keyVersionOf)],
+      )
+    },
+
+    /** A kept answer with its id for a body. */
+    async storeAnswer({ deps }: Isolate, orgId: string, id: string): Promise<void> {
+      await world().pool.query(
+        `insert into idempotency_keys (org_id, id, body_hash, state, body, created_at, expires_at)
+         values ($1, $2, '', 'done', $3, 0, 0)`,
+        [orgId, id, await seal(deps, answerAt(orgId, id), id)],
+      )
+    },
+
+    async stored(orgId: string): Promise<Stored[]> {
+      const { rows } = await world().pool.query<Stored>(
+        'select id, value, dek_version from secrets where org_id = $1 order by id',
         [orgId],
       )
       return rows
