@@ -54,7 +54,7 @@ export type Policy = {
   watched?: readonly BudgetRef[] | undefined
 }
 
-/** Money to reserve before a call is made: in these budgets of its caller. */
+/** Money to reserve before a call is made, in these budgets of its caller; none where only concurrency is limited. */
 export type WantedHold = {
   facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id' | 'user_id'>
   amountNanoUsd: number
@@ -79,7 +79,7 @@ export type RateState = { limit: number; remaining: number; resetSeconds: number
 
 export type Admission = {
   policy: Policy
-  /** True when money is held under this request's id: the call must be settled or released. */
+  /** True when money or a place is held under this request's id: the call must be settled or released. */
   held: boolean
   /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
   openBreakers: ReadonlyMap<string, number>

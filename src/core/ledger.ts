@@ -34,6 +34,9 @@ export type CallFacts = {
   prices_hash: string
 }
 
+/** A limit of calls under way at once, as the caller's policy states it. */
+export type ConcurrencyRef = { id: string; amount: number }
+
 export type HoldRequest = {
   facts: CallFacts
   amountNanoUsd: number
@@ -41,13 +44,18 @@ export type HoldRequest = {
   deadlineMs: number
   /** Hard ones, to be held in, and soft ones, in which the call counts if it is never heard of again. */
   budgets: readonly BudgetRef[]
+  /** The hold is a place under each of these, until it is settled, released or overdue. */
+  concurrency?: readonly ConcurrencyRef[]
 }
 
 /** Budgets that the hold names and this does not are no longer needed: what was held in them is free. */
 export type ExtendRequest = { requestId: string; amountNanoUsd: number; budgets: readonly BudgetRef[] }
 
 /** `remainingNanoUsd` is what is left in the budget that was short. */
-export type HoldAnswer = { ok: true } | { ok: false; budgetId: string; remainingNanoUsd: number }
+export type ExtendAnswer = { ok: true } | { ok: false; budgetId: string; remainingNanoUsd: number }
+
+/** A hold may also be refused because as much is under way as a concurrency limit allows. */
+export type HoldAnswer = ExtendAnswer | { ok: false; limitId: string }
 
 export type LedgerStatus = 'ok' | 'error' | 'aborted' | 'budget' | 'unknown'
 
@@ -96,7 +104,7 @@ export type Settlement = {
 export type OrgLedger = {
   /** Reserves the worst case in every budget at once, or nothing. */
   hold(request: HoldRequest): Promise<HoldAnswer>
-  extend(request: ExtendRequest): Promise<HoldAnswer>
+  extend(request: ExtendRequest): Promise<ExtendAnswer>
   /** Releases a hold whose call was never made; unknown ids do nothing. */
   release(requestId: string): Promise<void>
   /** Books a call once by request id, whether or not it held; `false` when it was booked before. */

@@ -233,3 +233,46 @@ describe('where limits stand', () => {
     expect(others.status).toBe(403)
   })
 })
+
+describe('a limit of concurrency', () => {
+  /** A stream that has begun and goes on for seconds. */
+  async function begin(apiKey: string) {
+    const leaving = new AbortController()
+    const response = await stack.call(
+      apiKey,
+      '/v1/chat/completions',
+      { model: 'gpt-4o', messages: [{ role: 'user', content: 'fault:slow=50,pieces=400' }], stream: true },
+      { signal: leaving.signal },
+    )
+    const reader = response.body?.getReader()
+    if (response.status === 200) await reader?.read()
+    else await response.body?.cancel()
+    return {
+      status: response.status,
+      leave: async () => {
+        leaving.abort()
+        await reader?.cancel().catch(() => undefined)
+      },
+    }
+  }
+
+  it('lets so many calls run at once, with and without a budget, and one more when one of them is over', async () => {
+    for (const budgetUsd of [undefined, 100]) {
+      const { orgId } = await stack.org({ budgetUsd })
+      const owner = await person(stack, { orgId })
+      const { apiKey } = await keyOf(stack, { orgId, userId: owner.userId })
+      const rule = { subject_kind: 'user', subject_id: owner.userId, metric: 'concurrency', amount: 2 }
+      const { body } = await call(owner.accessToken, 'POST', '/api/v1/limits', rule)
+      const [first, second] = [await begin(apiKey), await begin(apiKey)]
+      expect([first.status, second.status]).toEqual([200, 200])
+      const refused = await chat(apiKey)
+      expect(refused.status).toBe(429)
+      expect(JSON.stringify(refused.body)).toContain(String(body.id))
+      expect(refused.headers.get('retry-after')).toBe('1')
+      expect((await call(apiKey, 'GET', '/v1/models')).status).toBe(200)
+      await first.leave()
+      await expect.poll(async () => (await chat(apiKey)).status, { timeout: 15_000 }).toBe(200)
+      await second.leave()
+    }
+  })
+})

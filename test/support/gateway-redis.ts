@@ -102,13 +102,7 @@ export function memoryRedis(now: () => number): MemoryRedis {
     const [version, at] = [record?.get('v'), record?.get('at') ?? '']
     if (version === undefined) return [0]
     if (version !== read.arg()) return [1, version, record?.get('p') ?? null, at]
-    const [nowMs, intoMs, limits, breakers, cached] = [
-      read.number(),
-      read.number(),
-      read.number(),
-      read.number(),
-      read.number(),
-    ]
+    const [nowMs, limits, breakers, cached] = [read.number(), read.number(), read.number(), read.number()]
     if (nowMs >= Number(record?.get('due') ?? 0)) {
       record?.set('due', String(nowMs + 5000))
       return [4, at]
@@ -116,13 +110,31 @@ export function memoryRedis(now: () => number): MemoryRedis {
     const [openId, openCall] = [read.arg(), read.arg()]
     const reply: unknown[] = [3, at]
     const charges: (() => void)[] = []
+    const shadows: string[] = []
+    let refusal: number[] | undefined
+    let monitors = false
     for (let limit = 1; limit <= limits; limit++) {
-      const outcome = read.arg() === 'r' ? takeRequest(read, nowMs) : takeTokens(read, intoMs)
-      if (outcome.retryMs !== undefined) return [2, limit, Math.ceil(outcome.retryMs)]
-      reply.push(outcome.remaining, outcome.resetMs)
-      charges.push(outcome.charge)
+      const kind = read.arg()
+      const [amount, size, windowMs, intoMs] = [read.number(), read.number(), read.number(), read.number()]
+      const asked = { amount, size, windowMs, intoMs, nowMs }
+      const monitored = read.arg()
+      monitors ||= monitored !== ''
+      const key = read.key()
+      const taken =
+        kind === 'b' ? takeBucket(key, asked) : takeWindow(key, kind === 's' ? read.key() : undefined, asked)
+      const { remaining, resetMs, charge, waitMs } = taken
+      if (waitMs === 0) charges.push(charge)
+      else if (monitored !== '') shadows.push(monitored)
+      else if (waitMs > (refusal?.[2] ?? 0)) refusal = [2, limit, Math.ceil(waitMs), remaining, Math.ceil(resetMs)]
+      reply.push(waitMs > 0 && monitored !== '' ? -1 : remaining, Math.ceil(resetMs))
     }
+    if (refusal) return refusal
     for (const charge of charges) charge()
+    const shadow = monitors ? read.key() : ''
+    for (const id of shadows) {
+      command(['HINCRBY', shadow, id, 1])
+      expire(shadow, 172_800)
+    }
     for (let breaker = 0; breaker < breakers; breaker++) reply.push(textAt(read.key()) ?? null)
     reply.push(cached === 1 ? (textAt(read.key()) ?? null) : null)
     if (openId !== '') {
@@ -147,35 +159,45 @@ export function memoryRedis(now: () => number): MemoryRedis {
     return 1
   }
 
-  function takeRequest(read: Reader, nowMs: number): Taken {
-    const key = read.key()
-    const [rate, size] = [read.number(), read.number()]
-    read.number()
-    const stepMs = 60_000 / rate
-    const arrivalMs = Math.max(Number(textAt(key) ?? nowMs), nowMs) + stepMs
-    const overMs = arrivalMs - nowMs - stepMs * size
-    if (overMs > 0.001) return { ...nothing, retryMs: overMs }
-    const remaining = Math.floor((stepMs * size - (arrivalMs - nowMs)) / stepMs + 0.001)
-    const lastsMs = Math.max(1, Math.ceil(arrivalMs - nowMs))
-    return { remaining, resetMs: lastsMs, charge: () => setText(key, arrivalMs.toFixed(3), now() + lastsMs) }
+  function takeBucket(key: string, { amount, size, windowMs, nowMs }: Asked): Taken {
+    const capacity = size * windowMs
+    const [stored = nowMs, before = 0] = textAt(key)?.split(':').map(Number) ?? []
+    const sinceMs = Math.max(stored, nowMs)
+    const left = Math.min(capacity, Math.max(0, before - (sinceMs - stored) * amount))
+    const over = left + windowMs - capacity
+    const level = over > 0 ? left : left + windowMs
+    const resetMs = sinceMs - nowMs + Math.ceil(level / amount)
+    return {
+      remaining: Math.floor((capacity - level) / windowMs),
+      resetMs,
+      waitMs: over > 0 ? sinceMs - nowMs + Math.ceil(over / amount) : 0,
+      charge: () => setText(key, `${sinceMs}:${level}`, now() + positive(resetMs)),
+    }
   }
 
-  function takeTokens(read: Reader, intoMs: number): Taken {
-    const [key, lastKey] = [read.key(), read.key()]
-    const [rate, size] = [read.number(), read.number()]
-    read.number()
-    const [taken, before] = [Number(textAt(key) ?? 0), Number(textAt(lastKey) ?? 0)]
-    const used = taken + (before * (60_000 - intoMs)) / 60_000
-    if (used + size > rate) {
-      const fadesMs = ((used + size - rate) * 60_000) / Math.max(1, before)
-      const nextMs = 60_000 - intoMs + ((taken + size - rate) * 60_000) / Math.max(1, taken)
-      return { ...nothing, retryMs: taken + size > rate ? nextMs : fadesMs }
-    }
+  /** A sliding window where there is one before it, else a fixed one. */
+  function takeWindow(key: string, lastKey: string | undefined, { amount, size, windowMs, intoMs }: Asked): Taken {
+    const [taken, before] = [Number(textAt(key) ?? 0), Number((lastKey && textAt(lastKey)) ?? 0)]
+    const used = taken + (before * (windowMs - intoMs)) / windowMs
+    const leftMs = windowMs - intoMs
+    const isOver = size > 0 && used + size > amount
+    const now = isOver ? { taken, used } : { taken: taken + size, used: used + size }
     const charge = () => {
       if (size > 0) increase(key, size)
-      if (size > 0) expire(key, 120)
+      if (size > 0) expire(key, (2 * windowMs) / 1000)
     }
-    return { remaining: Math.floor(rate - used - size), resetMs: 60_000 - intoMs, charge }
+    const emptyMs = now.taken > 0 ? leftMs + windowMs : before > 0 ? leftMs : 0
+    const fadesMs =
+      taken + size > amount
+        ? leftMs + ((taken + size - amount) * windowMs) / Math.max(1, taken)
+        : ((used + size - amount) * windowMs) / Math.max(1, before)
+    const waitMs = size > amount ? Number.MAX_SAFE_INTEGER : lastKey === undefined ? leftMs : fadesMs
+    return {
+      remaining: Math.max(0, Math.floor(amount - now.used)),
+      resetMs: lastKey === undefined ? leftMs : emptyMs,
+      waitMs: isOver ? waitMs : 0,
+      charge,
+    }
   }
 
   const arrive = (): void => {
@@ -207,10 +229,9 @@ export function memoryRedis(now: () => number): MemoryRedis {
   }
 }
 
-type Taken = { remaining: number; resetMs: number; retryMs?: number; charge: () => void }
-const nothing: Taken = { remaining: 0, resetMs: 0, charge: () => {} }
-
-type Reader = ReturnType<typeof readerOf>
+/** One limit, and the request that is held to it; `size` is a bucket's capacity. */
+type Asked = { amount: number; size: number; windowMs: number; intoMs: number; nowMs: number }
+type Taken = { remaining: number; resetMs: number; waitMs: number; charge: () => void }
 
 /** KEYS and ARGV in the order in which the script reads them. A key that is missing or left over is an error of ours. */
 function readerOf(keys: readonly string[], args: readonly string[]) {

@@ -3,11 +3,11 @@ import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { HoldAnswer } from '../../core/ledger.ts'
 import { authorise } from './authority.ts'
-import { holdRequest } from './holding.ts'
+import { holdRequest, requireHeld } from './holding.ts'
 import { adopt, loadPolicy } from './load.ts'
 import type { createLocalLimit } from './local-limit.ts'
 import type { Known } from './recognise.ts'
-import { budgetUnavailable, invalidCredential, quotaError } from './refusals.ts'
+import { invalidCredential } from './refusals.ts'
 
 /** How long after Postgres was asked an isolate may go on trusting a policy that Redis cannot confirm. */
 const UNCONFIRMED_MS = 60_000
@@ -45,17 +45,10 @@ export async function admitAlone(
   const waitMs = localLimit(policy.limits, deps.now())
   if (waitMs > 0)
     throw new AppError('rate_limit_exceeded', 'Too many requests.', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
-  const wanted = holdRequest(policy, request, await ask(policy))
-  if (!wanted) return admission
+  const asked = await ask(policy)
+  const hold = holdRequest(policy, request, asked)
+  if (!hold) return admission
   const held = earlier.policy === policy ? earlier.held : undefined
-  const hold =
-    held ??
-    (await deps
-      .ledgerOf(policy.orgId)
-      .hold(wanted)
-      .catch((cause: unknown) => {
-        throw budgetUnavailable(cause)
-      }))
-  if (!hold.ok) throw quotaError(hold.budgetId)
-  return { ...admission, held: true }
+  const [answer] = await Promise.allSettled([held ?? deps.ledgerOf(policy.orgId).hold(hold)])
+  return { ...admission, held: requireHeld({ policy, hold, asked }, answer) }
 }

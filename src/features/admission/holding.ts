@@ -1,14 +1,46 @@
 import type { AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { HoldRequest } from '../../core/ledger.ts'
+import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { redisKeys } from './keys.ts'
+import { budgetUnavailable, limitError, quotaError } from './refusals.ts'
 
-/** The hold of a call, where a hard budget applies to its caller. */
+/** When to ask again for a place: nobody knows when one of those who have one is done. */
+const BUSY_MS = 1000
+
+/** The hold of a call, where a hard budget or a limit of concurrency applies to its caller. */
 export function holdRequest(policy: Policy, request: AdmissionRequest, { hold }: Ask): HoldRequest | undefined {
   if (!hold) return undefined
   const { orgId: org_id, keyId: key_id, userId: user_id = null } = policy
-  return { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id } }
+  const held = { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id } }
+  const concurrency = policy.limits.flatMap(({ id, metric, amount }) =>
+    metric === 'concurrency' ? [{ id, amount }] : [],
+  )
+  return concurrency.length === 0 ? held : { ...held, concurrency }
+}
+
+/** False for a hold that is a place among the calls under way and nothing else. */
+export const holdsMoney = ({ budgets }: HoldRequest): boolean => budgets.some(({ soft }) => !soft)
+
+/**
+ * Whether something is held for the call. Throws 429 where the ledger refuses it, and 503 where money must be held and
+ * the ledger does not answer; without it nobody counts what is under way.
+ */
+export function requireHeld(
+  { policy, hold, asked }: { policy: Policy; hold: HoldRequest | undefined; asked: Ask },
+  answer: PromiseSettledResult<HoldAnswer | undefined>,
+): boolean {
+  if (!hold) return false
+  if (answer.status === 'rejected') {
+    if (holdsMoney(hold)) throw budgetUnavailable(answer.reason)
+    return true
+  }
+  const { value } = answer
+  if (!value || value.ok) return value !== undefined
+  if ('budgetId' in value) throw quotaError(value.budgetId)
+  const limit = policy.limits.find(({ id }) => id === value.limitId)
+  if (!limit) throw new TypeError('admission: the ledger named a limit that was not asked')
+  throw limitError({ limit, retryMs: BUSY_MS, remaining: 0, resetMs: BUSY_MS }, asked)
 }
 
 /** The call will not be made: what it may hold is free again, also where the ledger's answer got lost. */

@@ -55,7 +55,8 @@ export function limitError({ limit, retryMs, remaining, resetMs }: Refusal, aske
     const message = `This request needs about ${asked.tokens} tokens; the limit is ${amount} ${inWindow(limit)}.`
     return new AppError('request_exceeds_limit', message, { details, headers })
   }
-  const message = `Limit reached: ${amount} ${metric} ${inWindow(limit)} for this ${subject}.`
+  const what = metric === 'concurrency' ? `${amount} calls at once` : `${amount} ${metric} ${inWindow(limit)}`
+  const message = `Limit reached: ${what} for this ${subject}.`
   return new AppError('rate_limit_exceeded', message, {
     details,
     headers,

@@ -2,6 +2,7 @@ import type { Ask, Limit, Policy } from '../../core/admission.ts'
 import type { HoldRequest } from '../../core/ledger.ts'
 import type { RedisArgument, RedisScript } from '../../core/redis.ts'
 import { countedLimits, frameOf, limitKeys } from '../limits/service.ts'
+import { holdsMoney } from './holding.ts'
 import { redisKeys } from './keys.ts'
 
 /** How long the caller who was told that a record is due has it to itself: meanwhile nobody else is told. */
@@ -158,15 +159,16 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   if (monitors) keys.push(limitKeys.shadow(orgId, nowMs))
   for (const target of ask.candidates) keys.push(redisKeys.breaker(target))
   if (ask.cacheKey !== undefined) keys.push(ask.cacheKey)
-  if (hold) keys.push(redisKeys.open(orgId))
+  const open = hold && holdsMoney(hold) ? hold : undefined
+  if (open) keys.push(redisKeys.open(orgId))
   const args: RedisArgument[] = [
     policy?.version ?? '',
     nowMs,
     counted.length,
     ask.candidates.length,
     ask.cacheKey === undefined ? 0 : 1,
-    hold?.facts.request_id ?? '',
-    hold ? JSON.stringify(hold) : '',
+    open?.facts.request_id ?? '',
+    open ? JSON.stringify(open) : '',
     ...limits,
   ]
   return { keys, args }

@@ -8,12 +8,12 @@ import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, isAuthorised } from './authority.ts'
 import { createDenials } from './denials.ts'
-import { forgetOpen, holdRequest, withdraw } from './holding.ts'
+import { forgetOpen, holdRequest, holdsMoney, requireHeld, withdraw } from './holding.ts'
 import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
 import { rateOf } from './rates.ts'
 import { type Known, recognise } from './recognise.ts'
-import { budgetUnavailable, invalidCredential, limitError, quotaError } from './refusals.ts'
+import { budgetUnavailable, invalidCredential, limitError } from './refusals.ts'
 import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
 
@@ -70,7 +70,7 @@ export function createAdmit(): Admit {
           })
         }
         // The next round holds under the same request id: what this one holds must be gone by then.
-        if (question.hold && !isRefused(outcome)) await withdraw(deps, question.hold).catch(rethrowAsUnavailable)
+        if (question.hold && !isRefused(outcome)) await withdrawBefore(deps, question.hold)
         await refresh(deps, request, entry, reply)
       }
     } catch (error) {
@@ -127,17 +127,15 @@ async function consult({ deps, request, record, policy, asked, hold, nowMs }: Ro
 }
 
 function decide(
-  { request, policy, asked, nowMs }: Round,
+  { request, policy, asked, hold, nowMs }: Round,
   reply: ScriptReply & { kind: 'admitted' },
   held: Outcome['held'],
 ): Admission {
   if (!policy) throw invalidCredential()
-  if (held.status === 'rejected') throw budgetUnavailable(held.reason)
-  if (held.value && !held.value.ok) throw quotaError(held.value.budgetId)
   return authorise(
     {
       policy,
-      held: held.value?.ok === true,
+      held: requireHeld({ policy, hold, asked }, held),
       openBreakers: openBreakers(asked, reply.breakers, nowMs),
       cached: reply.cached ?? undefined,
       requests: rateOf(policy.limits, reply.rates, 'requests'),
@@ -182,8 +180,12 @@ async function orWithdrawn(
   }
 }
 
-const rethrowAsUnavailable = (cause: unknown): never => {
-  throw budgetUnavailable(cause)
+async function withdrawBefore(deps: Deps, hold: HoldRequest): Promise<void> {
+  try {
+    await withdraw(deps, hold)
+  } catch (cause) {
+    if (holdsMoney(hold)) throw budgetUnavailable(cause)
+  }
 }
 
 function openBreakers(asked: Ask, states: readonly (string | null)[], nowMs: number): ReadonlyMap<string, number> {

@@ -1,4 +1,4 @@
-import type { BudgetRef, HoldAnswer } from '../../core/ledger.ts'
+import type { BudgetRef, ExtendAnswer } from '../../core/ledger.ts'
 import { bucketOf, firstBucketOf } from '../../core/windows.ts'
 import type { LedgerStorage } from './storage.ts'
 
@@ -104,7 +104,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       all: readonly BudgetRef[],
       amount: number,
       { deadlineMs, nowMs }: { deadlineMs: number; nowMs: number },
-    ): HoldAnswer {
+    ): ExtendAnswer {
       const budgets = hardOf(all)
       for (const budget of budgets) {
         if (!opened.has(budget.id)) throw new RangeError(`the budget ${budget.id} was not opened`)

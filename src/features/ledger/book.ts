@@ -1,6 +1,15 @@
-import type { BudgetRef, ExtendRequest, HoldAnswer, HoldRequest, LedgerRow, Settlement } from '../../core/ledger.ts'
+import type {
+  BudgetRef,
+  ExtendAnswer,
+  ExtendRequest,
+  HoldAnswer,
+  HoldRequest,
+  LedgerRow,
+  Settlement,
+} from '../../core/ledger.ts'
 import { createAccounts, type Spent } from './accounts.ts'
 import { rowTextOf } from './flush.ts'
+import { createLeases } from './leases.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
 import { createThresholds, type Passed } from './thresholds.ts'
 
@@ -30,6 +39,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   const accounts = createAccounts(storage, graceMs)
   const thresholds = createThresholds(storage)
   const holds = new Map<string, HoldRequest>()
+  const leases = createLeases()
   let passed: Passed[] = []
   let waiting = countWaiting(storage)
 
@@ -37,6 +47,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     const hold = holds.get(requestId)
     if (!hold) return
     holds.delete(requestId)
+    leases.giveBack(hold.concurrency ?? [])
     accounts.unreserve(hold.budgets, hold.amountNanoUsd)
   }
 
@@ -83,14 +94,18 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     /** Asking again for a request that holds already changes nothing. */
     hold(request: HoldRequest, nowMs: number): HoldAnswer {
-      const { facts, budgets, amountNanoUsd, deadlineMs } = request
+      const { facts, budgets, amountNanoUsd, deadlineMs, concurrency = [] } = request
       if (holds.has(facts.request_id)) return { ok: true }
+      const full = leases.fullOf(concurrency)
+      if (full) return { ok: false, limitId: full.id }
       const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs, nowMs })
-      if (answer.ok) holds.set(facts.request_id, { ...request })
+      if (!answer.ok) return answer
+      holds.set(facts.request_id, { ...request })
+      leases.take(concurrency)
       return answer
     },
 
-    extend({ requestId, budgets, amountNanoUsd }: ExtendRequest, nowMs: number): HoldAnswer {
+    extend({ requestId, budgets, amountNanoUsd }: ExtendRequest, nowMs: number): ExtendAnswer {
       const hold = holds.get(requestId)
       const [first] = budgets
       // Neither a call of this life nor of the last: it is overdue and booked, and gets no more money.

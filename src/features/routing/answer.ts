@@ -37,7 +37,7 @@ export function releaseUnused(ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' 
 
 type Held = {
   operation: CallFacts['operation']
-  policy: Pick<Policy, 'budgets' | 'watched'>
+  policy: Pick<Policy, 'budgets' | 'watched' | 'limits'>
   targets: readonly Target[]
   timeoutMs: number | undefined
 }
@@ -51,7 +51,8 @@ export const budgetsOn = (budgets: readonly BudgetRef[], targets: readonly Targe
 
 /**
  * What a call holds under hard budgets: the dearest target decides, for any of them may be the one that answers.
- * Undefined when no budget applies, when there is no target, or when the worst case of one is not known.
+ * Undefined when neither a budget nor a concurrency limit applies, when there is no target, or when the worst case of
+ * one is not known.
  */
 export function holdOf(
   deps: Pick<Deps, 'now'>,
@@ -60,8 +61,9 @@ export function holdOf(
 ): WantedHold | undefined {
   const hard = policy.budgets.length === 0 ? [] : budgetsOn(policy.budgets, targets)
   const [first] = targets
-  if (hard.length === 0) return undefined
-  const amounts = targets.map(worstCaseNanoUsd).filter((amount) => amount !== undefined)
+  const isCounted = policy.limits.some(({ metric }) => metric === 'concurrency')
+  if (hard.length === 0 && !isCounted) return undefined
+  const amounts = targets.map(hard.length === 0 ? () => 0 : worstCaseNanoUsd).filter((amount) => amount !== undefined)
   if (!first || amounts.length < targets.length) return undefined
   const facts = {
     operation,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Admission } from '../../../src/core/admission.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
-import type { ExtendRequest, HoldAnswer } from '../../../src/core/ledger.ts'
+import type { ExtendAnswer, ExtendRequest } from '../../../src/core/ledger.ts'
 import { createAllowance } from '../../../src/features/completions/allowance.ts'
 import { costBound } from '../../../src/features/completions/ask.ts'
 import { fakeDeps, fakePolicy, keptLog } from '../../support/fake-deps.ts'
@@ -9,11 +9,11 @@ import { askedOf, targetOf } from './world.ts'
 
 const budgets = [{ id: 'bud_1', window: 'total' as const, limitNanoUsd: 1_000_000_000 }]
 
-type Given = { answers?: (HoldAnswer | DependencyError)[]; held?: boolean; body?: Record<string, unknown> }
+type Given = { answers?: (ExtendAnswer | DependencyError)[]; held?: boolean; body?: Record<string, unknown> }
 
 function open({ answers = [], held = true, body = {} }: Given) {
   const asks: ExtendRequest[] = []
-  const refused: HoldAnswer = { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
+  const refused: ExtendAnswer = { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
   const ledger = {
     hold: () => Promise.reject(new Error('no hold here')),
     release: () => Promise.reject(new Error('no release here')),
@@ -42,7 +42,7 @@ function open({ answers = [], held = true, body = {} }: Given) {
   return { covers: allowance.covers, asks, target }
 }
 
-const yes: HoldAnswer = { ok: true }
+const yes: ExtendAnswer = { ok: true }
 
 describe('an allowance', () => {
   it('is endless where nothing is held', async () => {
