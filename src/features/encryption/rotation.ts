@@ -2,7 +2,7 @@ import type { Ctx } from '../../core/context.ts'
 import type { DataKey } from '../../core/memory.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { type SealedColumn, sealedColumns } from './columns.ts'
-import { type DataKeyRow, keyForSealing, makeKey, readNewest, rewrapAll } from './data-keys.ts'
+import { type DataKeyRow, keyForOpening, makeKey, readNewest, rewrapAll } from './data-keys.ts'
 import { countVersions, type Replacement, readOlder, replaceSealed, type SealedRow } from './rows.ts'
 import type { RotationJob } from './schema.ts'
 import { SealError, sealText } from './seal.ts'
@@ -42,19 +42,23 @@ async function goOn(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run | und
   const { orgId } = ctx.caller
   const isRecent = newest?.state === 'active' && ctx.now() / 1000 - newest.created_at < CONTINUED_SECONDS
   if (!isRecent || jobOf(newest, await countVersions(ctx, orgId)).status === 'completed') return undefined
+  const key = await keyOf(ctx, newest)
+  if (!key) return undefined
   const note = await noteOf(ctx, { version: newest.version, continues: true })
   await ctx.db.atomically(orgId, (query) => [query.insert(auditLog).values(note)])
-  const run = await sealAgain(ctx, await currentKey(ctx, newest))
+  const run = await sealAgain(ctx, key)
   // Rows that no call can open must not stand in the way of a new key.
   return run.rows > 0 || !run.isEnd ? run : undefined
 }
 
-/** The key of a row; what this isolate remembers as the newest may be older. */
-async function currentKey(ctx: Ctx, newest: DataKeyRow): Promise<DataKey> {
-  if ((await keyForSealing(ctx, newest.org_id)).version < newest.version) {
-    ctx.memory.dataKeys.delete(`${newest.org_id}:newest`)
+/** The key of a row; nothing when it does not open, so that a new one is made. */
+async function keyOf(ctx: Ctx, { org_id: orgId, version }: DataKeyRow): Promise<DataKey | undefined> {
+  try {
+    return await keyForOpening(ctx, orgId, version)
+  } catch (error) {
+    if (error instanceof SealError) return undefined
+    throw error
   }
-  return keyForSealing(ctx, newest.org_id)
 }
 
 async function begin(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run> {

@@ -157,6 +157,16 @@ export function rotationTests({ db, isolate, keysOf, newPlace, pool, store, stor
       expect((await stored(orgId))[0]?.value).toBe(damaged)
     })
 
+    it('goes around a newest key that does not open', async () => {
+      const [{ orgId }, first] = [await newPlace(), isolate()]
+      await store(first, orgId, idsOf(orgId, 2))
+      const broken = `insert into data_keys
+        select org_id, 2, replace(wrapped_dek, 'k1.', 'k9.'), kek_id, 'active', created_at from data_keys where org_id = $1`
+      await pool().query(broken, [orgId])
+      expect(await rotate(ctxOf(isolate(), orgId))).toMatchObject({ id: 'rot_3', status: 'completed' })
+      expect(await versionsIn(orgId)).toEqual([3])
+    })
+
     it('leaves the rows of deleted secrets and of other organisations alone', async () => {
       const [{ orgId }, other, first] = [await newPlace(), await newPlace(), isolate()]
       await store(first, orgId, idsOf(orgId, 2))

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod'
+import { kekIdOf } from '../../src/features/encryption/keys.ts'
+import { count } from '../support/lane.ts'
+import { keyOf, person } from '../support/people.ts'
+import { forEach } from '../support/route-calls.ts'
+import { type Stack, startStack } from '../support/stack.ts'
+import { actionsOf, callApi } from './members-kit.ts'
+
+// The key that all stack tests share, and what replaces it here. Only keys of this file's organisations are wrapped
+// under it: an access token would have the installation's signing key wrapped anew, so all calls are made with API keys.
+const nextKek = randomBytes(32).toString('base64')
+
+let before: Stack
+let after: Stack
+let kek = ''
+
+beforeAll(async () => {
+  before = await startStack({ vars: { KEK_PREVIOUS: nextKek } })
+  kek = before.vars.KEK_CURRENT ?? ''
+  after = await startStack({ vars: { KEK_CURRENT: nextKek, KEK_PREVIOUS: kek } })
+})
+afterAll(() => Promise.all([before?.close(), after?.close()]))
+
+/** An organisation's key, and how often it has called. */
+type Team = { orgId: string; apiKey: string; calls: number }
+
+const teamsOf = (size: number): Promise<Team[]> =>
+  Promise.all(
+    Array.from({ length: size }, async () => {
+      const { orgId } = await before.org()
+      return { orgId, apiKey: (await keyOf(before, { orgId })).apiKey, calls: 0 }
+    }),
+  )
+
+/**
+ * Two calls with one Idempotency-Key: what one gateway has sealed, the other opens. What they answered, unless it is
+ * what it should be.
+ */
+async function faultOf(team: Team, first: Stack, second: Stack): Promise<string | undefined> {
+  team.calls += 1
+  const init = { headers: { 'idempotency-key': `call ${team.calls}` } }
+  const answers: string[] = []
+  for (const { call } of [first, second]) {
+    const response = await call(team.apiKey, '/api/v1/keys/verify', { key: 'hx_live_nothing' }, init)
+    const isRepeated = response.headers.get('idempotent-replayed') === 'true'
+    answers.push(`${response.status} ${isRepeated} ${await response.text()}`)
+  }
+  const isFine = answers[0] === '200 false {"valid":false}' && answers[1] === '200 true {"valid":false}'
+  return isFine ? undefined : answers.join(' then ')
+}
+
+const TIMEOUT_MS = count(60_000, 600_000)
+const AT_ONCE = 8
+const PAIRS_PER_SECOND = 50
+
+/** So many pairs of calls on two gateways in turn: a hundred calls a second, or as many as the machine answers. */
+async function traffic(teams: readonly Team[], pairs: number, [one, other]: readonly [Stack, Stack]) {
+  const startMs = performance.now()
+  const faults = await forEach([...Array(pairs).keys()], AT_ONCE, async (at) => {
+    const dueMs = startMs + (at * 1000) / PAIRS_PER_SECOND
+    await new Promise((resolve) => setTimeout(resolve, dueMs - performance.now()))
+    const team = teams[at % teams.length]
+    return team && (at % 2 === 0 ? faultOf(team, one, other) : faultOf(team, other, one))
+  })
+  return faults.filter((fault) => fault !== undefined)
+}
+
+describe('a key-encryption key', () => {
+  it('is replaced under traffic without a failure, and then needed no more', { timeout: TIMEOUT_MS }, async () => {
+    const teams = await teamsOf(count(10, 50))
+    const pairs = count(40, 500)
+    // Every isolate knows the next key before any seals with it.
+    expect(await traffic(teams, pairs, [before, before])).toEqual([])
+    expect(await traffic(teams, pairs, [before, after])).toEqual([])
+    expect(await traffic(teams, pairs, [after, after])).toEqual([])
+    // Whoever read a key under the new configuration has wrapped it anew.
+    const wrapped = await after.query('select distinct kek_id from data_keys where org_id = any($1)', [
+      teams.map(({ orgId }) => orgId),
+    ])
+    expect(wrapped).toEqual([{ kek_id: await kekIdOf(nextKek) }])
+    const alone = await startStack({ vars: { KEK_CURRENT: nextKek } })
+    try {
+      expect(await traffic(teams, teams.length, [alone, alone])).toEqual([])
+    } finally {
+      await alone.close()
+    }
+  })
+})
+
+const Made = z.object({ id: z.string() })
+
+describe('a rotation of data keys', () => {
+  it('is for administrators, is written down, and leaves every secret readable', async () => {
+    const owner = await person(before)
+    const api = (credential: string, route: string, body?: unknown) => callApi(before, credential, { route, body })
+    const secrets: string[] = []
+    for (const name of ['ONE', 'TWO']) {
+      const { body } = await api(owner.accessToken, 'POST /secrets', { name, value: name })
+      secrets.push(Made.parse(body).id)
+    }
+    const rotated = await api(owner.accessToken, 'POST /encryption/rotate')
+    expect(rotated).toMatchObject({
+      status: 202,
+      body: { id: 'rot_2', object: 'job', kind: 'encryption.rotate', status: 'completed', version: 2 },
+    })
+    expect(await api(owner.accessToken, 'GET /encryption/status')).toMatchObject({
+      status: 200,
+      body: {
+        active: { version: 2 },
+        columns: [{ table: 'secrets', rows: [{ version: 2, rows: 2 }] }, { rows: [] }],
+        rotation: { status: 'completed', progress: { done: 2, total: 2 } },
+      },
+    })
+    const values = await Promise.all(
+      secrets.map((id) => api(owner.accessToken, `POST /secrets/${id}/reveal`, { reason: 'a test' })),
+    )
+    expect(values.map(({ body }) => body.value)).toEqual(['ONE', 'TWO'])
+    expect(await actionsOf(before, owner)).toContain('encryption.rotate')
+    const member = await person(before, { orgId: owner.orgId, role: 'member' })
+    for (const route of ['POST /encryption/rotate', 'GET /encryption/status']) {
+      expect((await api(member.accessToken, route)).status).toBe(403)
+    }
+  })
+
+  it('is gone on with by a reveal, which seals again what it has read', async () => {
+    const owner = await person(before)
+    const api = (route: string, body?: unknown, on = before) => callApi(on, owner.accessToken, { route, body })
+    const { body } = await api('POST /secrets', { name: 'ONE', value: 'one' })
+    const { id } = Made.parse(body)
+    const { orgId } = owner
+    // A key of this age is replaced when a value is sealed, by an isolate that has not known it in its youth.
+    await before.query('update data_keys set created_at = 0 where org_id = $1', [orgId])
+    const reveal = (on: Stack) => api(`POST /secrets/${id}/reveal`, { reason: 'a test' }, on)
+    expect(await reveal(after)).toMatchObject({ body: { value: 'one' } })
+    const version = async () =>
+      (await before.query('select dek_version from secrets where id = $1', [id]))[0]?.dek_version
+    await expect.poll(version, { timeout: 15_000 }).toBe(2)
+    expect(await reveal(before)).toMatchObject({ body: { value: 'one' } })
+  })
+})
