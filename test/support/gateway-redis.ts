@@ -163,7 +163,7 @@ export function memoryRedis(now: () => number): MemoryRedis {
     const capacity = size * windowMs
     const [stored = nowMs, before = 0] = textAt(key)?.split(':').map(Number) ?? []
     const sinceMs = Math.max(stored, nowMs)
-    const left = Math.min(capacity, Math.max(0, before - (sinceMs - stored) * amount))
+    const left = Math.max(0, Math.min(capacity, before) - (sinceMs - stored) * amount)
     const over = left + windowMs - capacity
     const level = over > 0 ? left : left + windowMs
     const resetMs = sinceMs - nowMs + Math.ceil(level / amount)

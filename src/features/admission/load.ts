@@ -47,9 +47,20 @@ export async function refresh(deps: Deps, request: AdmissionRequest, entry: Know
       return load(deps, request, entry, undefined)
     case 'other_version':
       if (reply.version === REFUSED) return adopt(entry, undefined, deps.now())
-      if (reply.policy) return adopt(entry, JSON.parse(reply.policy), Number(reply.atMs))
-      return load(deps, request, entry, reply)
+      return adoptOrLoad(deps, request, entry, reply)
   }
+}
+
+/** A record that is marked, or that an earlier release wrote with limits of another form, is as good as none. */
+async function adoptOrLoad(
+  deps: Deps,
+  request: AdmissionRequest,
+  entry: Known,
+  reply: Extract<ScriptReply, { kind: 'other_version' }>,
+): Promise<void> {
+  const policy: Policy | undefined = reply.policy ? JSON.parse(reply.policy) : undefined
+  if (policy?.limits.every(({ mode }) => mode !== undefined)) return adopt(entry, policy, Number(reply.atMs))
+  return load(deps, request, entry, reply)
 }
 
 /** From now on the credential has this policy. Throws 401 when it has none, or is not what its token claims. */

@@ -24,7 +24,7 @@ const SHADOW_SECONDS = 2 * 86_400
  *       {3, at, remaining and reset ms per limit…, breakers…, cached} · {4, at} due to be confirmed by this caller
  *
  * A bucket is kept as a level that drains by `amount` a millisecond, a request being as much as its window has
- * milliseconds: whole numbers, so nothing is lost to rounding however fast it is. Sliding windows weigh the last one by
+ * milliseconds: whole numbers, so nothing is lost to rounding however fast it is. One that was made smaller is full. Sliding windows weigh the last one by
  * what of it is still inside. A refusal's time is when the same request would pass if nothing else came: the longest
  * of all limits that are in the way. Reset is when everything that was taken has come back. A limit that only monitors
  * refuses nothing: what it would have refused does not count in it, is counted apart, and has -1 remaining.
@@ -51,8 +51,8 @@ for i = 1, limits do
     if state then
       local colon = string.find(state, ':', 1, true) or 0
       since, level = tonumber(string.sub(state, 1, colon - 1)) or now, tonumber(string.sub(state, colon + 1)) or 0
-      if since > now then ahead = since - now else level, since = level - (now - since) * amount, now end
-      if level < 0 then level = 0 elseif level > capacity then level = capacity end
+      if level > capacity then level = capacity end
+      if since > now then ahead = since - now else level, since = math.max(0, level - (now - since) * amount), now end
     end
     if level + window > capacity then
       wait = ahead + math.ceil((level + window - capacity) / amount)

@@ -98,7 +98,7 @@ function bucketStanding(
 ): { remaining: number; resetMs: number } {
   const [since = nowMs, stored = 0] = state?.split(':').map(Number) ?? []
   const capacity = burst * windowMs
-  const level = Math.min(capacity, Math.max(0, stored - Math.max(0, nowMs - since) * amount))
+  const level = Math.max(0, Math.min(capacity, stored) - Math.max(0, nowMs - since) * amount)
   const aheadMs = Math.max(0, since - nowMs)
   return { remaining: Math.floor((capacity - level) / windowMs), resetMs: aheadMs + Math.ceil(level / amount) }
 }

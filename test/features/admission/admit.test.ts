@@ -325,6 +325,20 @@ describe('without Redis', () => {
   })
 })
 
+describe('a record of an earlier release', () => {
+  it('is loaded again where its limits have another form', async () => {
+    const { admit, record, state, forget } = world({ limits: [{ amount: 7 }] })
+    const { policy } = await admit()
+    const limits = [{ id: 'pol_1:requests', subject: 'key', metric: 'requests', perMinute: 9, burst: 9 }]
+    const p = JSON.stringify({ ...policy, version: 'older', limits })
+    await backend.redis.pipeline([['HSET', await record(), { v: 'older', p }]])
+    forget()
+    const before = state.lookups
+    expect((await admit()).requests?.limit).toBe(7)
+    expect(state.lookups).toBe(before + 2)
+  })
+})
+
 describe('callers side by side', () => {
   it('judges each by the policy that Redis judged it by', async () => {
     const { admit, apiKey, pepper } = world({ limits: [{ metric: 'requests', amount: 60, burst: 60 }] })

@@ -1,64 +1,24 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Ask, Limit, Policy } from '../../../src/core/admission.ts'
-import type { HoldRequest } from '../../../src/core/ledger.ts'
+import type { Limit, Policy } from '../../../src/core/admission.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
-import { admissionScript, readReply, scriptInput } from '../../../src/features/admission/script.ts'
+import { admissionScript, scriptInput } from '../../../src/features/admission/script.ts'
 import { limitKeys } from '../../../src/features/limits/service.ts'
 import { REFUSED } from '../../../src/features/records/service.ts'
-import { fakePolicy } from '../../support/fake-deps.ts'
 import { count } from '../../support/lane.ts'
 import { budgetOf, holdOf } from '../ledger/calls.ts'
 import { backends, type RedisBackend } from './backends.ts'
-
-/** Requests expire from Redis by its own clock: limits this slow outlive every test. */
-const START_MS = 1_800_000_000_000
-/** Read from Postgres just now, and not to be confirmed by anybody. */
-const fresh = { at: String(START_MS), due: String(START_MS + 1_000_000_000) }
-const MINUTE_MS = 60_000
-
-const requests = (amount: number, burst: number): Limit => ({
-  id: 'requests',
-  subject: 'key',
-  metric: 'requests',
-  algorithm: 'token_bucket',
-  window: 60,
-  amount,
-  burst,
-  mode: 'enforce',
-})
-const tokens = (amount: number): Limit => ({
-  id: 'tokens',
-  subject: 'key',
-  metric: 'tokens',
-  algorithm: 'sliding_window',
-  window: 60,
-  amount,
-  mode: 'enforce',
-})
+import { callerOf, fresh, MINUTE_MS, requests, START_MS, tokens } from './script-caller.ts'
 
 describe.each(backends)('the admission script on $name', ({ start }) => {
   let backend: RedisBackend
-  let made = 0
 
   beforeAll(async () => {
     backend = await start()
   })
   afterAll(() => backend?.stop())
 
-  /** A caller of its own, whose record Redis has. */
-  async function caller(limits: Limit[], given: Partial<Policy> = {}) {
-    made += 1
-    const record = `key:hash-${made}`
-    const policy = fakePolicy({ orgId: `org_${made}`, version: 'v1', limits, ...given })
-    await backend.redis.pipeline([['HSET', record, { v: 'v1', p: JSON.stringify(policy), ...fresh }]])
-    const run = async (nowMs: number, ask: Partial<Ask> = {}, hold?: HoldRequest) => {
-      const asked = { tokens: 0, candidates: [], ...ask }
-      const { keys, args } = scriptInput({ record, policy, ask: asked, hold, nowMs })
-      return readReply(await backend.redis.run(admissionScript, keys, args), policy, asked)
-    }
-    return { record, policy, run }
-  }
+  const caller = (limits: Limit[], given?: Partial<Policy>) => callerOf(backend, limits, given)
 
   it('lets a burst through, then one request a step, and says truly when the next may come', async () => {
     const { run } = await caller([requests(6, 3)])
@@ -153,14 +113,14 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
   })
 
   it('brings the breakers and the cached answer of an admitted request', async () => {
-    const { run } = await caller([requests(60, 10)])
+    const { run, name } = await caller([requests(60, 10)])
     await backend.redis.pipeline([
-      ['SETPX', redisKeys.breaker(`openai/b${made}`), '123456', 60_000],
-      ['SETPX', `answer-${made}`, '{"cached":true}', 60_000],
+      ['SETPX', redisKeys.breaker(`openai/b${name}`), '123456', 60_000],
+      ['SETPX', `answer-${name}`, '{"cached":true}', 60_000],
     ])
-    const candidates = [`openai/a${made}`, `openai/b${made}`]
+    const candidates = [`openai/a${name}`, `openai/b${name}`]
     expect(await run(START_MS, { candidates })).toMatchObject({ breakers: [null, '123456'], cached: null })
-    expect(await run(START_MS, { candidates, cacheKey: `answer-${made}` })).toMatchObject({
+    expect(await run(START_MS, { candidates, cacheKey: `answer-${name}` })).toMatchObject({
       breakers: [null, '123456'],
       cached: '{"cached":true}',
     })
