@@ -14,8 +14,8 @@ export type Accounts = ReturnType<typeof createAccounts>
 
 /**
  * What is settled and held of every budget. For each hold: settled + held + ghost ≤ limit. The ghost is what a crash
- * may have made us forget: the mark left by the last life, less what was settled when this one began; it stops to
- * count when the last call of that life must have ended.
+ * may have made us forget: the mark left by the last life, less what was settled when this one began; it counts
+ * until the calls of that life are accounted for.
  *
  * A budget is opened before it is used: what was spent before this object knew of it is taken in. Until then nothing
  * can be reserved in it, and what is booked will be found where it is read from. Soft budgets are only settled.
@@ -50,7 +50,8 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
 
   const totalsOf = (budget: BudgetRef, nowMs: number): { settled: number; held: number; ghost: number } => {
     const { settled, held, ghost } = open(budget, nowMs)
-    return { settled, held, ghost: haunted(budget.id, nowMs) ? ghost : 0 }
+    // Also when its time has passed: until the lost calls are booked, their money is nobody else's.
+    return { settled, held, ghost: inherited.has(budget.id) ? ghost : 0 }
   }
 
   const raiseMark = (budget: BudgetRef, account: Account, deadlineMs: number): void => {

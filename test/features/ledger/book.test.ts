@@ -123,7 +123,7 @@ describe('windows', () => {
 })
 
 describe('a book after a crash', () => {
-  it('counts everything up to the mark until the last call must have ended, then frees it', () => {
+  it('counts everything up to the mark until the calls of the last life are accounted for, however long that takes', () => {
     const storage = sqliteStorage()
     open(storage).hold(holdOf('a', { budgets: [total], amountNanoUsd: 600, deadlineMs: NOON + 5000 }), NOON)
     const book = open(storage)
@@ -133,7 +133,8 @@ describe('a book after a crash', () => {
     const until = book.hauntedUntilMs() ?? 0
     expect(until).toBeGreaterThanOrEqual(NOON + 5000 + GRACE_MS)
     expect(until).toBeLessThanOrEqual(NOON + 5000 + 2 * GRACE_MS)
-    expect(book.totals(total, until - 1).ghost).toBe(ghost)
+    expect(book.totals(total, until).ghost).toBe(ghost)
+    book.forgetGhosts()
     expect(book.totals(total, until).ghost).toBe(0)
   })
 
