@@ -56,12 +56,18 @@ async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promis
       : await verifyPassword(passwordPepper, tried.password, stored)
   if (!login?.isActive || (login.lockedUntil ?? 0) > secondsOf(ctx)) return undefined
   if (!ok) {
-    ctx.defer(noteFailure(ctx, login, client))
+    ctx.defer(afterReply(() => noteFailure(ctx, login, client)))
     return undefined
   }
-  ctx.defer(noteSuccess(ctx, login))
-  if (needsRehash) ctx.defer(rehash(ctx, login, tried.password))
+  ctx.defer(afterReply(() => noteSuccess(ctx, login)))
+  if (needsRehash) ctx.defer(afterReply(() => rehash(ctx, login, tried.password)))
   return login
+}
+
+/** Begins work when the reply is made: a statement that is only put together before it would tell who has an account. */
+const afterReply = async (work: () => Promise<void>): Promise<void> => {
+  await new Promise((resolve) => setTimeout(resolve, 0))
+  await work()
 }
 
 async function noteSuccess(ctx: PublicCtx, { id }: Login): Promise<void> {
