@@ -8,7 +8,8 @@ import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
-import type { Prepared, Route } from './route.ts'
+import type { Prepared, RawInput, Rejected, Route } from './route.ts'
+import { findUnstorable } from './storable.ts'
 
 /** A request's exchange travels as Hono's bindings: whatever the Worker is bound to is already in `Deps`. */
 type MountEnv = { Bindings: Exchange }
@@ -41,16 +42,28 @@ async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared |
   const { request, dialect } = c.env
   try {
     idempotencyKeyOf(route, request)
-    const prepared = route.prepare({
+    const raw = {
       params: params && c.req.param(),
       query: query && queryOf(request.url),
       body: body && (await (form ? readForm(request) : readJson(request))),
-    })
+    }
+    // What is said to a model is passed on and not stored: there any text will do.
+    const prepared = (dialect === 'problem' && unstorableIn(raw)) || route.prepare(raw)
     return 'issues' in prepared ? inputError(prepared, dialect) : prepared
   } catch (error) {
     if (error instanceof AppError) return error
     throw error
   }
+}
+
+/** What neither a query nor a body may hold, since it could not be kept as it was sent. */
+function unstorableIn(raw: RawInput): Rejected | undefined {
+  for (const place of ['query', 'body'] as const) {
+    const path = findUnstorable(raw[place])
+    const message = 'holds a NUL character or half a surrogate pair'
+    if (path) return { place, issues: [{ code: 'custom', path: [...path], message, input: undefined }] }
+  }
+  return undefined
 }
 
 function callerOf({ orgId, keyId, kind, userId, role, scopes }: Policy, ip: string): Caller {

@@ -69,7 +69,7 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
       audience,
       method,
       max_role: maxRole ?? null,
-      user_agent: userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
+      user_agent: userAgent?.slice(0, MAX_USER_AGENT_CHARS).toWellFormed() ?? null,
       ip,
       expires_at: now + SESSION_SECONDS,
       created_at: now,
