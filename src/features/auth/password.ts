@@ -1,8 +1,8 @@
 import { and, eq, sql } from 'drizzle-orm'
-import type { Ctx } from '../../core/context.ts'
+import type { Caller, Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
-import { type Role, reaches } from '../../core/roles.ts'
+import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
@@ -76,14 +76,16 @@ export async function changePasswordOf(ctx: Ctx, wanted: { username: string; new
 async function anyone(ctx: Ctx, name: string): Promise<Target> {
   const login = await findLogin(ctx, name)
   if (!login) throw notFound('person')
+  if (login.id === ctx.caller.userId) throw ownPassword()
   return login
 }
 
 const forbidden = (message: string) => new AppError('permission_denied', message)
+const ownPassword = () => forbidden('Your own password is changed with the current one.')
 
 /** A member of the caller's organisation whose password is nobody else's business. */
 async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
-  const { orgId, userId, role } = caller
+  const { orgId, userId } = caller
   const key = foldName(name)
   const [[row]] = await db.atomically(orgId, (query) => [
     query
@@ -99,8 +101,8 @@ async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
       .where(and(eq(memberships.org_id, orgId), sql`${key} in (${users.username_key}, ${users.email_key})`)),
   ])
   if (!row) throw notFound('member')
-  if (row.id === userId) throw forbidden('Your own password is changed with the current one.')
-  if (row.isOperator || !reachesRole(role, row.role)) {
+  if (row.id === userId) throw ownPassword()
+  if (row.isOperator || !reachesRole(caller, row.role)) {
     throw forbidden('Nobody changes the password of someone with more power than their own.')
   }
   const all = await findMemberships({ db }, row.id)
@@ -110,8 +112,14 @@ async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
   return row
 }
 
-/** A credential that nobody stands behind has no role, and so reaches nobody. */
-const reachesRole = (role: Role | undefined, other: Role): boolean => role !== undefined && reaches(role, other)
+/**
+ * Whoever can set a password can be whom it is of: a key reaches nobody who can do more than the key itself, and one
+ * that nobody stands behind reaches nobody.
+ */
+function reachesRole(caller: Caller, other: Role): boolean {
+  const reach = caller.role === undefined ? undefined : reachOf(caller)
+  return reach !== undefined && reaches(reach, other)
+}
 
 /** Mails a token to whoever has the address. All of it after the reply, which is the same for every address. */
 export async function forgotPassword(ctx: PublicCtx, email: string, request: Request): Promise<void> {

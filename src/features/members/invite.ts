@@ -26,7 +26,7 @@ const secondsOf = ({ now }: Pick<Ctx, 'now'>) => Math.floor(now() / 1000)
  */
 export async function invite(ctx: Ctx, wanted: { email: string; role: Role }): Promise<Invitation> {
   const { caller, db } = ctx
-  if (!mayGrant(actingRole(caller), wanted.role)) {
+  if (!mayGrant(caller, wanted.role)) {
     throw new AppError('permission_denied', 'Nobody grants a role above their own.')
   }
   const now = secondsOf(ctx)
