@@ -90,6 +90,8 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
   const row = await ownRow(ctx)
   const isSame = foldName(email) === foldName(row.email)
   if (isSame && row.email_verified_at !== null && email === row.email) return
+  // Also by person: whoever may ask for any address learns which of them are taken.
+  await limit(ctx, 'mails_per_address', row.id)
   if (!isSame) await refuseTaken(ctx, { email })
   await limit(ctx, 'mails_per_address', foldName(email))
   const { orgId } = ctx.caller
