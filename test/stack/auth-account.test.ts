@@ -193,6 +193,26 @@ describe('one’s own account', () => {
     expect((await call('/reset-password', { token: reset, new_password: 'another heron altogether' })).status).toBe(400)
   })
 
+  it('takes no address that was asked for before its password was changed or reset', async () => {
+    const next = 'another heron altogether'
+    const asking = async () => {
+      const me = await someone(stack)
+      const address = `${newName()}@example.com`
+      expect((await patch({ email: address }, me.accessToken)).status).toBe(200)
+      expect((await mailbox.waitFor(me.email, { timeoutMs: 20_000 })).subject).toContain('about to change')
+      return { me, token: await mailedToken(address) }
+    }
+    const changed = await asking()
+    const body = { current_password: PASSWORD, new_password: next }
+    expect((await call('/change-password', body, { token: changed.me.accessToken })).status).toBe(204)
+    expect((await call('/verify-email', { token: changed.token })).status).toBe(400)
+    const reset = await asking()
+    await call('/forgot-password', { email: reset.me.email })
+    const token = await mailedToken(reset.me.email)
+    expect((await call('/reset-password', { token, new_password: next })).status).toBe(204)
+    expect((await call('/verify-email', { token: reset.token })).status).toBe(400)
+  })
+
   it('does not take the address of somebody else, now or by the time of the answer', async () => {
     const [one, other] = [await someone(stack), await someone(stack)]
     expect((await patch({ email: other.email.toUpperCase() }, one.accessToken)).status).toBe(409)
@@ -302,6 +322,23 @@ describe('a password', () => {
     expect(await actionsOf(stack, orgId)).toContain('user.password_by_admin')
   })
 
+  it('of a member is changed by a key only as far as the key itself could go', async () => {
+    const owner = await someone(stack)
+    const { orgId, userId } = owner
+    const [other, admin, member] = [
+      await someone(stack, { orgId }),
+      await someone(stack, { orgId, role: 'admin' }),
+      await someone(stack, { orgId, role: 'member' }),
+    ]
+    const change = (username: string, token: string) =>
+      call('/admin/change-password', { username, new_password: next }, { token })
+    const narrow = (await keyOf(stack, { orgId, userId, scopes: ['org:write'] })).apiKey
+    const wide = (await keyOf(stack, { orgId, userId })).apiKey
+    for (const { username } of [other, admin, member]) expect((await change(username, narrow)).status).toBe(403)
+    expect((await change(other.username, wide)).status).toBe(403)
+    expect((await change(admin.username, wide)).status).toBe(204)
+  })
+
   it('of anybody is changed by an operator, which every organisation of theirs is told', async () => {
     const staff = await someone(stack, { isOperator: true, audience: 'helix-admin' })
     const member = await someone(stack)
@@ -309,6 +346,8 @@ describe('a password', () => {
     await joins(stack, member.userId, other.orgId)
     const body = { username: member.email, new_password: next }
     expect((await call('/admin/change-password', body, { token: staff.accessToken })).status).toBe(204)
+    const own = { ...body, username: staff.username }
+    expect((await call('/admin/change-password', own, { token: staff.accessToken })).status).toBe(403)
     for (const orgId of [staff.orgId, member.orgId, other.orgId])
       expect(await actionsOf(stack, orgId)).toContain('user.password_by_admin')
     expect(claimsOf(staff.accessToken)).toMatchObject({ aud: 'helix-admin' })
