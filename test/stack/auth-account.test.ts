@@ -7,12 +7,12 @@ import { claimsOf, keyOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import {
   actionsOf,
+  anotherSession,
   auth,
   joins,
   newAddress,
   PASSWORD,
   Pair,
-  pairOf,
   problemOf,
   type Sent,
   someone,
@@ -230,7 +230,7 @@ describe('a password', () => {
 
   it('is changed by its owner with the present one, and other sessions end', async () => {
     const me = await someone(stack)
-    const other = await pairOf(await call('/switch-org', { org_id: me.orgId }, { token: me.accessToken }))
+    const other = await anotherSession(stack, me.accessToken, me.orgId)
     const change = (current_password: string, new_password: string) =>
       call('/change-password', { current_password, new_password }, { token: me.accessToken })
     const wrong = await change('wrong', next)
