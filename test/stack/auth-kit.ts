@@ -34,7 +34,7 @@ let addresses = 0
 /** An address that no other test uses: limits of one do not reach another. */
 export const newAddress = (): string => {
   addresses += 1
-  return `2001:db8:${process.pid.toString(16)}::${addresses.toString(16)}`
+  return `2001:db8:${(process.pid & 0xffff).toString(16)}:${addresses.toString(16)}::1`
 }
 
 const MAX_TRIES = 100

@@ -131,6 +131,8 @@ describe('signing in', () => {
     const refused = await signIn({ username, password: PASSWORD }, ip)
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    // Whoever has one address of an IPv6 network has all of them.
+    expect((await signIn({ username, password: PASSWORD }, ip.replace(/::.*/, ':f00::2'))).status).toBe(429)
     expect((await signIn({ username, password: PASSWORD })).status).toBe(200)
   })
 

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm/sql'
 import type { Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
@@ -121,7 +122,7 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
 /** Makes the address that a token was mailed to its person's. Throws 400, 409 and 429. */
 export async function verifyEmail(ctx: PublicCtx, token: string, request: Request): Promise<void> {
   const { ip } = clientOf(request)
-  await limit(ctx, 'verifications_per_ip', ip)
+  await limit(ctx, 'verifications_per_ip', networkOf(ip))
   const hash = await hashSecretToken(token)
   const now = secondsOf(ctx)
   // Addresses are ASCII: lower() folds them as we do.

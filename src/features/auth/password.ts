@@ -2,6 +2,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import type { Caller, Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
@@ -123,7 +124,7 @@ function reachesRole(caller: Caller, other: Role): boolean {
 
 /** Mails a token to whoever has the address. All of it after the reply, which is the same for every address. */
 export async function forgotPassword(ctx: PublicCtx, email: string, request: Request): Promise<void> {
-  await limit(ctx, 'resets_per_ip', clientOf(request).ip)
+  await limit(ctx, 'resets_per_ip', networkOf(clientOf(request).ip))
   ctx.defer(mailReset(ctx, email))
 }
 
@@ -155,7 +156,7 @@ export async function resetPassword(
   request: Request,
 ): Promise<void> {
   const { ip } = clientOf(request)
-  await limit(ctx, 'resets_per_ip', ip)
+  await limit(ctx, 'resets_per_ip', networkOf(ip))
   const tokenHash = await hashSecretToken(wanted.token)
   const [found] = await ctx.db.query(
     sql`select user_id, username, email from find_user_token(${tokenHash}, 'reset_password', ${secondsOf(ctx)})`,

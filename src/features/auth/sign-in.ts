@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm/sql'
 import { AppError } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { enterHashGate, hashPassword, hashWaitSeconds, verifyNothing, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
@@ -18,8 +19,9 @@ const LOCKED_AT = 10
  */
 export async function signIn(ctx: PublicCtx, tried: SignIn, request: Request): Promise<TokenPair> {
   const client = clientOf(request)
-  const who = `${client.ip} ${foldName(tried.username)}`
-  await limit(ctx, 'logins_per_ip', client.ip)
+  const network = networkOf(client.ip)
+  const who = `${network} ${foldName(tried.username)}`
+  await limit(ctx, 'logins_per_ip', network)
   await limit(ctx, 'logins_per_ip_and_name', who)
   const login = await checkLogin(ctx, tried, client)
   if (login === undefined || (tried.audience === 'helix-admin' && !login.isOperator)) throw invalidCredentials()
