@@ -130,7 +130,7 @@ async function findTarget(dataFolder: string | undefined): Promise<Target> {
   const folder = resolve(dataFolder ?? join(import.meta.dirname, '../.data'))
   const local = await seedVariables(folder)
   if (local.DATABASE_SYSTEM_URL === undefined) {
-    return fail(`DATABASE_SYSTEM_URL is not set (see docs/deploy.md), and no npm run dev is running in ${folder}.`)
+    return fail(`DATABASE_SYSTEM_URL is not set (see docs/deploy.md), and no npm run dev has its state in ${folder}.`)
   }
   console.log(`In the local stack of ${folder}:\n`)
   return targetOf(local)
