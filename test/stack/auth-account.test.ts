@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { hashSecretToken } from '../../src/core/secret-token.ts'
-import { claimsOf, keyOf } from '../support/people.ts'
+import { openSession } from '../../src/features/sessions/service.ts'
+import { claimsOf, depsOver, keyOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import {
   actionsOf,
@@ -245,6 +246,42 @@ describe('a password', () => {
     expect([await canSignIn(me.username, PASSWORD), await canSignIn(me.username, next)]).toEqual([false, true])
     expect(await actionsOf(stack, me.orgId)).toContain('user.password')
     expect((await mailbox.waitFor(me.email, { timeoutMs: 20_000 })).subject).toContain('was changed')
+  })
+
+  it('is changed by one of two who know it at the same time', async () => {
+    const me = await someone(stack)
+    const other = await anotherSession(stack, me.accessToken, me.orgId)
+    const change = (token: string, new_password: string) =>
+      call('/change-password', { current_password: PASSWORD, new_password }, { token })
+    const answers = await Promise.all([
+      change(me.accessToken, 'the first of two herons'),
+      change(other.access_token, 'the second of two herons'),
+    ])
+    // Whoever comes second finds another password, or that their session has ended.
+    expect(answers.map(({ status }) => status).sort()).toEqual([204, expect.toBeOneOf([400, 401])])
+  })
+
+  it('opens no session any more once another took its place, however late that is noticed', async () => {
+    const { userId, orgId } = await someone(stack)
+    const deps = depsOver(stack)
+    const ctx = { ...deps, requestId: 'req_1', signal: AbortSignal.timeout(60_000), startedMs: 0, defer: () => {} }
+    const from = {
+      userId,
+      orgId,
+      role: 'owner',
+      audience: 'helix',
+      method: 'password',
+      ip: 'x',
+      userAgent: null,
+    } as const
+    const sessions = () => stack.query('select id from login_sessions where user_id = $1', [userId])
+    const before = await sessions()
+    const late = openSession(ctx, { ...from, passwordHash: 'the hash that was checked' })
+    await expect(late).rejects.toMatchObject({ status: 401 })
+    expect(await sessions()).toEqual(before)
+    const [row] = await stack.query('select password_hash from users where id = $1', [userId])
+    await openSession(ctx, { ...from, passwordHash: String(row?.password_hash) })
+    expect(await sessions()).toHaveLength(before.length + 1)
   })
 
   it('is reset by the token of a mail, once, and every session ends', async () => {

@@ -125,19 +125,25 @@ export async function verifyEmail(ctx: PublicCtx, token: string, request: Reques
   await limit(ctx, 'verifications_per_ip', networkOf(ip))
   const hash = await hashSecretToken(token)
   const now = secondsOf(ctx)
-  // Addresses are ASCII: lower() folds them as we do.
-  const work = ctx.db.query(sql`
-    select t.user_id, verify_email(t.user_id, t.email, lower(t.email), ${now})
-    from use_user_token(${hash}, 'verify_email', ${now}) t
-  `)
-  const [used] = await work.catch((error: unknown) => {
-    if (sqlStateOf(error) !== '23505') throw error
-    throw new AppError('conflict', 'Another account has this address by now.')
+  const [found] = await ctx.db.query(sql`select user_id, email from find_user_token(${hash}, 'verify_email', ${now})`)
+  if (!found) throw deadToken()
+  const [id, email] = [String(found.user_id), String(found.email)]
+  const entry = { actor: { kind: 'user', id, ip }, action: 'user.email', target: { kind: 'user', id } } as const
+  const [home] = await findMemberships(ctx, id)
+  const audit = home && (await auditRow(ctx, { ...entry, orgId: home.orgId }))
+  const work = ctx.db.atomically(home?.orgId ?? '', (query) => [
+    query.execute(sql`select require(exists(select from use_user_token(${hash}, 'verify_email', ${now})), 'HX404')`),
+    query.execute(sql`select verify_email(${id}, ${email}, ${foldName(email)}, ${now})`),
+    ...(audit === undefined ? [] : [query.insert(auditLog).values(audit)]),
+  ])
+  await work.catch((error: unknown) => {
+    const state = sqlStateOf(error)
+    if (state === 'HX404') throw deadToken()
+    if (state === '23505') throw new AppError('conflict', 'Another account has this address by now.')
+    throw error
   })
-  if (!used) throw deadToken()
-  const id = String(used.user_id)
-  const actor = { kind: 'user', id, ip } as const
-  await auditEverywhere(ctx, id, { actor, action: 'user.email', target: { kind: 'user', id } })
+  // It is done, whatever becomes of the rows in their other organisations.
+  ctx.defer(auditEverywhere(ctx, id, { ...entry, except: home?.orgId }))
 }
 
 /** For a token that was mailed. */

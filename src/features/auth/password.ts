@@ -8,7 +8,7 @@ import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { enterHashGate, passwordFault, verifyNothing, verifyPassword } from '../passwords/service.ts'
-import { findLogin, findMemberships, foldName } from '../users/service.ts'
+import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
@@ -18,19 +18,33 @@ import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
 
 const RESET_SECONDS = 30 * 60
 
-type Change = { userId: string; hash: string; exceptId?: string | undefined; entry: AuditEntry }
+type Change = {
+  userId: string
+  hash: string
+  /** The stored hash that the present password was checked against. */
+  instead?: string | undefined
+  exceptId?: string | undefined
+  entry: AuditEntry
+}
 
-/** A new password, the end of what the old one opened, and the line that says so, together or not at all. */
-async function setPassword(ctx: PublicCtx, { userId, hash, exceptId, entry }: Change): Promise<void> {
+/**
+ * A new password, the end of what the old one opened, and the line that says so, together or not at all. Of two who know
+ * the old password at the same time one changes it. Throws `STALE_PASSWORD` as the SQLSTATE for the other.
+ */
+async function setPassword(ctx: PublicCtx, { userId, hash, instead, exceptId, entry }: Change): Promise<void> {
   const now = secondsOf(ctx)
   const audit = await auditRow(ctx, entry)
-  const [, ended] = await ctx.db.atomically(entry.orgId, (query) => [
+  const [, , ended] = await ctx.db.atomically(entry.orgId, (query) => [
+    query.execute(stillHasPassword(userId, instead)),
     query.execute(sql`select set_password(${userId}, ${hash}, ${now})`),
     endSessions(query, { userId, exceptId, now }),
     query.insert(auditLog).values(audit),
   ])
   await forgetSessions(ctx, ended)
 }
+
+const wrongPassword = () =>
+  new AppError('wrong_password', 'The current password is not right.', { param: 'current_password' })
 
 type Passwords = { current_password: string; new_password: string }
 
@@ -47,12 +61,15 @@ export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void>
     stored === null
       ? await verifyNothing(passwordPepper, wanted.current_password)
       : await verifyPassword(passwordPepper, wanted.current_password, stored)
-  if (!ok) throw new AppError('wrong_password', 'The current password is not right.', { param: 'current_password' })
+  if (!ok) throw wrongPassword()
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
   const { orgId, keyId } = ctx.caller
   const target = { kind: 'user', id }
   const entry = { orgId, actor: actorOf(ctx.caller), action: 'user.password', target }
-  await setPassword(ctx, { userId: id, hash, exceptId: keyId, entry })
+  const change = { userId: id, hash, instead: stored ?? undefined, exceptId: keyId, entry }
+  await setPassword(ctx, change).catch((error: unknown) => {
+    throw sqlStateOf(error) === STALE_PASSWORD ? wrongPassword() : error
+  })
   await ctx.limiter.reset('password_checks_per_user', id)
   mailLater(ctx, passwordChangedMail({ to: email, username }))
 }
@@ -65,6 +82,8 @@ export async function changePasswordOf(ctx: Ctx, wanted: { username: string; new
   const { id, username, email } = isOperator
     ? await anyone(ctx, wanted.username)
     : await subordinate(ctx, wanted.username)
+  // Each costs this isolate a hash, of which everybody's sign-in needs one.
+  await limit(ctx, 'passwords_set_per_org', ctx.caller.orgId)
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
   const { orgId } = ctx.caller
   const target = { kind: 'user', id }
@@ -183,7 +202,8 @@ export async function resetPassword(
   const [, , ended] = await work.catch((error: unknown) => {
     throw sqlStateOf(error) === 'HX404' ? deadToken() : error
   })
-  await forgetSessions(ctx, ended)
-  await auditEverywhere(ctx, id, { ...entry, except: home?.orgId })
   mailLater(ctx, passwordChangedMail({ to, username }))
+  await forgetSessions(ctx, ended)
+  // It is done, whatever becomes of the rows in their other organisations.
+  ctx.defer(auditEverywhere(ctx, id, { ...entry, except: home?.orgId }))
 }

@@ -40,7 +40,8 @@ export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Prom
   const login = await findLogin(ctx, invitation.email)
   const user = login ? await joinAs(ctx, login, { invitation, wanted }) : await joinAnew(ctx, invitation, wanted)
   const { orgId, orgName, role } = invitation
-  const session = { userId: user.id, orgId, role, ip, userAgent } as const
+  // What the password opened does not outlive it.
+  const session = { userId: user.id, orgId, role, ip, userAgent, passwordHash: login?.passwordHash } as const
   const tokens = await openSession(ctx, { ...session, audience: 'helix', method: 'password' })
   return { user, org: { id: orgId, name: orgName }, role, ...tokens }
 }

@@ -95,14 +95,19 @@ async function checkRoom(ctx: Ctx, email: string): Promise<{ name: string; limit
 
 const full = () => new AppError('conflict', 'The organisation has no room for further members and invitations.')
 
-/** Closed without Redis: nobody's mailbox is flooded through us. Other mails to the address are counted apart. */
-async function takeMail({ limiter }: Ctx, email: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take('mails_per_address', `invitation ${email}`)
-  if (allowed) return
-  throw new AppError('rate_limit_exceeded', 'This address has been written to often enough for now.', {
-    retryAfterSeconds,
-  })
+/**
+ * Closed without Redis: neither is one mailbox flooded through us, nor are many written to. Other mails to the address
+ * are counted apart.
+ */
+async function takeMail({ limiter, caller: { orgId } }: Ctx, email: string): Promise<void> {
+  const ofOrg = await limiter.take('invitations_per_org', orgId)
+  if (!ofOrg.allowed) throw tooMany('The organisation has sent enough invitations for now.', ofOrg)
+  const ofAddress = await limiter.take('mails_per_address', `invitation ${email}`)
+  if (!ofAddress.allowed) throw tooMany('This address has been written to often enough for now.', ofAddress)
 }
+
+const tooMany = (message: string, { retryAfterSeconds }: { retryAfterSeconds: number }) =>
+  new AppError('rate_limit_exceeded', message, { retryAfterSeconds })
 
 /** Sends the mail, and takes the invitation back when that fails. */
 async function send(ctx: Ctx, { row, token, orgName }: { row: Invitation; token: string; orgName: string }) {
