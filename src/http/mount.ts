@@ -3,7 +3,7 @@ import type { Admission, Admit, Ask, Policy } from '../core/admission.ts'
 import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
 import type { Once } from '../core/once.ts'
-import { byName, readForm, readJson } from './body.ts'
+import { byName, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES, readForm, readJson } from './body.ts'
 import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
@@ -24,12 +24,6 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const NOTHING: Ask = { tokens: 0, candidates: [] }
 const askNothing = (): Ask => NOTHING
 
-/**
- * Stands for the input of a caller whom admission is about to refuse: nobody gets to see it. Made when needed: an error
- * made while modules are evaluated has the runtime read all of its source again, for the places in its stack.
- */
-const unread = () => new AppError('invalid_request', 'The request was not read.')
-
 /** The query by name. */
 export function queryOf(url: string): Record<string, string | string[]> {
   const start = url.indexOf('?')
@@ -38,14 +32,15 @@ export function queryOf(url: string): Record<string, string | string[]> {
 
 /** The checked input, or the error that its caller will see if nothing that ranks higher is wrong. */
 async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared | AppError> {
-  const { params, query, body, form } = route.spec
+  const { params, query, body, form, scope } = route.spec
   const { request, dialect } = c.env
   try {
     idempotencyKeyOf(route, request)
+    const maxBytes = scope === 'public' ? MAX_PUBLIC_BODY_BYTES : MAX_BODY_BYTES
     const raw = {
       params: params && c.req.param(),
       query: query && queryOf(request.url),
-      body: body && (await (form ? readForm(request) : readJson(request))),
+      body: body && (await (form ? readForm(request, maxBytes) : readJson(request, maxBytes))),
     }
     // What is said to a model is passed on and not stored: there any text will do.
     const prepared = (dialect === 'problem' && unstorableIn(raw)) || route.prepare(raw)
@@ -95,8 +90,9 @@ async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Service
 }
 
 /**
- * One request of a route that needs a caller. The input is read and checked before admission, because admission wants
- * to know what it costs; what is wrong with it is said only to those who may come in.
+ * One request of a route that needs a caller. Where admission wants to know what the input costs it is read and checked
+ * before; what is wrong with it is said only to those who may come in. Everywhere else nobody's input is worth reading
+ * who may not.
  */
 async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: Services): Promise<Response> {
   const exchange = c.env
@@ -105,15 +101,16 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once }: 
   let isRefused = true
   try {
     const credential = credentialOf(request.headers)
-    const isWorthReading = admit.mayBeKnown?.(deps, credential) ?? true
-    const input = isWorthReading ? await readInput(route, c) : unread()
-    const ask = input instanceof AppError ? undefined : input.ask
+    const isWorthReading = route.asks && (admit.mayBeKnown?.(deps, credential) ?? true)
+    let input = isWorthReading ? await readInput(route, c) : undefined
+    const ask = input instanceof AppError ? undefined : input?.ask
     const ip = addressOf(request)
     admission = await admit(
       deps,
       { requestId, credential, ip, path: route.path, scope: route.spec.scope, defer },
       ask ? (policy) => ask(deps, policy) : askNothing,
     )
+    input ??= await readInput(route, c)
     if (input instanceof AppError) throw input
     const caller = callerOf(admission.policy, ip)
     const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, defer }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
-import { MAX_BODY_BYTES } from '../../src/http/body.ts'
+import { MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES } from '../../src/http/body.ts'
 import { post } from '../../src/http/route.ts'
 import { openaiErrorOf, problemOf, thingGateway } from './support.ts'
 
@@ -81,6 +81,24 @@ describe('a JSON body', () => {
     expect(response.status).toBe(413)
     expect(cancelled()).toBe(true)
     expect(sent()).toBeLessThan(MAX_BODY_BYTES + 1_000_000)
+  })
+
+  it.each(['declared', 'in chunks'])('is much smaller where anybody may send it: %s', async (how) => {
+    const route = post('/api/v1/thing', { ...size, scope: 'public' }, (_ctx, { body }) => ({ size: body.text.length }))
+    const { send } = thingGateway({ problem: [route] })
+    const ask = (length: number) => {
+      const text = length - '{"text":""}'.length
+      const body = JSON.stringify({ text: 'a'.repeat(text) })
+      return send(
+        '/api/v1/thing',
+        how === 'declared'
+          ? { method: 'POST', headers: { ...json, 'content-length': String(body.length) }, body }
+          : streamed(chunked(text).stream),
+      )
+    }
+    expect((await ask(MAX_PUBLIC_BODY_BYTES)).status).toBe(200)
+    const problem = await problemOf(await ask(MAX_PUBLIC_BODY_BYTES + 1))
+    expect([problem.status, problem.detail]).toEqual([413, expect.stringContaining('64 KB')])
   })
 
   it('may have exactly ten megabytes', async () => {
