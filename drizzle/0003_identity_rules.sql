@@ -260,8 +260,9 @@ create function "revoke_sessions"("of_user" text, "only_id" text, "except_id" te
       and (only_id is null or s.id = only_id) and s.id is distinct from except_id
     returning s.id, s.org_id
   $$;--> statement-breakpoint
--- Ends those of a person's live sessions that were quiet the longest, beyond so many.
-create function "trim_sessions"("of_user" text, "keep" integer, "now" bigint)
+-- Ends those of a person's live sessions that were quiet the longest, beyond so many. For an organisation, only of those
+-- that another issuer vouched for there: it has no say about the person elsewhere.
+create function "trim_sessions"("of_user" text, "vouched_in" text, "keep" integer, "now" bigint)
   returns table ("id" text, "org_id" text) language plpgsql security definer set search_path = pg_catalog, public
   as $$
 begin
@@ -271,6 +272,7 @@ begin
     where s.id in (
       select l.id from public.login_sessions l
       where l.user_id = of_user and l.revoked_at is null and l.expires_at > trim_sessions.now
+        and (vouched_in is null or (l.org_id = vouched_in and l.method = 'oidc'))
       order by coalesce(l.refreshed_at, l.created_at) desc, l.id desc offset keep
     )
     returning s.id, s.org_id;
@@ -413,7 +415,7 @@ begin
     'set_password(text, text, bigint)', 'find_user_token(text, text, bigint)', 'use_user_token(text, text, bigint)',
     'verify_email(text, text, text, bigint)',
     'find_sessions(text, bigint)', 'revoke_sessions(text, text, text, bigint)',
-    'trim_sessions(text, integer, bigint)', 'find_refresh(text)', 'rotate_refresh(text, text, bigint, bigint)',
+    'trim_sessions(text, text, integer, bigint)', 'find_refresh(text)', 'rotate_refresh(text, text, bigint, bigint)',
     'bootstrap_is_open(bigint)',
     'use_bootstrap_token(text, text, bigint)', 'admin_orgs(text, text, integer)', 'admin_users(text, text, integer)',
     'admin_update_user(text, boolean, boolean, bigint)'

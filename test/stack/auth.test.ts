@@ -244,6 +244,7 @@ describe('a session', () => {
     const passwords = { current_password: PASSWORD, new_password: 'another heron altogether' }
     expect((await as('/change-password', { body: passwords })).status).toBe(403)
     expect((await as('/me', { method: 'PATCH', body: { email: 'new@example.com' } })).status).toBe(403)
+    expect((await as('/me', { method: 'PATCH', body: { display_name: 'Somebody' } })).status).toBe(403)
     expect(await (await as('/me')).json()).toMatchObject({ memberships: [{ org_id: orgId }] })
     expect(await (await as('/sessions')).json()).toMatchObject({ data: [{ id: sessionId }], has_more: false })
     const { sid } = claimsOf(second.access_token) as { sid: string }

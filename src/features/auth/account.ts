@@ -70,6 +70,8 @@ export async function changeMe(ctx: Ctx, { display_name: displayName, email }: M
   if (displayName !== undefined) {
     const { orgId } = ctx.caller
     const id = personOf(ctx)
+    // Whoever vouches for somebody in one organisation does not name them in another.
+    if ((await findMemberships(ctx, id)).length > 1) await requireOwnSession(ctx)
     const audit = await auditRow(ctx, {
       orgId,
       actor: actorOf(ctx.caller),

@@ -89,7 +89,9 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
       created_at: now,
     }),
     query.insert(auditLog).values(audit),
-    query.execute<{ id: string }>(sql`select id from trim_sessions(${userId}, ${MAX_LIVE_SESSIONS}, ${now})`),
+    query.execute<{ id: string }>(
+      sql`select id from trim_sessions(${userId}, ${method === 'oidc' ? orgId : null}, ${MAX_LIVE_SESSIONS}, ${now})`,
+    ),
   ])
   const [, , , , trimmed] = await work.catch((error: unknown) => {
     if (sqlStateOf(error) !== STALE_PASSWORD) throw error
