@@ -7,6 +7,7 @@ import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.
 import { keyOf, type PersonOptions, person } from '../support/people.ts'
 import { type Answer, callRoute, forEach, paramsOfNobody, type RouteCall } from '../support/route-calls.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { bodyOf } from './tenancy-calls.ts'
 
 const table = await loadTable(areas)
 
@@ -114,6 +115,10 @@ function faultOf(entry: Entry, kind: CallerKind, { status, mediaType, body }: An
   return parsed.success ? undefined : `${nameOf(entry)} answers ${status} with ${body.slice(0, 200)}`
 }
 
+/** Every field of a public route's body, as a text. */
+const hostileOf = ({ route: { spec } }: Entry): Record<string, string> =>
+  spec.body instanceof z.ZodObject ? Object.fromEntries(Object.keys(spec.body.shape).map((name) => [name, 'x'])) : {}
+
 const changesItsCaller = ({ route: { method, spec } }: Entry) => method !== 'get' && !spec.body && !spec.params
 
 describe('every route', () => {
@@ -124,6 +129,23 @@ describe('every route', () => {
       return faultOf(entry, kind, await callRoute(stack, probeOf(entry, credential)))
     })
     expect(faults.filter((fault) => fault !== undefined)).toEqual([])
+  })
+
+  it('takes hostile texts in any field without failing on them', async () => {
+    const texts = ['\0', 'a\0b', 'a\ud800', 'x'.repeat(100_000), '\r\nBcc: x@example.com', '__proto__', "';--"]
+    const platform = table.filter(({ errors, route }) => errors === 'problem' && route.spec.body && !route.spec.form)
+    const operator = await signedIn({ isOperator: true, audience: 'helix-admin' })
+    const owner = await signedIn({ role: 'owner' })
+    const faults = await forEach(platform, 4, async (entry) => {
+      const credential = entry.route.spec.scope === 'operator' ? operator : owner
+      const body = bodyOf(entry) ?? hostileOf(entry)
+      const calls = Object.keys(body).flatMap((field) => texts.map((text) => ({ ...body, [field]: text })))
+      const answers = await forEach(calls, 1, (wrong) =>
+        callRoute(stack, { entry, credential, params: paramsOfNobody(entry.route), body: wrong }),
+      )
+      return answers.flatMap(({ status, body: text }) => (status === 500 ? [`${nameOf(entry)}: ${text}`] : []))
+    })
+    expect(faults.flat()).toEqual([])
   })
 
   it('can tell the callers apart', () => {
