@@ -29,6 +29,12 @@ function checkType(request: Request): void {
   }
 }
 
+/** Whether the headers alone say that nothing comes with a request. */
+export function isBodyless(request: Request): boolean {
+  const declared = request.headers.get('content-length')
+  return declared === '0' || (declared === null && request.body === null)
+}
+
 /** Reads until the end or the limit, whichever comes first; nothing past the limit is kept. */
 async function readChunks(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const reader = stream.getReader()
@@ -145,7 +151,7 @@ function checkFormType(request: Request): void {
 
 async function readText(request: Request, check: (request: Request) => void, maxBytes: number): Promise<string> {
   const declared = request.headers.get('content-length')
-  if (declared === '0' || (declared === null && request.body === null)) throw emptyBody()
+  if (isBodyless(request)) throw emptyBody()
   check(request)
   if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
   const text = decode(await readBytes(request, declared, maxBytes), request)

@@ -3,7 +3,7 @@ import type { Admission, Admit, Ask, Policy } from '../core/admission.ts'
 import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
 import type { Once } from '../core/once.ts'
-import { byName, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES, readForm, readJson } from './body.ts'
+import { byName, isBodyless, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES, readForm, readJson } from './body.ts'
 import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
@@ -30,9 +30,16 @@ export function queryOf(url: string): Record<string, string | string[]> {
   return byName(start === -1 ? '' : url.slice(start))
 }
 
+/** A body that may lack every field may be missing altogether. */
+async function readBody(request: Request, { body, form }: Route['spec'], maxBytes: number): Promise<unknown> {
+  if (form) return readForm(request, maxBytes)
+  if (isBodyless(request) && body?.safeParse({}).success) return {}
+  return readJson(request, maxBytes)
+}
+
 /** The checked input, or the error that its caller will see if nothing that ranks higher is wrong. */
 async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared | AppError> {
-  const { params, query, body, form, scope } = route.spec
+  const { params, query, body, scope } = route.spec
   const { request, dialect } = c.env
   try {
     idempotencyKeyOf(route, request)
@@ -40,7 +47,7 @@ async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared |
     const raw = {
       params: params && c.req.param(),
       query: query && queryOf(request.url),
-      body: body && (await (form ? readForm(request, maxBytes) : readJson(request, maxBytes))),
+      body: body && (await readBody(request, route.spec, maxBytes)),
     }
     // What is said to a model is passed on and not stored: there any text will do.
     const prepared = (dialect === 'problem' && unstorableIn(raw)) || route.prepare(raw)

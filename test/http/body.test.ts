@@ -147,6 +147,17 @@ describe('a JSON body', () => {
     expect((await send('/v1/thing', { method: 'POST', body })).status).toBe(415)
   })
 
+  it('may be missing where none of its fields is needed', async () => {
+    const Wish = z.strictObject({ text: z.string().default('nothing') })
+    const spec = { summary: 'Wish', scope: 'tools:write', body: Wish, response: Text } as const
+    const { send } = thingGateway({ openai: [post('/v1/thing', spec, (_ctx, { body }) => body)], problem: [] })
+    for (const init of [{}, { headers: { 'content-length': '0' }, body: '' }]) {
+      const response = await send('/v1/thing', { method: 'POST', ...init })
+      expect([response.status, await response.json()]).toEqual([200, { text: 'nothing' }])
+    }
+    expect((await send('/v1/thing', { method: 'POST', headers: json, body: '{"other":1}' })).status).toBe(400)
+  })
+
   it('that is declared empty is missing, whatever its type', async () => {
     const { send } = setup()
     const response = await send('/v1/thing', { method: 'POST', headers: { 'content-length': '0' }, body: '' })

@@ -7,12 +7,12 @@ import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
-import { enterHashGate, passwordFault, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { enterHashGate, verifyNothing, verifyPassword } from '../passwords/service.ts'
 import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
-import { clientOf, fieldError, limit, newPasswordHash, requireOwnSession, secondsOf } from './guard.ts'
+import { clientOf, limit, newPasswordHash, refuseWeak, requireOwnSession, secondsOf } from './guard.ts'
 import { mailLater, passwordChangedMail, resetMail } from './mails.ts'
 import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
 
@@ -52,8 +52,7 @@ type Passwords = { current_password: string; new_password: string }
 export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void> {
   await requireOwnSession(ctx)
   const { id, username, email, password_hash: stored } = await ownRow(ctx)
-  const fault = passwordFault(wanted.new_password, username)
-  if (fault !== undefined) throw fieldError('new_password', fault)
+  refuseWeak({ password: wanted.new_password, username, field: 'new_password' })
   await limit(ctx, 'password_checks_per_user', id)
   enterHashGate(ctx)
   const { passwordPepper } = ctx.settings
@@ -175,6 +174,7 @@ export async function resetPassword(
   request: Request,
 ): Promise<void> {
   const { ip } = clientOf(request)
+  refuseWeak({ password: wanted.new_password, username: '', field: 'new_password' })
   await limit(ctx, 'resets_per_ip', networkOf(ip))
   const tokenHash = await hashSecretToken(wanted.token)
   const [found] = await ctx.db.query(
