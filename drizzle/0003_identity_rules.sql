@@ -27,8 +27,8 @@ create policy "fellows" on "users" to helix_app
     where m.user_id = "users"."id" and m.org_id = nullif(current_setting('app.org', true), '')
   ));--> statement-breakpoint
 create policy "system" on "users" to helix_system using (true) with check (true);--> statement-breakpoint
--- Nothing that the application sends can make an operator or change who someone is.
-grant select, update ("display_name", "password_hash", "updated_at") on "users" to helix_app;--> statement-breakpoint
+-- The application itself changes what people are called and no more; the rest is for the functions below.
+grant select, update ("display_name", "updated_at") on "users" to helix_app;--> statement-breakpoint
 grant select, insert, update, delete on "users" to helix_system;--> statement-breakpoint
 -- Tokens that were mailed: written by the application, read and used by the functions below only.
 alter table "user_tokens" enable row level security;--> statement-breakpoint
@@ -199,14 +199,17 @@ create function "note_login"("of_user" text, "succeeded" boolean, "now" bigint)
     where u.id = of_user
     returning u.failed_logins, u.locked_until
   $$;--> statement-breakpoint
--- Whoever sets a password ends every mailed way to set another.
+-- Whoever sets a password ends every mailed way to set another, and to give the account another address: either may have
+-- been asked for by the one whom the new password is to keep out.
 create function "set_password"("of_user" text, "new_hash" text, "now" bigint)
   returns void language sql security definer set search_path = pg_catalog, public
   as $$
     update public.users set password_hash = new_hash, failed_logins = 0, locked_until = null, updated_at = now
     where id = of_user;
-    update public.user_tokens set used_at = now
-    where user_id = of_user and purpose = 'reset_password' and used_at is null
+    update public.user_tokens t set used_at = now
+    from public.users u
+    where u.id = of_user and t.user_id = u.id and t.used_at is null
+      and (t.purpose = 'reset_password' or t.email is distinct from u.email)
   $$;--> statement-breakpoint
 create function "find_user_token"("hash" text, "for_purpose" text, "now" bigint)
   returns table ("user_id" text, "username" text, "email" text)
@@ -257,8 +260,9 @@ create function "revoke_sessions"("of_user" text, "only_id" text, "except_id" te
       and (only_id is null or s.id = only_id) and s.id is distinct from except_id
     returning s.id, s.org_id
   $$;--> statement-breakpoint
--- Ends those of a person's live sessions that were quiet the longest, beyond so many.
-create function "trim_sessions"("of_user" text, "keep" integer, "now" bigint)
+-- Ends those of a person's live sessions that were quiet the longest, beyond so many. For an organisation, only of those
+-- that another issuer vouched for there: it has no say about the person elsewhere.
+create function "trim_sessions"("of_user" text, "vouched_in" text, "keep" integer, "now" bigint)
   returns table ("id" text, "org_id" text) language plpgsql security definer set search_path = pg_catalog, public
   as $$
 begin
@@ -268,6 +272,7 @@ begin
     where s.id in (
       select l.id from public.login_sessions l
       where l.user_id = of_user and l.revoked_at is null and l.expires_at > trim_sessions.now
+        and (vouched_in is null or (l.org_id = vouched_in and l.method = 'oidc'))
       order by coalesce(l.refreshed_at, l.created_at) desc, l.id desc offset keep
     )
     returning s.id, s.org_id;
@@ -410,11 +415,13 @@ begin
     'set_password(text, text, bigint)', 'find_user_token(text, text, bigint)', 'use_user_token(text, text, bigint)',
     'verify_email(text, text, text, bigint)',
     'find_sessions(text, bigint)', 'revoke_sessions(text, text, text, bigint)',
-    'trim_sessions(text, integer, bigint)', 'find_refresh(text)', 'rotate_refresh(text, text, bigint, bigint)',
+    'trim_sessions(text, text, integer, bigint)', 'find_refresh(text)', 'rotate_refresh(text, text, bigint, bigint)',
     'bootstrap_is_open(bigint)',
     'use_bootstrap_token(text, text, bigint)', 'admin_orgs(text, text, integer)', 'admin_users(text, text, integer)',
     'admin_update_user(text, boolean, boolean, bigint)'
   ] loop
+    -- Unless it is named last, the schema of temporary tables is searched first, and whoever calls can write there.
+    execute format('alter function %s set search_path = pg_catalog, public, pg_temp', signature);
     execute format('alter function %s owner to helix_system', signature);
     execute format('revoke all on function %s from public', signature);
     execute format('grant execute on function %s to helix_app', signature);

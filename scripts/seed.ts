@@ -9,7 +9,12 @@
  *   --rpm <number>         requests a minute that the key may make (default: unlimited)
  *   --tpm <number>         tokens a minute that the key may use (default: unlimited)
  *   --mode live|test       a test key reaches the team's own nodes only (default: live)
+ *
+ * Both work in the database of DATABASE_SYSTEM_URL, and without that variable in the `npm run dev` that is running.
+ *
+ *   --data <folder>        the state folder of that `npm run dev` (default: .data)
  */
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Pool } from '@neondatabase/serverless'
@@ -18,6 +23,7 @@ import { nanoFromUsd } from '../src/core/money.ts'
 import { createKey, parseKey } from '../src/features/keys/format.ts'
 import { hashKey } from '../src/features/keys/service.ts'
 import { requireVariable, withDatabase } from './database.ts'
+import { seedVariables } from './dev/seed-access.ts'
 import { bootstrapCurlOf, newBootstrapToken } from './first-operator.ts'
 
 export type SeedOptions = {
@@ -111,51 +117,64 @@ async function insertBudget(
   return id
 }
 
-async function printBootstrapToken(): Promise<void> {
-  const where = { url: requireVariable('DATABASE_SYSTEM_URL'), proxyUrl: process.env.NEON_PROXY_URL || undefined }
-  const token = await withDatabase(where, newBootstrapToken)
+const numbers = { 'budget-usd': { type: 'string' }, rpm: { type: 'string' }, tpm: { type: 'string' } } as const
+const text = { name: { type: 'string' }, mode: { type: 'string' }, data: { type: 'string' } } as const
+const parse = (args: readonly string[]) => parseArgs({ args: [...args], options: { ...numbers, ...text } }).values
+type Given = ReturnType<typeof parse>
+
+/** The database to work in, with the pepper of its keys. */
+type Target = Omit<Where, 'pepper'> & { pepper: string | undefined; origin: string }
+
+/** What the environment names, otherwise the local stack that runs. Ends the process with one sentence. */
+async function findTarget(dataFolder: string | undefined): Promise<Target> {
+  if (dataFolder === undefined && process.env.DATABASE_SYSTEM_URL) return targetOf(process.env)
+  const folder = resolve(dataFolder ?? join(import.meta.dirname, '../.data'))
+  const local = await seedVariables(folder)
+  if (local.DATABASE_SYSTEM_URL === undefined) {
+    return fail(`DATABASE_SYSTEM_URL is not set (see docs/deploy.md), and no npm run dev has its state in ${folder}.`)
+  }
+  console.log(`In the local stack of ${folder}:\n`)
+  return targetOf(local)
+}
+
+const targetOf = (variables: Readonly<Record<string, string | undefined>>): Target => ({
+  systemUrl: variables.DATABASE_SYSTEM_URL ?? '',
+  proxyUrl: variables.NEON_PROXY_URL || undefined,
+  pepper: variables.KEY_PEPPER || undefined,
+  origin: (variables.JWT_ISSUER || 'https://<your gateway>').replace(/\/+$/, ''),
+})
+
+function fail(sentence: string): never {
+  console.error(sentence)
+  process.exit(1)
+}
+
+async function printBootstrapToken({ systemUrl, proxyUrl, origin }: Target): Promise<void> {
+  const token = await withDatabase({ url: systemUrl, proxyUrl }, newBootstrapToken)
   if (token === undefined) {
     console.log('There is an operator already: nothing to do. With --name this makes an organisation and a key.')
     return
   }
-  const origin = (process.env.JWT_ISSUER || 'https://<your gateway>').replace(/\/+$/, '')
   console.log(`Bootstrap token  ${token}   (shown once, good for 15 minutes and one use)`)
   console.log(`\nMake the first operator with a password of your choice:\n\n${bootstrapCurlOf(origin, token)}`)
 }
 
-async function printKey(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      name: { type: 'string', default: 'My team' },
-      'budget-usd': { type: 'string' },
-      rpm: { type: 'string' },
-      tpm: { type: 'string' },
-      mode: { type: 'string', default: 'live' },
-    },
-  })
-  const number = (text: string | undefined, option: string): number | undefined => {
-    if (text === undefined) return undefined
-    if (Number(text) > 0) return Number(text)
-    console.error(`--${option} must be a number above 0`)
-    process.exit(1)
+async function printKey({ systemUrl, proxyUrl, pepper }: Target, given: Given): Promise<void> {
+  const number = (option: keyof typeof numbers): number | undefined => {
+    const said = given[option]
+    if (said === undefined) return undefined
+    return Number(said) > 0 ? Number(said) : fail(`--${option} must be a number above 0`)
   }
-  if (values.mode !== 'live' && values.mode !== 'test') {
-    console.error('--mode must be live or test')
-    process.exit(1)
-  }
+  const { name = 'My team', mode = 'live' } = given
+  if (mode !== 'live' && mode !== 'test') return fail('--mode must be live or test')
   const seeded = await seed(
+    { systemUrl, proxyUrl, pepper: pepper ?? requireVariable('KEY_PEPPER') },
     {
-      systemUrl: requireVariable('DATABASE_SYSTEM_URL'),
-      proxyUrl: process.env.NEON_PROXY_URL || undefined,
-      pepper: requireVariable('KEY_PEPPER'),
-    },
-    {
-      name: values.name,
-      mode: values.mode,
-      budgetUsd: number(values['budget-usd'], 'budget-usd'),
-      requestsPerMinute: number(values.rpm, 'rpm'),
-      tokensPerMinute: number(values.tpm, 'tpm'),
+      name,
+      mode,
+      budgetUsd: number('budget-usd'),
+      requestsPerMinute: number('rpm'),
+      tokensPerMinute: number('tpm'),
     },
   )
   console.log(`Organisation  ${seeded.orgId}`)
@@ -163,6 +182,7 @@ async function printKey(args: readonly string[]): Promise<void> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const args = process.argv.slice(2)
-  await (args.length === 0 ? printBootstrapToken() : printKey(args))
+  const { data, ...given } = parse(process.argv.slice(2))
+  const target = await findTarget(data)
+  await (Object.keys(given).length === 0 ? printBootstrapToken(target) : printKey(target, given))
 }

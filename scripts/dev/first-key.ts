@@ -27,7 +27,7 @@ async function keyIn(stores: Stores, pepper: string, folder: StateFolder): Promi
   const { systemUrl, proxyUrl } = stores
   const remembered = folder.secrets.apiKey
   if (remembered !== undefined && (await isKnown(stores, await hashKey(pepper, remembered)))) return remembered
-  const { apiKey } = await seed({ systemUrl, proxyUrl, pepper }, { name: 'My team' })
+  const { apiKey } = await seed({ systemUrl, proxyUrl, pepper }, { name: 'Local key' })
   await folder.rememberKey(apiKey)
   return apiKey
 }

@@ -10,6 +10,7 @@ import { chooseNode, type NodeChoice } from './node-choice.ts'
 import type { DevOptions } from './options.ts'
 import { isFree, requireFree } from './ports.ts'
 import { untilReady } from './ready.ts'
+import { openForSeed } from './seed-access.ts'
 import { readVariables, type Variables } from './variables.ts'
 import { copyStaticFiles, writeWorkerConfigs } from './worker-config.ts'
 import { startWorkers, type Workers } from './workers.ts'
@@ -43,7 +44,7 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   const mail = await chooseMail({ variables: user, folder: folder.path, fixedPort: options.port !== 0, log: tools.log })
   tools.onClose(mail.close)
 
-  const variables = workerVariables({ user, stores, node, mail, folder })
+  const variables = workerVariables({ user, stores, node, mail, folder, port: options.port })
   const { vendors, keyPepper } = checked(variables)
   const model = node.model ?? firstVendorModel(Object.keys(vendors))
   if (model === undefined) throw new Error(noModel(node))
@@ -57,6 +58,8 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   tools.onWorkers(workers)
   const [origin, prepared] = await Promise.all([workers.listening, prepareDatabase(stores, keyPepper, folder)])
   await untilReady(origin, workers.ended)
+  const { systemUrl, proxyUrl } = stores
+  tools.onClose(await openForSeed(folder.path, { systemUrl, proxyUrl, keyPepper, origin }))
   return {
     origin,
     ...prepared,
@@ -70,10 +73,18 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   }
 }
 
-type Sources = { user: Variables; stores: Stores; node: NodeChoice; mail: MailChoice; folder: StateFolder }
+type Sources = {
+  user: Variables
+  stores: Stores
+  node: NodeChoice
+  mail: MailChoice
+  folder: StateFolder
+  /** 0: not known before wrangler has chosen one. */
+  port: number
+}
 
 /** The user's own variables that the Workers know, and over them what this run decides. */
-function workerVariables({ user, stores, node, mail, folder }: Sources): Variables {
+function workerVariables({ user, stores, node, mail, folder, port }: Sources): Variables {
   const passed = Object.fromEntries(
     variableNames().flatMap((name) => (user[name] === undefined ? [] : [[name, user[name]]])),
   )
@@ -83,6 +94,8 @@ function workerVariables({ user, stores, node, mail, folder }: Sources): Variabl
     PASSWORD_PEPPER: folder.secrets.passwordPepper,
     KEK_CURRENT: folder.secrets.kek,
     REGISTRATION: 'open',
+    // Mails name it, and they are to be answered here.
+    ...(port === 0 ? {} : { JWT_ISSUER: `http://127.0.0.1:${port}` }),
     ...passed,
     DATABASE_URL: stores.databaseUrl,
     ...(stores.proxyUrl === undefined ? {} : { NEON_PROXY_URL: stores.proxyUrl }),

@@ -27,6 +27,8 @@ const rules: Record<LimitName, Rule> = {
   mails_per_address: { refill: 5, everySeconds: HOUR, burst: 5 },
   refreshes_per_session: { refill: 30, everySeconds: MINUTE, burst: 30 },
   password_checks_per_user: { refill: 5, everySeconds: 5 * MINUTE, burst: 5 },
+  passwords_set_per_org: { refill: 30, everySeconds: HOUR, burst: 10 },
+  invitations_per_org: { refill: 100, everySeconds: HOUR, burst: 100 },
   key_creations_per_caller: { refill: 60, everySeconds: HOUR, burst: 60 },
   reveals_per_caller: { refill: 10, everySeconds: HOUR, burst: 10 },
 }

@@ -71,7 +71,8 @@ async function failing<T>(work: () => Promise<T>): Promise<T> {
     const error = withoutParameters(thrown)
     const code = sqlStateOf(error)
     // Classes 08, 53, 57 and 58: connection, resources, operator intervention, system. 28: the server does not know us.
-    if (code !== undefined && !/^(08|28|53|57|58)/.test(code)) throw error
+    // 40: two transactions waited for each other and this one was undone, so that it may be tried again.
+    if (code !== undefined && !/^(08|28|40|53|57|58)/.test(code)) throw error
     throw new DependencyError('postgres', error)
   }
 }

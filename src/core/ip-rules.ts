@@ -53,3 +53,13 @@ export function isIpAllowed(rules: readonly string[], ip: string): boolean {
     return rule !== undefined && covers(rule, address)
   })
 }
+
+/**
+ * Whom the limits of an address count for: an IPv4 address itself, and of an IPv6 address its first 64 bits, since
+ * whoever has one address of such a network has them all (RFC 6177). Any other text stands for itself.
+ */
+export function networkOf(ip: string): string {
+  const [first, second] = blockOf(ip, undefined)?.words ?? []
+  if (first === undefined) return ip
+  return second === undefined ? `4:${first}` : `6:${first}:${second}`
+}

@@ -11,6 +11,8 @@ export type LimitName =
   | 'mails_per_address'
   | 'refreshes_per_session'
   | 'password_checks_per_user'
+  | 'passwords_set_per_org'
+  | 'invitations_per_org'
   | 'key_creations_per_caller'
   | 'reveals_per_caller'
 

@@ -141,3 +141,17 @@ export function narrow(scopes: readonly string[], role: Role): string[] {
   })
   return [...new Set(kept)]
 }
+
+type Holder = { kind: string; role?: Role | undefined; scopes: readonly string[] }
+
+/**
+ * The highest role that a caller may have others become; undefined for none. A key does not make an owner, and gives no
+ * role that can do more than the key itself.
+ */
+export function reachOf({ kind, role, scopes }: Holder): Role | undefined {
+  if (kind === 'user') return role
+  return roles.findLast(
+    (one) =>
+      one !== 'owner' && reaches(role ?? 'admin', one) && scopesOfRole[one].every((scope) => covers(scopes, scope)),
+  )
+}

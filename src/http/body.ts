@@ -3,15 +3,18 @@ import { isDeeperThan } from './json-depth.ts'
 import { findJsonFault } from './json-fault.ts'
 
 export const MAX_BODY_BYTES = 10 * 1024 * 1024
+/** From somebody who may be anybody: what is read of them is read before any limit knows them. */
+export const MAX_PUBLIC_BODY_BYTES = 64 * 1024
 export const MAX_JSON_DEPTH = 64
 
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i
 
-const tooLarge = () =>
-  new AppError(
-    'payload_too_large',
-    `The body is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB, the most that is taken.`,
-  )
+const MEGABYTE = 1024 * 1024
+
+const tooLarge = (maxBytes: number) => {
+  const most = maxBytes < MEGABYTE ? `${maxBytes / 1024} KB` : `${maxBytes / MEGABYTE} MB`
+  return new AppError('payload_too_large', `The body is larger than ${most}, the most that is taken.`)
+}
 
 const emptyBody = () => new AppError('invalid_request', 'A body is required.')
 
@@ -26,8 +29,14 @@ function checkType(request: Request): void {
   }
 }
 
+/** Whether the headers alone say that nothing comes with a request. */
+export function isBodyless(request: Request): boolean {
+  const declared = request.headers.get('content-length')
+  return declared === '0' || (declared === null && request.body === null)
+}
+
 /** Reads until the end or the limit, whichever comes first; nothing past the limit is kept. */
-async function readChunks(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+async function readChunks(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const reader = stream.getReader()
   const chunks: Uint8Array[] = []
   let length = 0
@@ -35,10 +44,10 @@ async function readChunks(stream: ReadableStream<Uint8Array>): Promise<Uint8Arra
     const { done, value } = await reader.read()
     if (done) break
     length += value.byteLength
-    if (length > MAX_BODY_BYTES) {
+    if (length > maxBytes) {
       // Nobody waits for the sender to hear of it.
       reader.cancel().catch(() => undefined)
-      throw tooLarge()
+      throw tooLarge(maxBytes)
     }
     chunks.push(value)
   }
@@ -53,12 +62,12 @@ async function readChunks(stream: ReadableStream<Uint8Array>): Promise<Uint8Arra
   return bytes
 }
 
-async function readBytes(request: Request, declared: string | null): Promise<Uint8Array> {
+async function readBytes(request: Request, declared: string | null, maxBytes: number): Promise<Uint8Array> {
   try {
     // HTTP itself holds a sender to the length it declared, so only an undeclared one must be counted. Looking at
     // `body` makes a stream of it, which costs more than everything else that is done here to a short body.
     if (declared !== null) return new Uint8Array(await request.arrayBuffer())
-    return request.body === null ? new Uint8Array() : await readChunks(request.body)
+    return request.body === null ? new Uint8Array() : await readChunks(request.body, maxBytes)
   } catch (cause) {
     if (cause instanceof AppError) throw cause
     throw new AppError('invalid_request', 'The body ended before it was complete.', { cause })
@@ -98,11 +107,11 @@ function syntaxError(text: string, cause: unknown): AppError {
 }
 
 /**
- * The JSON body of a request, parsed once. Throws 415 for another media type, 413 above 10 MB, and 400 when the body
+ * The JSON body of a request, parsed once. Throws 415 for another media type, 413 above the limit, and 400 when the body
  * is missing, not UTF-8, nested deeper than 64, or not JSON.
  */
-export async function readJson(request: Request): Promise<unknown> {
-  const text = await readText(request, checkType)
+export async function readJson(request: Request, maxBytes = MAX_BODY_BYTES): Promise<unknown> {
+  const text = await readText(request, checkType, maxBytes)
   if (isDeeperThan(text, MAX_JSON_DEPTH)) {
     throw new AppError('invalid_request', `The body nests deeper than ${MAX_JSON_DEPTH} levels.`)
   }
@@ -115,11 +124,14 @@ export async function readJson(request: Request): Promise<unknown> {
 }
 
 /**
- * The fields of a form by name. Throws 415 for another media type, 413 above 10 MB, and 400 when the body is missing or
- * not UTF-8.
+ * The fields of a form by name. Throws 415 for another media type, 413 above the limit, and 400 when the body is missing
+ * or not UTF-8.
  */
-export async function readForm(request: Request): Promise<Record<string, string | string[]>> {
-  return byName(await readText(request, checkFormType))
+export async function readForm(
+  request: Request,
+  maxBytes = MAX_BODY_BYTES,
+): Promise<Record<string, string | string[]>> {
+  return byName(await readText(request, checkFormType, maxBytes))
 }
 
 /** Each name once: a string, or an array of strings when it was given more often. */
@@ -137,12 +149,12 @@ function checkFormType(request: Request): void {
   throw new AppError('unsupported_media_type', 'The body must be application/x-www-form-urlencoded.')
 }
 
-async function readText(request: Request, check: (request: Request) => void): Promise<string> {
+async function readText(request: Request, check: (request: Request) => void, maxBytes: number): Promise<string> {
   const declared = request.headers.get('content-length')
-  if (declared === '0' || (declared === null && request.body === null)) throw emptyBody()
+  if (isBodyless(request)) throw emptyBody()
   check(request)
-  if (Number(declared) > MAX_BODY_BYTES) throw tooLarge()
-  const text = decode(await readBytes(request, declared), request)
+  if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
+  const text = decode(await readBytes(request, declared, maxBytes), request)
   if (text.length === 0) throw emptyBody()
   return text
 }

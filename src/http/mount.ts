@@ -4,12 +4,13 @@ import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
 import type { Once } from '../core/once.ts'
 import { type Note, watchArrival } from './arrival.ts'
-import { byName, readForm, readJson } from './body.ts'
+import { byName, isBodyless, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES, readForm, readJson } from './body.ts'
 import { credentialOf } from './credential.ts'
 import { errorResponse, failureCodeOf } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
-import type { Prepared, Route } from './route.ts'
+import type { Prepared, RawInput, Rejected, Route } from './route.ts'
+import { findUnstorable } from './storable.ts'
 
 /** A request's exchange travels as Hono's bindings: whatever the Worker is bound to is already in `Deps`. */
 type MountEnv = { Bindings: Exchange }
@@ -24,34 +25,48 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const NOTHING: Ask = { tokens: 0, candidates: [] }
 const askNothing = (): Ask => NOTHING
 
-/**
- * Stands for the input of a caller whom admission is about to refuse: nobody gets to see it. Made when needed: an error
- * made while modules are evaluated has the runtime read all of its source again, for the places in its stack.
- */
-const unread = () => new AppError('invalid_request', 'The request was not read.')
-
 /** The query by name. */
 export function queryOf(url: string): Record<string, string | string[]> {
   const start = url.indexOf('?')
   return byName(start === -1 ? '' : url.slice(start))
 }
 
+/** A body that may lack every field may be missing altogether. */
+async function readBody(request: Request, { body, form }: Route['spec'], maxBytes: number): Promise<unknown> {
+  if (form) return readForm(request, maxBytes)
+  if (isBodyless(request) && body?.safeParse({}).success) return {}
+  return readJson(request, maxBytes)
+}
+
 /** The checked input, or the error that its caller will see if nothing that ranks higher is wrong. */
 async function readInput(route: Route, c: Context<MountEnv>): Promise<Prepared | AppError> {
-  const { params, query, body, form } = route.spec
+  const { params, query, body, scope } = route.spec
   const { request, dialect } = c.env
   try {
     idempotencyKeyOf(route, request)
-    const prepared = route.prepare({
+    const maxBytes = scope === 'public' ? MAX_PUBLIC_BODY_BYTES : MAX_BODY_BYTES
+    const raw = {
       params: params && c.req.param(),
       query: query && queryOf(request.url),
-      body: body && (await (form ? readForm(request) : readJson(request))),
-    })
+      body: body && (await readBody(request, route.spec, maxBytes)),
+    }
+    // What is said to a model is passed on and not stored: there any text will do.
+    const prepared = (dialect === 'problem' && unstorableIn(raw)) || route.prepare(raw)
     return 'issues' in prepared ? inputError(prepared, dialect) : prepared
   } catch (error) {
     if (error instanceof AppError) return error
     throw error
   }
+}
+
+/** What neither a query nor a body may hold, since it could not be kept as it was sent. */
+function unstorableIn(raw: RawInput): Rejected | undefined {
+  for (const place of ['query', 'body'] as const) {
+    const path = findUnstorable(raw[place])
+    const message = 'holds a NUL character or half a surrogate pair'
+    if (path) return { place, issues: [{ code: 'custom', path: [...path], message, input: undefined }] }
+  }
+  return undefined
 }
 
 function callerOf({ orgId, keyId, kind, userId, role, scopes }: Policy, ip: string): Caller {
@@ -83,8 +98,9 @@ async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Service
 }
 
 /**
- * One request of a route that needs a caller. The input is read and checked before admission, because admission wants
- * to know what it costs; what is wrong with it is said only to those who may come in.
+ * One request of a route that needs a caller. Where admission wants to know what the input costs it is read and checked
+ * before; what is wrong with it is said only to those who may come in. Everywhere else nobody's input is worth reading
+ * who may not.
  */
 async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, note }: Services): Promise<Response> {
   const exchange = c.env
@@ -94,9 +110,9 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, no
   let isRefused = true
   try {
     const credential = credentialOf(request.headers)
-    const isWorthReading = admit.mayBeKnown?.(deps, credential) ?? true
-    const input = isWorthReading ? await readInput(route, c) : unread()
-    const ask = input instanceof AppError ? undefined : input.ask
+    const isWorthReading = route.asks && (admit.mayBeKnown?.(deps, credential) ?? true)
+    let input = isWorthReading ? await readInput(route, c) : undefined
+    const ask = input instanceof AppError ? undefined : input?.ask
     const { ip } = arrival
     admission = await admit(
       deps,
@@ -104,6 +120,7 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, no
       ask ? (policy) => ask(deps, policy) : askNothing,
     )
     known(admission.policy)
+    input ??= await readInput(route, c)
     if (input instanceof AppError) throw input
     const caller = callerOf(admission.policy, ip)
     const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, arrival, defer }

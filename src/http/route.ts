@@ -69,6 +69,8 @@ export type Route = {
   /** Whole, from the root: `/v1/models/:model`. */
   path: string
   spec: Described<Schema, Schema, Schema, Schema, Scope>
+  /** Whether admission wants to know the input. */
+  asks: boolean
   prepare: (raw: RawInput) => Prepared | Rejected
 }
 
@@ -94,6 +96,7 @@ const on =
     method,
     path,
     spec,
+    asks: spec.ask !== undefined,
     prepare: (raw) => {
       const params = parse<P>(spec.params, raw.params)
       if (!params.success) return { place: 'params', issues: params.error.issues }

@@ -5,7 +5,11 @@ import baseline from '../../scripts/bench/baseline.json' with { type: 'json' }
 import { gzipBytes } from '../../scripts/bench/build.ts'
 
 const root = join(import.meta.dirname, '../..')
-const MAX_GATEWAY_BYTES = 250_000
+/**
+ * The path alone kept to 250 kB. Every area adds its own, which only its first request evaluates; Cloudflare takes 3 MB
+ * on its smallest plan.
+ */
+const MAX_GATEWAY_BYTES = 400_000
 /** A release may not grow by more than this without a commit that says so. */
 const MAX_GROWTH = 1.1
 
@@ -15,7 +19,7 @@ const built = (file: string) => join(root, '.build', file)
 describe.runIf(existsSync(built('gateway/gateway.js')))('the gateway as it is uploaded', () => {
   const bytes = () => gzipBytes(readFileSync(built('gateway/gateway.js')))
 
-  it('is no larger than 250 kB, compressed', () => {
+  it('is no larger than 400 kB, compressed', () => {
     expect(bytes()).toBeLessThanOrEqual(MAX_GATEWAY_BYTES)
   })
 

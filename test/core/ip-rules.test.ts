@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isIpAllowed, isIpRule } from '../../src/core/ip-rules.ts'
+import { isIpAllowed, isIpRule, networkOf } from '../../src/core/ip-rules.ts'
 
 const octets = fc.tuple(...Array.from({ length: 4 }, () => fc.integer({ min: 0, max: 255 })))
 const groups = fc.tuple(...Array.from({ length: 8 }, () => fc.integer({ min: 0, max: 0xffff })))
@@ -110,5 +110,30 @@ describe('a rule of addresses', () => {
   it('is of no use to one whose address is not known', () => {
     for (const ip of ['unknown', '', 'localhost']) expect(isIpAllowed(['0.0.0.0/0', '::/0'], ip)).toBe(false)
     expect(isIpAllowed([], '192.0.2.1')).toBe(false)
+  })
+})
+
+describe('whom the limits of an address count for', () => {
+  it('is all of an IPv6 network of 64 bits, and nobody of the next', () => {
+    fc.assert(
+      fc.property(groups, groups, fc.integer({ min: 0, max: 63 }), (base, other, at) => {
+        const moved = [...base.slice(0, 4), ...other.slice(4)]
+        // The first 96 bits of a mapped address are no network.
+        fc.pre([base, moved].every((parts) => parts.slice(0, 5).some((part) => part !== 0)))
+        expect(networkOf(colons(moved))).toBe(networkOf(colons(base)))
+        const bits = bitsOf(base, 16)
+        const flipped = `${bits.slice(0, at)}${bits[at] === '1' ? '0' : '1'}${bits.slice(at + 1)}`
+        fc.pre(flipped.slice(0, 80).includes('1'))
+        expect(networkOf(colons(partsOf(flipped, 16)))).not.toBe(networkOf(colons(base)))
+      }),
+    )
+  })
+
+  it('is each IPv4 address for itself, however it is written, and any other text as it stands', () => {
+    expect(networkOf('::ffff:192.0.2.1')).toBe(networkOf('192.0.2.1'))
+    expect(networkOf('::ffff:c000:201')).toBe(networkOf('192.0.2.1'))
+    expect(networkOf('192.0.2.2')).not.toBe(networkOf('192.0.2.1'))
+    expect(networkOf('2001:DB8::1')).toBe(networkOf('2001:db8:0:0:ffff::'))
+    expect(networkOf('unknown')).toBe('unknown')
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
-import { MAX_BODY_BYTES } from '../../src/http/body.ts'
+import { MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES } from '../../src/http/body.ts'
 import { post } from '../../src/http/route.ts'
 import { openaiErrorOf, problemOf, thingGateway } from './support.ts'
 
@@ -83,6 +83,24 @@ describe('a JSON body', () => {
     expect(sent()).toBeLessThan(MAX_BODY_BYTES + 1_000_000)
   })
 
+  it.each(['declared', 'in chunks'])('is much smaller where anybody may send it: %s', async (how) => {
+    const route = post('/api/v1/thing', { ...size, scope: 'public' }, (_ctx, { body }) => ({ size: body.text.length }))
+    const { send } = thingGateway({ problem: [route] })
+    const ask = (length: number) => {
+      const text = length - '{"text":""}'.length
+      const body = JSON.stringify({ text: 'a'.repeat(text) })
+      return send(
+        '/api/v1/thing',
+        how === 'declared'
+          ? { method: 'POST', headers: { ...json, 'content-length': String(body.length) }, body }
+          : streamed(chunked(text).stream),
+      )
+    }
+    expect((await ask(MAX_PUBLIC_BODY_BYTES)).status).toBe(200)
+    const problem = await problemOf(await ask(MAX_PUBLIC_BODY_BYTES + 1))
+    expect([problem.status, problem.detail]).toEqual([413, expect.stringContaining('64 KB')])
+  })
+
   it('may have exactly ten megabytes', async () => {
     const { send } = setup()
     const { stream } = chunked(MAX_BODY_BYTES - '{"text":""}'.length)
@@ -127,6 +145,17 @@ describe('a JSON body', () => {
     const { send } = setup()
     const body = new TextEncoder().encode('{"text":""}')
     expect((await send('/v1/thing', { method: 'POST', body })).status).toBe(415)
+  })
+
+  it('may be missing where none of its fields is needed', async () => {
+    const Wish = z.strictObject({ text: z.string().default('nothing') })
+    const spec = { summary: 'Wish', scope: 'tools:write', body: Wish, response: Text } as const
+    const { send } = thingGateway({ openai: [post('/v1/thing', spec, (_ctx, { body }) => body)], problem: [] })
+    for (const init of [{}, { headers: { 'content-length': '0' }, body: '' }]) {
+      const response = await send('/v1/thing', { method: 'POST', ...init })
+      expect([response.status, await response.json()]).toEqual([200, { text: 'nothing' }])
+    }
+    expect((await send('/v1/thing', { method: 'POST', headers: json, body: '{"other":1}' })).status).toBe(400)
   })
 
   it('that is declared empty is missing, whatever its type', async () => {

@@ -201,6 +201,34 @@ describe('input', () => {
     ])
   })
 
+  it.each([
+    ['a NUL character', '{"name":"a\\u0000"}', '/name'],
+    ['half a surrogate pair', '{"name":"\\udfff"}', '/name'],
+    ['a NUL character in a list', '{"name":{"of":["a","b\\u0000"]}}', '/name/of/1'],
+    ['a NUL character in a name', '{"name":{"\\u0000":"a"}}', '/name'],
+  ])(
+    'with %s could not be kept as it is: 422, and in what is said to a model it is passed on',
+    async (_what, body, at) => {
+      const { send } = thingGateway({
+        problem: [post('/api/v1/thing', { ...write, body: z.object({ name: z.unknown() }) }, () => undefined)],
+        openai: [post('/v1/thing', { ...write, body: z.object({ name: z.unknown() }) }, () => undefined)],
+      })
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+      const problem = await problemOf(await send('/api/v1/thing', init))
+      expect(problem.status).toBe(422)
+      expect(problem.errors).toEqual([{ pointer: at, detail: 'holds a NUL character or half a surrogate pair' }])
+      expect((await send('/v1/thing', init)).status).toBe(204)
+    },
+  )
+
+  it('with a NUL character in its query is 422', async () => {
+    const Query = z.strictObject({ after: z.string().optional() })
+    const { send } = thingGateway({ problem: [get('/api/v1/thing', { ...write, query: Query }, () => undefined)] })
+    expect((await send('/api/v1/thing?after=a')).status).toBe(204)
+    const problem = await problemOf(await send('/api/v1/thing?after=%00'))
+    expect([problem.status, problem.errors?.[0]?.pointer]).toEqual([422, 'after'])
+  })
+
   it('that makes a path impossible is a missing resource', async () => {
     const { send } = thingGateway({
       problem: [

@@ -3,16 +3,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { hashSecretToken } from '../../src/core/secret-token.ts'
-import { claimsOf, keyOf } from '../support/people.ts'
+import { openSession } from '../../src/features/sessions/service.ts'
+import { claimsOf, depsOver, keyOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import {
   actionsOf,
+  anotherSession,
   auth,
   joins,
   newAddress,
   PASSWORD,
   Pair,
-  pairOf,
   problemOf,
   type Sent,
   someone,
@@ -148,10 +149,12 @@ describe('making an account', () => {
     expect((await register({ ...named(username), username: newName(), invite_token })).status).toBe(404)
   })
 
-  it('is limited for each address', async () => {
+  it('is limited for each address, but a password that breaks a rule is no try', async () => {
     const ip = newAddress()
-    const wanted = { ...named(newName()), password: 'short' }
-    for (let at = 0; at < 5; at++) expect((await register(wanted, ip)).status).toBe(422)
+    const wanted = named(newName())
+    for (let at = 0; at < 6; at++) expect((await register({ ...wanted, password: 'short' }, ip)).status).toBe(422)
+    expect((await register(wanted, ip)).status).toBe(201)
+    for (let at = 1; at < 5; at++) expect((await register(wanted, ip)).status).toBe(409)
     const refused = await register(wanted, ip)
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(60)
@@ -193,6 +196,26 @@ describe('one’s own account', () => {
     expect((await call('/reset-password', { token: reset, new_password: 'another heron altogether' })).status).toBe(400)
   })
 
+  it('takes no address that was asked for before its password was changed or reset', async () => {
+    const next = 'another heron altogether'
+    const asking = async () => {
+      const me = await someone(stack)
+      const address = `${newName()}@example.com`
+      expect((await patch({ email: address }, me.accessToken)).status).toBe(200)
+      expect((await mailbox.waitFor(me.email, { timeoutMs: 20_000 })).subject).toContain('about to change')
+      return { me, token: await mailedToken(address) }
+    }
+    const changed = await asking()
+    const body = { current_password: PASSWORD, new_password: next }
+    expect((await call('/change-password', body, { token: changed.me.accessToken })).status).toBe(204)
+    expect((await call('/verify-email', { token: changed.token })).status).toBe(400)
+    const reset = await asking()
+    await call('/forgot-password', { email: reset.me.email })
+    const token = await mailedToken(reset.me.email)
+    expect((await call('/reset-password', { token, new_password: next })).status).toBe(204)
+    expect((await call('/verify-email', { token: reset.token })).status).toBe(400)
+  })
+
   it('does not take the address of somebody else, now or by the time of the answer', async () => {
     const [one, other] = [await someone(stack), await someone(stack)]
     expect((await patch({ email: other.email.toUpperCase() }, one.accessToken)).status).toBe(409)
@@ -210,7 +233,7 @@ describe('a password', () => {
 
   it('is changed by its owner with the present one, and other sessions end', async () => {
     const me = await someone(stack)
-    const other = await pairOf(await call('/switch-org', { org_id: me.orgId }, { token: me.accessToken }))
+    const other = await anotherSession(stack, me.accessToken, me.orgId)
     const change = (current_password: string, new_password: string) =>
       call('/change-password', { current_password, new_password }, { token: me.accessToken })
     const wrong = await change('wrong', next)
@@ -225,6 +248,42 @@ describe('a password', () => {
     expect([await canSignIn(me.username, PASSWORD), await canSignIn(me.username, next)]).toEqual([false, true])
     expect(await actionsOf(stack, me.orgId)).toContain('user.password')
     expect((await mailbox.waitFor(me.email, { timeoutMs: 20_000 })).subject).toContain('was changed')
+  })
+
+  it('is changed by one of two who know it at the same time', async () => {
+    const me = await someone(stack)
+    const other = await anotherSession(stack, me.accessToken, me.orgId)
+    const change = (token: string, new_password: string) =>
+      call('/change-password', { current_password: PASSWORD, new_password }, { token })
+    const answers = await Promise.all([
+      change(me.accessToken, 'the first of two herons'),
+      change(other.access_token, 'the second of two herons'),
+    ])
+    // Whoever comes second finds another password, or that their session has ended.
+    expect(answers.map(({ status }) => status).sort()).toEqual([204, expect.toBeOneOf([400, 401])])
+  })
+
+  it('opens no session any more once another took its place, however late that is noticed', async () => {
+    const { userId, orgId } = await someone(stack)
+    const deps = depsOver(stack)
+    const ctx = { ...deps, requestId: 'req_1', signal: AbortSignal.timeout(60_000), startedMs: 0, defer: () => {} }
+    const from = {
+      userId,
+      orgId,
+      role: 'owner',
+      audience: 'helix',
+      method: 'password',
+      ip: 'x',
+      userAgent: null,
+    } as const
+    const sessions = () => stack.query('select id from login_sessions where user_id = $1', [userId])
+    const before = await sessions()
+    const late = openSession(ctx, { ...from, passwordHash: 'the hash that was checked' })
+    await expect(late).rejects.toMatchObject({ status: 401 })
+    expect(await sessions()).toEqual(before)
+    const [row] = await stack.query('select password_hash from users where id = $1', [userId])
+    await openSession(ctx, { ...from, passwordHash: String(row?.password_hash) })
+    expect(await sessions()).toHaveLength(before.length + 1)
   })
 
   it('is reset by the token of a mail, once, and every session ends', async () => {
@@ -302,6 +361,35 @@ describe('a password', () => {
     expect(await actionsOf(stack, orgId)).toContain('user.password_by_admin')
   })
 
+  it('of a member is changed by a key only as far as the key itself could go', async () => {
+    const owner = await someone(stack)
+    const { orgId, userId } = owner
+    const [other, admin, member] = [
+      await someone(stack, { orgId }),
+      await someone(stack, { orgId, role: 'admin' }),
+      await someone(stack, { orgId, role: 'member' }),
+    ]
+    const change = (username: string, token: string) =>
+      call('/admin/change-password', { username, new_password: next }, { token })
+    const narrow = (await keyOf(stack, { orgId, userId, scopes: ['org:write'] })).apiKey
+    const wide = (await keyOf(stack, { orgId, userId })).apiKey
+    for (const { username } of [other, admin, member]) expect((await change(username, narrow)).status).toBe(403)
+    expect((await change(other.username, wide)).status).toBe(403)
+    expect((await change(admin.username, wide)).status).toBe(204)
+  })
+
+  it('of members is changed by an organisation a few times in a row, since everybody shares the time it takes', async () => {
+    const admin = await someone(stack, { role: 'admin' })
+    const { username } = await someone(stack, { orgId: admin.orgId, role: 'member' })
+    const change = async () => {
+      const body = { username, new_password: 'short' }
+      return (await call('/admin/change-password', body, { token: admin.accessToken })).status
+    }
+    const answers: number[] = []
+    while (answers.length < 40 && answers.at(-1) !== 429) answers.push(await change())
+    expect(new Set(answers)).toEqual(new Set([422, 429]))
+  })
+
   it('of anybody is changed by an operator, which every organisation of theirs is told', async () => {
     const staff = await someone(stack, { isOperator: true, audience: 'helix-admin' })
     const member = await someone(stack)
@@ -309,6 +397,8 @@ describe('a password', () => {
     await joins(stack, member.userId, other.orgId)
     const body = { username: member.email, new_password: next }
     expect((await call('/admin/change-password', body, { token: staff.accessToken })).status).toBe(204)
+    const own = { ...body, username: staff.username }
+    expect((await call('/admin/change-password', own, { token: staff.accessToken })).status).toBe(403)
     for (const orgId of [staff.orgId, member.orgId, other.orgId])
       expect(await actionsOf(stack, orgId)).toContain('user.password_by_admin')
     expect(claimsOf(staff.accessToken)).toMatchObject({ aud: 'helix-admin' })

@@ -70,6 +70,13 @@ function devArguments(): string[] {
 
 const launchDev = (): Running => launch(process.execPath, devArguments(), bareEnvironment)
 
+const runSeed = (): Promise<Ended> =>
+  launch(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', 'scripts/seed.ts', '--data', folder],
+    bareEnvironment,
+  ).ended
+
 async function readFacts({ firstLine, ended }: Running) {
   const early = ended.then(({ stderr }) => Promise.reject(new Error(`It ended before it was ready: ${stderr}`)))
   return Facts.parse(JSON.parse(await Promise.race([firstLine, early])))
@@ -99,6 +106,12 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
 
   expect(await (await fetch(`${facts.mailbox_url}/messages.json`)).json()).toEqual([])
 
+  const seeded = await runSeed()
+  expect(seeded).toMatchObject({ code: 0, stderr: '' })
+  expect(seeded.stdout).toContain(`curl ${facts.origin}/api/v1/auth/bootstrap`)
+  expect(seeded.stdout).toMatch(/^Bootstrap token {2}hxb_[\w-]{43} /m)
+  expect(seeded.stdout).not.toContain(facts.bootstrap_token)
+
   const groups = await childPids(dev.child.pid ?? 0)
   expect(groups).toHaveLength(1)
   expect((await membersOf(groups[0] ?? 0)).join('\n')).toContain('workerd')
@@ -115,6 +128,7 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   expect(stdout.trimEnd().split('\n')).toHaveLength(1)
   expect(await membersOf(groups[0] ?? 0)).toEqual([])
   await expect(fetch(facts.mailbox_url)).rejects.toThrow()
+  expect(await runSeed()).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`in ${folder}.`) })
 
   const again = launchDev()
   expect((await readFacts(again)).api_key).toBe(facts.api_key)

@@ -116,6 +116,7 @@ describe('invitations', () => {
     expect((await as(admin, 'POST /members/invite', { email: freshAddress(), role: 'owner' })).status).toBe(403)
     const { body: high } = await as(owner, 'POST /members/invite', { email: freshAddress(), role: 'owner' })
     expect((await as(admin, `DELETE /members/invitations/${high.id}`)).status).toBe(403)
+    expect((await as(admin, 'POST /members/invite', { email: high.email, role: 'readonly' })).status).toBe(403)
     await as(admin, 'POST /members/invite', { email: freshAddress(), role: 'admin' })
     const { body: low } = await as(admin, 'POST /members/invite', { email: freshAddress(), role: 'member' })
     await as(owner, `PATCH /members/${admin.userId}`, { role: 'member' })

@@ -142,6 +142,19 @@ describe('members', () => {
     }
   })
 
+  it('get nothing from a key that the key itself does not hold', async () => {
+    const owner = await person(stack)
+    const member = await fellow(owner, 'member')
+    const { orgId, userId } = owner
+    const { apiKey } = await keyOf(stack, { orgId, userId, scopes: ['members:write'] })
+    for (const role of ['admin', 'member', 'readonly']) {
+      const invited = { email: `${crypto.randomUUID()}@example.com`, role }
+      expect((await call(apiKey, 'POST /members/invite', invited)).status).toBe(403)
+      expect((await call(apiKey, `PATCH /members/${member.userId}`, { role })).status).toBe(403)
+    }
+    expect((await call(apiKey, `DELETE /members/${member.userId}`)).status).toBe(204)
+  })
+
   it('feel a demotion on the next call, signed in and with their keys', async () => {
     const owner = await person(stack)
     const admin = await fellow(owner, 'admin')

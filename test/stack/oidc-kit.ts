@@ -11,7 +11,7 @@ let addresses = 0
 /** Limits of one test do not reach another. */
 const newAddress = (): string => {
   addresses += 1
-  return `2001:db8:f::${addresses.toString(16)}`
+  return `2001:db8:f:${addresses.toString(16)}::1`
 }
 
 /** What came of an exchange. */

@@ -144,6 +144,20 @@ describe('an address', () => {
     expect(await exchange(stack, await issuer.idToken(account({ email: member.email })), orgId)).toMatchObject(refused)
   })
 
+  it('of an owner leads to nobody through an issuer that an admin configured', async () => {
+    const { owner, orgId, id } = await trusting(stack, issuer)
+    const name = account({ email: owner.email })
+    expect(await exchanged(stack, await issuer.idToken(name), orgId)).toMatchObject({ sub: owner.userId })
+    const admin = await person(stack, { orgId, role: 'admin' })
+    const put = { method: 'PUT', path: `/${id}`, body: bodyFor(issuer) }
+    expect(await providers(stack, admin.accessToken, put)).toMatchObject({ status: 200 })
+    expect(await exchange(stack, await issuer.idToken(name), orgId)).toMatchObject(refused)
+    const second = await person(stack, { orgId })
+    expect(await exchange(stack, await issuer.idToken(account({ email: second.email })), orgId)).toMatchObject(refused)
+    const member = await person(stack, { orgId, role: 'member' })
+    await exchanged(stack, await issuer.idToken(account({ email: member.email })), orgId)
+  })
+
   it('of somebody in another organisation is refused, however verified: nobody is taken over', async () => {
     const victim = await person(stack)
     const { orgId } = await trusting(stack, issuer)
@@ -211,6 +225,17 @@ describe('an issuer', () => {
     expect((await me(stack, deleted.accessToken)).status).toBe(401)
     expect((await me(stack, owner.accessToken)).status).toBe(200)
     expect(await exchange(stack, await issuer.idToken(account()), orgId)).toMatchObject(refused)
+  })
+
+  it('forgets whom it knew when another issuer takes its place, who may call others the same', async () => {
+    const { owner, orgId, id } = await trusting(stack, issuer)
+    await exchanged(stack, await issuer.idToken(account()), orgId)
+    const known = () => stack.query('select subject from oidc_identities where provider_id = $1', [id])
+    const put = (url: string) => ({ method: 'PUT', path: `/${id}`, body: bodyFor({ url }, { name: 'New' }) })
+    expect(await providers(stack, owner.accessToken, put(issuer.url))).toMatchObject({ status: 200 })
+    expect(await known()).toHaveLength(1)
+    expect(await providers(stack, owner.accessToken, put('https://issuer.example.com'))).toMatchObject({ status: 200 })
+    expect(await known()).toEqual([])
   })
 
   it('that is deleted while its token is looked at opens no session', async () => {

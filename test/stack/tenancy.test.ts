@@ -102,7 +102,8 @@ describe.each([
     const probes = lists.flatMap((entry) =>
       credentials().map((credential): Probe => {
         const hasLimit = entry.route.spec.query?.safeParse({ limit: '100' }).success === true
-        const isFine = (status: number) => status < 400 || isRefused(entry, status)
+        const isFine = (status: number) =>
+          status < 400 || entry.route.spec.scope === 'public' || isRefused(entry, status)
         return { entry, credential, query: hasLimit ? { limit: '100' } : {}, theirs, isFine }
       }),
     )
@@ -244,22 +245,21 @@ describe('the statements of the gateway', () => {
   it('would show every organisation without row-level security', async () => {
     const witness = await plant(stack)
     const { proxyUrl, systemUrl } = inject('stores')
-    const reads = new Map(predicates.opened().map((statement) => [statement.query, statement]))
-    const readable = [...reads.values()].filter(({ query }) => /^select\b/i.test(query) && !/for update/.test(query))
-    const shown = await forEach(readable, AT_ONCE, async (statement) => {
+    const reads = predicates.opened().filter(({ query }) => /^select\b/i.test(query) && !/for update/.test(query))
+    const showsWitness = async (statement: (typeof reads)[number]): Promise<boolean> => {
       const response = await fetch(`${proxyUrl}/sql`, {
         method: 'POST',
         headers: { 'neon-connection-string': systemUrl, 'content-type': 'application/json' },
         body: JSON.stringify(statement),
       })
-      return { query: statement.query, isForeign: (await response.text()).includes(witness.canaries[0] ?? '') }
-    })
-    const foreign = shown.filter(({ isForeign }) => isForeign).map(({ query }) => query)
+      return (await response.text()).includes(witness.canaries[0] ?? '')
+    }
     for (const name of ['api_keys', 'memberships', 'invitations', 'oidc_providers']) {
-      expect(
-        foreign.some((query) => query.includes(`from "${name}"`)),
-        name,
-      ).toBe(true)
+      // One that is narrowed by something else, such as a place in a list, may show nothing: another does.
+      const candidates = reads.filter(({ query }) => query.includes(`from "${name}"`))
+      let isShown = false
+      for (const statement of candidates) isShown ||= await showsWitness(statement)
+      expect(isShown, name).toBe(true)
     }
   })
 })

@@ -1,6 +1,7 @@
 import type { AdmissionRequest, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import { findKey } from '../keys/service.ts'
 import { REFUSED, remember, type Seen } from '../records/service.ts'
 import { isPolicyOf, type Known, type Pointer } from './recognise.ts'
@@ -131,12 +132,12 @@ async function isLoadedByAnother(entry: Known): Promise<boolean> {
  * the look-up itself gives nothing away.
  */
 async function refuseGuessing({ limiter }: Deps, ip: string): Promise<void> {
-  if (await unlessAway(limiter.allows(LOOKUPS, ip), true)) return
+  if (await unlessAway(limiter.allows(LOOKUPS, networkOf(ip)), true)) return
   throw new AppError('rate_limit_exceeded', 'Too many unknown keys from this address.', { retryAfterSeconds: 1 })
 }
 
 async function countGuess({ limiter }: Deps, ip: string): Promise<void> {
-  await unlessAway(limiter.take(LOOKUPS, ip), undefined)
+  await unlessAway(limiter.take(LOOKUPS, networkOf(ip)), undefined)
 }
 
 async function unlessAway<T>(answer: Promise<T>, otherwise: T | undefined): Promise<T | undefined> {

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm/sql'
 import type { Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
@@ -69,6 +70,8 @@ export async function changeMe(ctx: Ctx, { display_name: displayName, email }: M
   if (displayName !== undefined) {
     const { orgId } = ctx.caller
     const id = personOf(ctx)
+    // Whoever vouches for somebody in one organisation does not name them in another.
+    if ((await findMemberships(ctx, id)).length > 1) await requireOwnSession(ctx)
     const audit = await auditRow(ctx, {
       orgId,
       actor: actorOf(ctx.caller),
@@ -90,6 +93,8 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
   const row = await ownRow(ctx)
   const isSame = foldName(email) === foldName(row.email)
   if (isSame && row.email_verified_at !== null && email === row.email) return
+  // Also by person: whoever may ask for any address learns which of them are taken.
+  await limit(ctx, 'mails_per_address', row.id)
   if (!isSame) await refuseTaken(ctx, { email })
   await limit(ctx, 'mails_per_address', foldName(email))
   const { orgId } = ctx.caller
@@ -119,22 +124,28 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
 /** Makes the address that a token was mailed to its person's. Throws 400, 409 and 429. */
 export async function verifyEmail(ctx: PublicCtx, token: string, request: Request): Promise<void> {
   const { ip } = clientOf(request)
-  await limit(ctx, 'verifications_per_ip', ip)
+  await limit(ctx, 'verifications_per_ip', networkOf(ip))
   const hash = await hashSecretToken(token)
   const now = secondsOf(ctx)
-  // Addresses are ASCII: lower() folds them as we do.
-  const work = ctx.db.query(sql`
-    select t.user_id, verify_email(t.user_id, t.email, lower(t.email), ${now})
-    from use_user_token(${hash}, 'verify_email', ${now}) t
-  `)
-  const [used] = await work.catch((error: unknown) => {
-    if (sqlStateOf(error) !== '23505') throw error
-    throw new AppError('conflict', 'Another account has this address by now.')
+  const [found] = await ctx.db.query(sql`select user_id, email from find_user_token(${hash}, 'verify_email', ${now})`)
+  if (!found) throw deadToken()
+  const [id, email] = [String(found.user_id), String(found.email)]
+  const entry = { actor: { kind: 'user', id, ip }, action: 'user.email', target: { kind: 'user', id } } as const
+  const [home] = await findMemberships(ctx, id)
+  const audit = home && (await auditRow(ctx, { ...entry, orgId: home.orgId }))
+  const work = ctx.db.atomically(home?.orgId ?? '', (query) => [
+    query.execute(sql`select require(exists(select from use_user_token(${hash}, 'verify_email', ${now})), 'HX404')`),
+    query.execute(sql`select verify_email(${id}, ${email}, ${foldName(email)}, ${now})`),
+    ...(audit === undefined ? [] : [query.insert(auditLog).values(audit)]),
+  ])
+  await work.catch((error: unknown) => {
+    const state = sqlStateOf(error)
+    if (state === 'HX404') throw deadToken()
+    if (state === '23505') throw new AppError('conflict', 'Another account has this address by now.')
+    throw error
   })
-  if (!used) throw deadToken()
-  const id = String(used.user_id)
-  const actor = { kind: 'user', id, ip } as const
-  await auditEverywhere(ctx, id, { actor, action: 'user.email', target: { kind: 'user', id } })
+  // It is done, whatever becomes of the rows in their other organisations.
+  ctx.defer(auditEverywhere(ctx, id, { ...entry, except: home?.orgId }))
 }
 
 /** For a token that was mailed. */

@@ -34,12 +34,20 @@ export const fieldError = (field: string, detail: string) =>
 
 type Wanted = { password: string; username: string; field: string }
 
-/** The hash of a new password. Throws 422 naming the field when it breaks a rule, and 429 when the isolate is busy hashing. */
-export async function newPasswordHash(ctx: PublicCtx, { password, username, field }: Wanted): Promise<string> {
+/**
+ * Throws 422 naming the field when a new password breaks a rule. Asked before a try is counted: what cannot succeed
+ * shall not use up what may.
+ */
+export function refuseWeak({ password, username, field }: Wanted): void {
   const fault = passwordFault(password, username)
   if (fault !== undefined) throw fieldError(field, fault)
+}
+
+/** The hash of a new password. Throws 422 naming the field when it breaks a rule, and 429 when the isolate is busy hashing. */
+export async function newPasswordHash(ctx: PublicCtx, wanted: Wanted): Promise<string> {
+  refuseWeak(wanted)
   enterHashGate(ctx)
-  return hashPassword(ctx.settings.passwordPepper, password)
+  return hashPassword(ctx.settings.passwordPepper, wanted.password)
 }
 
 /** The person who is signed in. */

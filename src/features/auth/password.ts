@@ -1,29 +1,41 @@
 import { and, eq, sql } from 'drizzle-orm'
-import type { Ctx } from '../../core/context.ts'
+import type { Caller, Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
-import { type Role, reaches } from '../../core/roles.ts'
+import { networkOf } from '../../core/ip-rules.ts'
+import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
-import { enterHashGate, passwordFault, verifyNothing, verifyPassword } from '../passwords/service.ts'
-import { findLogin, findMemberships, foldName } from '../users/service.ts'
+import { enterHashGate, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
-import { clientOf, fieldError, limit, newPasswordHash, requireOwnSession, secondsOf } from './guard.ts'
+import { clientOf, limit, newPasswordHash, refuseWeak, requireOwnSession, secondsOf } from './guard.ts'
 import { mailLater, passwordChangedMail, resetMail } from './mails.ts'
 import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
 
 const RESET_SECONDS = 30 * 60
 
-type Change = { userId: string; hash: string; exceptId?: string | undefined; entry: AuditEntry }
+type Change = {
+  userId: string
+  hash: string
+  /** The stored hash that the present password was checked against. */
+  instead?: string | undefined
+  exceptId?: string | undefined
+  entry: AuditEntry
+}
 
-/** A new password, the end of what the old one opened, and the line that says so, together or not at all. */
-async function setPassword(ctx: PublicCtx, { userId, hash, exceptId, entry }: Change): Promise<void> {
+/**
+ * A new password, the end of what the old one opened, and the line that says so, together or not at all. Of two who know
+ * the old password at the same time one changes it. Throws `STALE_PASSWORD` as the SQLSTATE for the other.
+ */
+async function setPassword(ctx: PublicCtx, { userId, hash, instead, exceptId, entry }: Change): Promise<void> {
   const now = secondsOf(ctx)
   const audit = await auditRow(ctx, entry)
-  const [, ended] = await ctx.db.atomically(entry.orgId, (query) => [
+  const [, , ended] = await ctx.db.atomically(entry.orgId, (query) => [
+    query.execute(stillHasPassword(userId, instead)),
     query.execute(sql`select set_password(${userId}, ${hash}, ${now})`),
     endSessions(query, { userId, exceptId, now }),
     query.insert(auditLog).values(audit),
@@ -31,14 +43,16 @@ async function setPassword(ctx: PublicCtx, { userId, hash, exceptId, entry }: Ch
   await forgetSessions(ctx, ended)
 }
 
+const wrongPassword = () =>
+  new AppError('wrong_password', 'The current password is not right.', { param: 'current_password' })
+
 type Passwords = { current_password: string; new_password: string }
 
 /** The caller's own; every other session of theirs ends. Throws 400 `wrong_password`, 403, 422 and 429. */
 export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void> {
   await requireOwnSession(ctx)
   const { id, username, email, password_hash: stored } = await ownRow(ctx)
-  const fault = passwordFault(wanted.new_password, username)
-  if (fault !== undefined) throw fieldError('new_password', fault)
+  refuseWeak({ password: wanted.new_password, username, field: 'new_password' })
   await limit(ctx, 'password_checks_per_user', id)
   enterHashGate(ctx)
   const { passwordPepper } = ctx.settings
@@ -46,12 +60,15 @@ export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void>
     stored === null
       ? await verifyNothing(passwordPepper, wanted.current_password)
       : await verifyPassword(passwordPepper, wanted.current_password, stored)
-  if (!ok) throw new AppError('wrong_password', 'The current password is not right.', { param: 'current_password' })
+  if (!ok) throw wrongPassword()
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
   const { orgId, keyId } = ctx.caller
   const target = { kind: 'user', id }
   const entry = { orgId, actor: actorOf(ctx.caller), action: 'user.password', target }
-  await setPassword(ctx, { userId: id, hash, exceptId: keyId, entry })
+  const change = { userId: id, hash, instead: stored ?? undefined, exceptId: keyId, entry }
+  await setPassword(ctx, change).catch((error: unknown) => {
+    throw sqlStateOf(error) === STALE_PASSWORD ? wrongPassword() : error
+  })
   await ctx.limiter.reset('password_checks_per_user', id)
   mailLater(ctx, passwordChangedMail({ to: email, username }))
 }
@@ -64,6 +81,8 @@ export async function changePasswordOf(ctx: Ctx, wanted: { username: string; new
   const { id, username, email } = isOperator
     ? await anyone(ctx, wanted.username)
     : await subordinate(ctx, wanted.username)
+  // Each costs this isolate a hash, of which everybody's sign-in needs one.
+  await limit(ctx, 'passwords_set_per_org', ctx.caller.orgId)
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
   const { orgId } = ctx.caller
   const target = { kind: 'user', id }
@@ -76,14 +95,16 @@ export async function changePasswordOf(ctx: Ctx, wanted: { username: string; new
 async function anyone(ctx: Ctx, name: string): Promise<Target> {
   const login = await findLogin(ctx, name)
   if (!login) throw notFound('person')
+  if (login.id === ctx.caller.userId) throw ownPassword()
   return login
 }
 
 const forbidden = (message: string) => new AppError('permission_denied', message)
+const ownPassword = () => forbidden('Your own password is changed with the current one.')
 
 /** A member of the caller's organisation whose password is nobody else's business. */
 async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
-  const { orgId, userId, role } = caller
+  const { orgId, userId } = caller
   const key = foldName(name)
   const [[row]] = await db.atomically(orgId, (query) => [
     query
@@ -99,8 +120,8 @@ async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
       .where(and(eq(memberships.org_id, orgId), sql`${key} in (${users.username_key}, ${users.email_key})`)),
   ])
   if (!row) throw notFound('member')
-  if (row.id === userId) throw forbidden('Your own password is changed with the current one.')
-  if (row.isOperator || !reachesRole(role, row.role)) {
+  if (row.id === userId) throw ownPassword()
+  if (row.isOperator || !reachesRole(caller, row.role)) {
     throw forbidden('Nobody changes the password of someone with more power than their own.')
   }
   const all = await findMemberships({ db }, row.id)
@@ -110,12 +131,18 @@ async function subordinate({ db, caller }: Ctx, name: string): Promise<Target> {
   return row
 }
 
-/** A credential that nobody stands behind has no role, and so reaches nobody. */
-const reachesRole = (role: Role | undefined, other: Role): boolean => role !== undefined && reaches(role, other)
+/**
+ * Whoever can set a password can be whom it is of: a key reaches nobody who can do more than the key itself, and one
+ * that nobody stands behind reaches nobody.
+ */
+function reachesRole(caller: Caller, other: Role): boolean {
+  const reach = caller.role === undefined ? undefined : reachOf(caller)
+  return reach !== undefined && reaches(reach, other)
+}
 
 /** Mails a token to whoever has the address. All of it after the reply, which is the same for every address. */
 export async function forgotPassword(ctx: PublicCtx, email: string, request: Request): Promise<void> {
-  await limit(ctx, 'resets_per_ip', clientOf(request).ip)
+  await limit(ctx, 'resets_per_ip', networkOf(clientOf(request).ip))
   ctx.defer(mailReset(ctx, email))
 }
 
@@ -147,7 +174,8 @@ export async function resetPassword(
   request: Request,
 ): Promise<void> {
   const { ip } = clientOf(request)
-  await limit(ctx, 'resets_per_ip', ip)
+  refuseWeak({ password: wanted.new_password, username: '', field: 'new_password' })
+  await limit(ctx, 'resets_per_ip', networkOf(ip))
   const tokenHash = await hashSecretToken(wanted.token)
   const [found] = await ctx.db.query(
     sql`select user_id, username, email from find_user_token(${tokenHash}, 'reset_password', ${secondsOf(ctx)})`,
@@ -174,7 +202,8 @@ export async function resetPassword(
   const [, , ended] = await work.catch((error: unknown) => {
     throw sqlStateOf(error) === 'HX404' ? deadToken() : error
   })
-  await forgetSessions(ctx, ended)
-  await auditEverywhere(ctx, id, { ...entry, except: home?.orgId })
   mailLater(ctx, passwordChangedMail({ to, username }))
+  await forgetSessions(ctx, ended)
+  // It is done, whatever becomes of the rows in their other organisations.
+  ctx.defer(auditEverywhere(ctx, id, { ...entry, except: home?.orgId }))
 }

@@ -1,13 +1,14 @@
 import { sql } from 'drizzle-orm/sql'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { acceptInvitation } from '../members/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { foldName } from '../users/service.ts'
 import { type Founded, found } from './founding.ts'
-import { type Client, clientOf, limit, secondsOf } from './guard.ts'
+import { type Client, clientOf, limit, refuseWeak, secondsOf } from './guard.ts'
 import { mailLater, verificationMail } from './mails.ts'
 import type { Bootstrap, Registration } from './schema.ts'
 
@@ -19,7 +20,8 @@ export async function register(ctx: PublicCtx, wanted: Registration, request: Re
     throw new AppError('permission_denied', 'Registration is closed here: ask for an invitation.')
   }
   const client = clientOf(request)
-  await limit(ctx, 'registrations_per_ip', client.ip)
+  if (wanted.invite_token === undefined) refuseWeak({ ...wanted, field: 'password' })
+  await limit(ctx, 'registrations_per_ip', networkOf(client.ip))
   if (wanted.invite_token !== undefined) return join(ctx, wanted, { token: wanted.invite_token, client })
   const { username, email, password, org_name: orgName = username } = wanted
   const { verifyToken, ...founded } = await found(
@@ -57,7 +59,8 @@ export async function bootstrap(ctx: PublicCtx, wanted: Bootstrap, request: Requ
   const [state] = await ctx.db.query(sql`select bootstrap_is_open(${now}) as is_open`)
   if (state?.is_open !== true) throw nothingToSetUp()
   const client = clientOf(request)
-  await limit(ctx, 'bootstraps_per_ip', client.ip)
+  refuseWeak({ ...wanted, field: 'password' })
+  await limit(ctx, 'bootstraps_per_ip', networkOf(client.ip))
   const { token, username, email, password, org_name: orgName } = wanted
   const hash = await hashSecretToken(token)
   try {

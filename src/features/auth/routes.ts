@@ -93,7 +93,7 @@ export const routes = [
     '/api/v1/auth/bootstrap',
     {
       summary: 'Make the first operator and organisation',
-      description: 'With the token that `npm run seed` prints. 404 as soon as there is an operator.',
+      description: 'With the token that `npm run seed` or `npm run dev` prints. 404 as soon as there is an operator.',
       scope: 'public',
       body: Bootstrap,
       response: SignedUp,

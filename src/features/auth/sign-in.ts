@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm/sql'
 import { AppError } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { enterHashGate, hashPassword, hashWaitSeconds, verifyNothing, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
@@ -18,17 +19,24 @@ const LOCKED_AT = 10
  */
 export async function signIn(ctx: PublicCtx, tried: SignIn, request: Request): Promise<TokenPair> {
   const client = clientOf(request)
-  const who = `${client.ip} ${foldName(tried.username)}`
-  await limit(ctx, 'logins_per_ip', client.ip)
+  const network = networkOf(client.ip)
+  const who = `${network} ${foldName(tried.username)}`
+  await limit(ctx, 'logins_per_ip', network)
   await limit(ctx, 'logins_per_ip_and_name', who)
-  const login = await checkLogin(ctx, tried, client)
+  const { login, needsRehash } = await checkLogin(ctx, tried, client)
   if (login === undefined || (tried.audience === 'helix-admin' && !login.isOperator)) throw invalidCredentials()
   const [memberships] = await Promise.all([
     findMemberships(ctx, login.id),
     ctx.limiter.reset('logins_per_ip_and_name', who),
   ])
   const { orgId, role } = chooseMembership(memberships, tried.org_id)
-  return openSession(ctx, { userId: login.id, orgId, role, audience: tried.audience, method: 'password', ...client })
+  const { id: userId, passwordHash } = login
+  const { audience } = tried
+  const proven = { userId, orgId, role, audience, method: 'password', passwordHash, ...client } as const
+  const pair = await openSession(ctx, proven)
+  // Not before the session rests on the hash that was checked.
+  if (needsRehash) ctx.defer(afterReply(() => rehash(ctx, login, tried.password)))
+  return pair
 }
 
 /** The membership to act under. Throws 403 when there is none that is alive. */
@@ -44,8 +52,12 @@ export function chooseMembership(memberships: readonly Membership[], orgId: stri
   )
 }
 
+type Checked = { login: Login | undefined; needsRehash: boolean }
+
+const nobody: Checked = { login: undefined, needsRehash: false }
+
 /** Who it is, if they may sign in. Costs one hash, whoever asks; what follows from it waits until after the reply. */
-async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promise<Login | undefined> {
+async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promise<Checked> {
   enterHashGate(ctx)
   const { passwordPepper } = ctx.settings
   const login = await findLogin(ctx, tried.username)
@@ -54,14 +66,19 @@ async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promis
     stored === undefined
       ? await verifyNothing(passwordPepper, tried.password)
       : await verifyPassword(passwordPepper, tried.password, stored)
-  if (!login?.isActive || (login.lockedUntil ?? 0) > secondsOf(ctx)) return undefined
+  if (!login?.isActive || (login.lockedUntil ?? 0) > secondsOf(ctx)) return nobody
   if (!ok) {
-    ctx.defer(noteFailure(ctx, login, client))
-    return undefined
+    ctx.defer(afterReply(() => noteFailure(ctx, login, client)))
+    return nobody
   }
-  ctx.defer(noteSuccess(ctx, login))
-  if (needsRehash) ctx.defer(rehash(ctx, login, tried.password))
-  return login
+  ctx.defer(afterReply(() => noteSuccess(ctx, login)))
+  return { login, needsRehash }
+}
+
+/** Begins work when the reply is made: a statement that is only put together before it would tell who has an account. */
+const afterReply = async (work: () => Promise<void>): Promise<void> => {
+  await new Promise((resolve) => setTimeout(resolve, 0))
+  await work()
 }
 
 async function noteSuccess(ctx: PublicCtx, { id }: Login): Promise<void> {

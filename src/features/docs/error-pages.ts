@@ -19,7 +19,7 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
   },
   permission_denied: {
     cause:
-      'The caller is known but may not do this: a scope is missing, only people may call the endpoint, or the key may not be used for this model or from this address.',
+      'The caller is known but may not do this: a scope is missing (a key has none that its maker has lost), only people may call the endpoint, or the key may not be used for this model or from this address.',
     remedy: 'The message says what is missing. Use another key, sign in, or have an administrator allow it.',
   },
   invalid_credentials: {

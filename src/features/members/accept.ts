@@ -2,6 +2,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import type { QueryBuilder } from '../../core/db.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import type { LimitName } from '../../core/limiter.ts'
 import { isRole, type Role } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
@@ -34,12 +35,13 @@ const secondsOf = ({ now }: Pick<PublicCtx, 'now'>) => Math.floor(now() / 1000)
  */
 export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Promise<Joined> {
   const { ip, userAgent } = wanted
-  await take(ctx, 'verifications_per_ip', ip)
+  await take(ctx, 'verifications_per_ip', networkOf(ip))
   const invitation = await findInvitation(ctx, wanted.token)
   const login = await findLogin(ctx, invitation.email)
   const user = login ? await joinAs(ctx, login, { invitation, wanted }) : await joinAnew(ctx, invitation, wanted)
   const { orgId, orgName, role } = invitation
-  const session = { userId: user.id, orgId, role, ip, userAgent } as const
+  // What the password opened does not outlive it.
+  const session = { userId: user.id, orgId, role, ip, userAgent, passwordHash: login?.passwordHash } as const
   const tokens = await openSession(ctx, { ...session, audience: 'helix', method: 'password' })
   return { user, org: { id: orgId, name: orgName }, role, ...tokens }
 }
@@ -86,7 +88,7 @@ async function joinAs(
 async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acceptance): Promise<void> {
   const now = secondsOf(ctx)
   const wrong = new AppError('invalid_credentials', 'The username or the password is wrong.')
-  const who = `${ip} ${foldName(login.username)}`
+  const who = `${networkOf(ip)} ${foldName(login.username)}`
   await take(ctx, 'logins_per_ip_and_name', who)
   if (!login.isActive || (login.lockedUntil ?? 0) > now || login.passwordHash === undefined) throw wrong
   enterHashGate(ctx)

@@ -26,7 +26,7 @@ const secondsOf = ({ now }: Pick<Ctx, 'now'>) => Math.floor(now() / 1000)
  */
 export async function invite(ctx: Ctx, wanted: { email: string; role: Role }): Promise<Invitation> {
   const { caller, db } = ctx
-  if (!mayGrant(actingRole(caller), wanted.role)) {
+  if (!mayGrant(caller, wanted.role)) {
     throw new AppError('permission_denied', 'Nobody grants a role above their own.')
   }
   const now = secondsOf(ctx)
@@ -67,10 +67,13 @@ const takenPlaces = (orgId: string, email: string, now: number) => sql`(
     where org_id = ${orgId} and accepted_at is null and expires_at > ${now} and email <> ${email})
 )`
 
-/** The organisation's name and limit. Throws 409 for a member's address and for a full organisation. */
+/**
+ * The organisation's name and limit. Throws 409 for a member's address and for a full organisation, and 403 for an
+ * address that somebody above the caller has invited to more.
+ */
 async function checkRoom(ctx: Ctx, email: string): Promise<{ name: string; limit: number }> {
   const { orgId } = ctx.caller
-  const [[org], [member]] = await ctx.db.atomically(orgId, (query) => [
+  const [[org], [member], earlier] = await ctx.db.atomically(orgId, (query) => [
     query
       .select({
         name: orgs.name,
@@ -84,25 +87,45 @@ async function checkRoom(ctx: Ctx, email: string): Promise<{ name: string; limit
       .from(memberships)
       .innerJoin(users, eq(users.id, memberships.user_id))
       .where(and(eq(memberships.org_id, orgId), eq(users.email_key, email))),
+    query
+      .select({ role: invitations.role })
+      .from(invitations)
+      .where(
+        and(
+          eq(invitations.org_id, orgId),
+          eq(invitations.email, email),
+          isNull(invitations.accepted_at),
+          gt(invitations.expires_at, secondsOf(ctx)),
+        ),
+      ),
   ])
   if (!org) throw notFound('organisation')
   if (member) throw new AppError('conflict', 'Someone with this address is a member already.')
+  // This one would end it.
+  if (!earlier.every(({ role }) => mayTouch(actingRole(ctx.caller), role))) throw aboveOwn()
   const { member_limit: limit = MAX_MEMBERS } = org.settings
   const most = Math.min(typeof limit === 'number' ? limit : MAX_MEMBERS, MAX_MEMBERS)
   if (Number(org.taken) >= most) throw full()
   return { name: org.name, limit: most }
 }
 
+const aboveOwn = () => new AppError('permission_denied', 'Nobody withdraws an invitation to a role above their own.')
+
 const full = () => new AppError('conflict', 'The organisation has no room for further members and invitations.')
 
-/** Closed without Redis: nobody's mailbox is flooded through us. Other mails to the address are counted apart. */
-async function takeMail({ limiter }: Ctx, email: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take('mails_per_address', `invitation ${email}`)
-  if (allowed) return
-  throw new AppError('rate_limit_exceeded', 'This address has been written to often enough for now.', {
-    retryAfterSeconds,
-  })
+/**
+ * Closed without Redis: neither is one mailbox flooded through us, nor are many written to. Other mails to the address
+ * are counted apart.
+ */
+async function takeMail({ limiter, caller: { orgId } }: Ctx, email: string): Promise<void> {
+  const ofOrg = await limiter.take('invitations_per_org', orgId)
+  if (!ofOrg.allowed) throw tooMany('The organisation has sent enough invitations for now.', ofOrg)
+  const ofAddress = await limiter.take('mails_per_address', `invitation ${email}`)
+  if (!ofAddress.allowed) throw tooMany('This address has been written to often enough for now.', ofAddress)
 }
+
+const tooMany = (message: string, { retryAfterSeconds }: { retryAfterSeconds: number }) =>
+  new AppError('rate_limit_exceeded', message, { retryAfterSeconds })
 
 /** Sends the mail, and takes the invitation back when that fails. */
 async function send(ctx: Ctx, { row, token, orgName }: { row: Invitation; token: string; orgName: string }) {
@@ -176,7 +199,7 @@ export async function withdrawInvitation(ctx: Ctx, id: string): Promise<undefine
   ])
   if (!row) throw notFound('invitation')
   if (!mayTouch(actingRole(ctx.caller), row.role)) {
-    throw new AppError('permission_denied', 'Nobody withdraws an invitation to a role above their own.')
+    throw aboveOwn()
   }
   await withdraw(ctx, row)
 }

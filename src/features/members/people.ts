@@ -65,7 +65,7 @@ const isOf = (orgId: string, userId: string) => and(eq(memberships.org_id, orgId
 export async function changeRole(ctx: Ctx, userId: string, role: Role): Promise<Person> {
   const person = await findPerson(ctx, userId)
   checkMayTouch(ctx, person)
-  if (!mayGrant(actingRole(ctx.caller), role)) throw forbidden('Nobody grants a role above their own.')
+  if (!mayGrant(ctx.caller, role)) throw forbidden('Nobody grants a role above their own.')
   const { orgId } = ctx.caller
   const whose = whoseOf(ctx, userId)
   const audit = await personRow(ctx, person, { action: 'member.role', after: { ...standingOf(person), role } })

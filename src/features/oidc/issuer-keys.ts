@@ -12,6 +12,8 @@ const KEPT_MS = 24 * 3600_000
 /** Between two tries, whoever asks: a token can name any key, and an issuer that is down needs no more calls. */
 const PAUSE_MS = 30_000
 const MAX_ISSUERS = 200
+/** Of all together: an organisation may name issuers of its own making, each with a key set as large as may be. */
+const MAX_CHARS = 4_000_000
 
 export type KeyDeps = Pick<Deps, 'outbound' | 'memory' | 'log' | 'now'>
 export type WantedKey = { algorithm: Algorithm; kid: string | undefined }
@@ -79,4 +81,10 @@ function remember({ issuerKeys }: Deps['memory'], name: string, known: IssuerKey
   const [oldest] = issuerKeys.keys()
   if (issuerKeys.size >= MAX_ISSUERS && oldest !== undefined) issuerKeys.delete(oldest)
   issuerKeys.set(name, known)
+  let chars = [...issuerKeys.values()].reduce((sum, { keys }) => sum + (keys?.length ?? 0), 0)
+  for (const [other, { keys }] of issuerKeys) {
+    if (chars <= MAX_CHARS) break
+    issuerKeys.delete(other)
+    chars -= keys?.length ?? 0
+  }
 }

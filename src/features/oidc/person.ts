@@ -1,6 +1,6 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { sqlStateOf } from '../../core/db.ts'
-import type { Role } from '../../core/roles.ts'
+import { type Role, reaches } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { auditLog, auditRow } from '../audit/service.ts'
 import { orgs } from '../orgs/table.ts'
@@ -68,7 +68,16 @@ async function findKnown(ctx: PublicCtx, provider: Provider, bearer: Bearer): Pr
   ])
   if (!row) return undefined
   if (row.role === null || !row.isActive) throw refused('not_a_member')
-  return { userId: row.userId, role: row.role }
+  return within(provider, { userId: row.userId, role: row.role })
+}
+
+/**
+ * Whoever configured an issuer decides who comes through it, and could come as anybody: so it vouches for nobody above
+ * them. Throws 401.
+ */
+function within({ maxRole }: Provider, person: Person): Person {
+  if (!reaches(maxRole, person.role)) throw refused('above_provider')
+  return person
 }
 
 /**
@@ -102,12 +111,13 @@ async function linkByEmail(ctx: PublicCtx, provider: Provider, bearer: Bearer): 
   ])
   const isSame = bearer.subject.isEmailVerified && member !== undefined && member.verifiedAt !== null
   if (!isSame || other) throw refused('email_taken')
+  const person = within(provider, { userId: owner.id, role: member.role })
   const audit = await auditOf(ctx, provider, { action: 'oidc.link', userId: owner.id, bearer })
   await ctx.db.atomically(orgId, (query) => [
     query.insert(oidcIdentities).values(identityOf(ctx, provider, { userId: owner.id, bearer })),
     query.insert(auditLog).values(audit),
   ])
-  return { userId: owner.id, role: member.role }
+  return person
 }
 
 async function createPerson(ctx: PublicCtx, provider: Provider, bearer: Bearer): Promise<Person> {

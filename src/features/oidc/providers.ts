@@ -1,13 +1,13 @@
 import { and, asc, desc, eq, gt, isNull, lt, sql } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
-import { sqlStateOf } from '../../core/db.ts'
+import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import type { PageQuery } from '../../http/page.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { markChanged } from '../records/service.ts'
 import { endSessions, recordsOf } from './endings.ts'
 import type { CheckedProvider } from './rules.ts'
-import { oidcProviders } from './table.ts'
+import { oidcIdentities, oidcProviders } from './table.ts'
 
 export type ProviderRow = typeof oidcProviders.$inferSelect
 
@@ -63,7 +63,7 @@ export async function createProvider(ctx: Ctx, provider: CheckedProvider): Promi
 
 /**
  * Replaces a provider. Sessions that were opened under other rules end, so that everybody comes in under the new ones.
- * Throws 404.
+ * Another issuer may call somebody else by the same subject: whom the one before knew is forgotten. Throws 404.
  */
 export async function replaceProvider(ctx: Ctx, id: string, provider: CheckedProvider): Promise<ProviderRow> {
   const { orgId } = ctx.caller
@@ -79,12 +79,16 @@ export async function replaceProvider(ctx: Ctx, id: string, provider: CheckedPro
         .set({ ...provider, updated_at: now })
         .where(live(orgId, id)),
       endSessions(query, { orgId, providerId: id, now }),
+      ...(provider.issuer === before.issuer ? [] : [forgetSubjects(query, { orgId, providerId: id })]),
       query.insert(auditLog).values(audit),
     ]),
   )
   await markChanged(ctx, recordsOf(ended))
   return row
 }
+
+const forgetSubjects = (query: QueryBuilder, { orgId, providerId }: { orgId: string; providerId: string }) =>
+  query.delete(oidcIdentities).where(and(eq(oidcIdentities.org_id, orgId), eq(oidcIdentities.provider_id, providerId)))
 
 /** Takes an issuer's word no longer, and ends the sessions that were opened on it. Throws 404. */
 export async function deleteProvider(ctx: Ctx, id: string): Promise<void> {

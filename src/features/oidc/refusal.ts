@@ -15,6 +15,7 @@ export type ExchangeRefusal =
   | 'no_subject'
   | 'unknown_subject'
   | 'not_a_member'
+  | 'above_provider'
   | 'email_taken'
   | 'org_full'
   | 'provider_changed'

@@ -1,7 +1,7 @@
 import { judgeUrl } from '../../core/address.ts'
-import type { Caller, Ctx } from '../../core/context.ts'
+import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
-import { covers, type Role, reaches, roles, scopesOfRole } from '../../core/roles.ts'
+import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import type { ProviderBody } from './schema.ts'
 import { keepsOthersOut, tenantClaimsOf } from './shared-issuers.ts'
 
@@ -14,18 +14,6 @@ const unfit = (field: string, detail: string) =>
     param: field,
     fields: [{ pointer: `/${field}`, detail }],
   })
-
-/**
- * The highest role that a caller may have others become; undefined for none. A key does not make an owner, and gives no
- * role that can do more than the key itself.
- */
-export function reachOf({ kind, role, scopes }: Pick<Caller, 'kind' | 'role' | 'scopes'>): Role | undefined {
-  if (kind === 'user') return role
-  return roles.findLast(
-    (one) =>
-      one !== 'owner' && reaches(role ?? 'admin', one) && scopesOfRole[one].every((scope) => covers(scopes, scope)),
-  )
-}
 
 /**
  * What a caller may store of a provider that they describe. Throws 422 for what cannot be and for what would let in

@@ -1,4 +1,5 @@
 import { AppError } from '../../core/errors.ts'
+import { networkOf } from '../../core/ip-rules.ts'
 import { lesserRole } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { markChanged } from '../records/service.ts'
@@ -42,7 +43,7 @@ export async function exchangeToken(ctx: PublicCtx, request: ExchangeRequest): P
 
 /** Closed without Redis: whoever may try as often as they like can also have us fetch keys as often. */
 async function takeOne({ limiter }: PublicCtx, ip: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take('exchanges_per_ip', ip)
+  const { allowed, retryAfterSeconds } = await limiter.take('exchanges_per_ip', networkOf(ip))
   if (!allowed) throw new AppError('rate_limit_exceeded', 'Too many tries. Wait and try again.', { retryAfterSeconds })
 }
 

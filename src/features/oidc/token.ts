@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { isDeeperThan } from '../../http/json-depth.ts'
+import { findUnstorable } from '../../http/storable.ts'
 import { refused } from './refusal.ts'
 
 export const MAX_TOKEN_CHARS = 16 * 1024
@@ -58,7 +59,9 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 function parseSegment(segment: string): unknown {
   const text = decoder.decode(Buffer.from(segment, 'base64url'))
   if (isDeeperThan(text, MAX_DEPTH)) throw new SyntaxError('too deep')
-  return JSON.parse(text)
+  const value: unknown = JSON.parse(text)
+  if (findUnstorable(value)) throw new SyntaxError('not a text that a store keeps')
+  return value
 }
 
 function segmentsOf(text: string): { header: unknown; payload: unknown } {

@@ -1,9 +1,12 @@
 import { sql } from 'drizzle-orm/sql'
+import { sqlStateOf } from '../../core/db.ts'
+import { AppError } from '../../core/errors.ts'
 import type { Role } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { auditLog, auditRow } from '../audit/service.ts'
 import { markChanged, recordKeys } from '../records/service.ts'
 import { type Audience, openMint } from '../signing/service.ts'
+import { STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
 import { roleIn, scopesOfSession } from './grants.ts'
 import { createRefreshToken, IDLE_SECONDS, SESSION_SECONDS, type TokenPair } from './refresh-token.ts'
 import { loginSessions, refreshTokens } from './table.ts'
@@ -18,6 +21,8 @@ export type NewSession = {
   role: Role
   audience: Audience
   method: 'password' | 'oidc'
+  /** The stored hash that a password was checked against: what a password opens does not outlive it. */
+  passwordHash?: string | undefined
   /** The most the session may be, when another issuer says so. */
   maxRole?: Role | undefined
   ip: string
@@ -52,7 +57,7 @@ export async function open(ctx: PublicCtx, session: NewSession): Promise<TokenPa
 
 /** The session, its first refresh token and its line in the audit log, or nothing. */
 async function store(ctx: PublicCtx, session: NewSession & { id: string }, tokenHash: string): Promise<void> {
-  const { id, userId, orgId, audience, method, maxRole, ip, userAgent } = session
+  const { id, userId, orgId, audience, method, passwordHash, maxRole, ip, userAgent } = session
   const now = Math.floor(ctx.now() / 1000)
   const audit = await auditRow(ctx, {
     orgId,
@@ -61,7 +66,8 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
     target: { kind: 'session', id },
     details: { audience, method },
   })
-  const [, , trimmed] = await ctx.db.atomically(orgId, (query) => [
+  const work = ctx.db.atomically(orgId, (query) => [
+    query.execute(stillHasPassword(userId, passwordHash)),
     query.insert(loginSessions).values({
       id,
       org_id: orgId,
@@ -69,7 +75,7 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
       audience,
       method,
       max_role: maxRole ?? null,
-      user_agent: userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
+      user_agent: userAgent?.slice(0, MAX_USER_AGENT_CHARS).toWellFormed() ?? null,
       ip,
       expires_at: now + SESSION_SECONDS,
       created_at: now,
@@ -82,10 +88,16 @@ async function store(ctx: PublicCtx, session: NewSession & { id: string }, token
       expires_at: now + IDLE_SECONDS,
       created_at: now,
     }),
-    query.execute<{ id: string }>(sql`select id from trim_sessions(${userId}, ${MAX_LIVE_SESSIONS}, ${now})`),
+    query.execute<{ id: string }>(
+      sql`select id from trim_sessions(${userId}, ${method === 'oidc' ? orgId : null}, ${MAX_LIVE_SESSIONS}, ${now})`,
+    ),
     // Last, as everywhere: who holds the end of the audit log waits for nothing more.
     query.insert(auditLog).values(audit),
   ])
+  const [, , , trimmed] = await work.catch((error: unknown) => {
+    if (sqlStateOf(error) !== STALE_PASSWORD) throw error
+    throw new AppError('invalid_credentials', 'The password was changed in this moment. Sign in again.')
+  })
   const ended = trimmed.rows.map((row) => recordKeys.session(row.id))
   await markChanged(ctx, ended)
 }

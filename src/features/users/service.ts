@@ -46,6 +46,20 @@ export async function findLogin({ db }: Pick<Deps, 'db'>, name: string): Promise
   }
 }
 
+/** SQLSTATE of a transaction that rested on a password which has been changed in the meantime. */
+export const STALE_PASSWORD = 'HX412'
+
+/**
+ * For the first statement of a transaction that rests on a password of a member: ends it with `STALE_PASSWORD` unless
+ * that is still what was checked, and keeps it so until the end. Without a hash it rests on none.
+ */
+export const stillHasPassword = (userId: string, passwordHash: string | undefined): SQL =>
+  passwordHash === undefined
+    ? sql`select require(true, ${STALE_PASSWORD})`
+    : sql`select require(exists(
+        select from users where id = ${userId} and password_hash = ${passwordHash} for no key update
+      ), ${STALE_PASSWORD})`
+
 export type Membership = {
   orgId: string
   orgName: string

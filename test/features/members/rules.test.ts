@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Role, roles } from '../../../src/core/roles.ts'
+import { heldBy, type Role, roles, scopesOfRole } from '../../../src/core/roles.ts'
 import { actingRole, mayGrant, mayTouch } from '../../../src/features/members/rules.ts'
 
 /** For each role that acts: the roles it may grant and the roles it may change someone of. */
@@ -14,11 +14,26 @@ const pairs = roles.flatMap((acting) => roles.map((other) => [acting, other, rea
 
 describe('who acts on whom', () => {
   it.each(pairs)('as %s, granting %s: %s', (acting, granted, expected) => {
-    expect(mayGrant(acting, granted)).toBe(expected)
+    expect(mayGrant({ kind: 'user', role: acting, scopes: heldBy(acting) }, granted)).toBe(expected)
   })
 
   it.each(pairs)('as %s, changing someone who is %s: %s', (acting, target, expected) => {
     expect(mayTouch(acting, target)).toBe(expected)
+  })
+})
+
+describe('a key', () => {
+  const grants = (scopes: readonly string[], role?: Role) =>
+    roles.filter((granted) => mayGrant({ kind: 'api_key', role, scopes }, granted))
+
+  it('grants no role that can do more than it does itself', () => {
+    expect(grants(['*:*'], 'owner')).toEqual(['readonly', 'member', 'admin'])
+    expect(grants(['*:*'])).toEqual(['readonly', 'member', 'admin'])
+    expect(grants([...scopesOfRole.member, 'monitoring:read', 'members:write'], 'owner')).toEqual([
+      'readonly',
+      'member',
+    ])
+    expect(grants(['members:write'], 'owner')).toEqual([])
   })
 })
 

@@ -121,7 +121,7 @@ describe('what an issuer publishes', () => {
       },
     })
     const find = (jwksUri?: string) => findIssuerKey(deps, { issuer, jwksUri }, { algorithm: 'ES256', kid: 'one' })
-    return { find, sent, faults: () => lines.map(({ facts }) => facts.fault) }
+    return { find, deps, sent, faults: () => lines.map(({ facts }) => facts.fault) }
   }
   const at = (document: unknown, keys: unknown) => ({
     [`${issuer}/.well-known/openid-configuration`]: () => Response.json(document),
@@ -145,6 +145,21 @@ describe('what an issuer publishes', () => {
     expect(await find('https://own.test/jwks')).toMatchObject({ kid: 'one' })
     await expect(find()).rejects.toMatchObject({ cause: 'unknown_key' })
     expect(sent).toHaveLength(3)
+  })
+
+  it('is forgotten before an isolate has no room left, whatever organisations make up', async () => {
+    const padded = Array.from({ length: 100 }, (_, at) => ({
+      kty: 'RSA',
+      kid: `k${at}`,
+      n: 'x'.repeat(4000),
+      e: 'y'.repeat(4000),
+    }))
+    const urls = Array.from({ length: 12 }, (_, at) => `https://own.test/${at}`)
+    const { find, deps } = world(Object.fromEntries(urls.map((url) => [url, () => Response.json({ keys: padded })])))
+    for (const url of urls) await expect(find(url)).rejects.toMatchObject({ cause: 'unknown_key' })
+    const kept = [...deps.memory.issuerKeys.values()].map(({ keys }) => keys?.length ?? 0)
+    expect(kept.reduce((sum, length) => sum + length, 0)).toBeLessThanOrEqual(4_000_000)
+    expect(deps.memory.issuerKeys.has(`${issuer} ${urls.at(-1)}`)).toBe(true)
   })
 
   it.each([

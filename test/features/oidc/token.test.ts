@@ -62,6 +62,8 @@ describe('a token', () => {
     ['bytes that are no UTF-8', `${encode(header)}.${Buffer.from([0x7b, 0xff, 0x7d]).toString('base64url')}.c2ln`],
     ['endless nesting', tokenOf(header, `${'['.repeat(3000)}`)],
     ['NaN for a time', tokenOf(header, JSON.stringify(claims).replace('1800000000', 'NaN'))],
+    ['a NUL character, which no store keeps', tokenOf(header, { ...claims, iss: 'https://issuer.test/\0' })],
+    ['half a surrogate pair', tokenOf(header, JSON.stringify(claims).replace('alice', '\\ud800'))],
     ['a time beyond all times', tokenOf(header, JSON.stringify(claims).replace('1800000000', '1e999'))],
   ])('is refused with %s', (_what, text) => {
     expect(refusal(text)).toEqual(MALFORMED)

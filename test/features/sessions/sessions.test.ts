@@ -127,6 +127,17 @@ describe('opening a session', () => {
   })
   const pairs: { refresh_token: string }[] = []
 
+  it('ends none but its own, however often another issuer vouches for the person', async () => {
+    const here = isolate()
+    const own = await signedIn(here)
+    for (let at = 0; at < 22; at++) {
+      here.clock.ms += 1000
+      await signIn(here, own, { method: 'oidc' })
+    }
+    expect(await own.find()).toBeDefined()
+    expect(await sessionRecordsOf(here.ctx, own.orgId)).toHaveLength(21)
+  })
+
   it('gives no more than another issuer allows', async () => {
     const here = isolate()
     const { pair, find } = await signedIn(here, 'admin', { method: 'oidc', maxRole: 'readonly' })
