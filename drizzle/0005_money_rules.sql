@@ -91,3 +91,29 @@ alter function "copy_limits_of_key"() owner to helix_system;--> statement-breakp
 revoke all on function "copy_limits_of_key"() from public;--> statement-breakpoint
 create trigger "copy_limits_of_key" after insert on "api_keys"
   for each row when (new.rotated_from is not null) execute function "copy_limits_of_key"();
+--> statement-breakpoint
+
+-- As before, with what budgets have now: a name, thresholds, and an end. (The function of before is its owner's to
+-- replace, so that this one has another name and takes over its trigger.)
+create function "copy_rules_to_successor"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
+begin
+  insert into public.policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+  select 'pol_' || substr(new.id, 5, 23) || to_char(row_number() over (order by p.id), 'FM000'), p.org_id,
+    p.attach_kind, new.id, p.limits, new.created_at, new.created_at
+  from public.policies p
+  where p.org_id = new.org_id and p.attach_kind = 'key' and p.attach_id = new.rotated_from;
+  insert into public.budgets (
+    id, org_id, name, subject_kind, subject_id, "window", limit_nanos, hard, soft_percent, created_at, updated_at
+  )
+  select 'bud_' || substr(new.id, 5, 23) || to_char(row_number() over (order by b.id), 'FM000'), b.org_id, b.name,
+    b.subject_kind, new.id, b."window", b.limit_nanos, b.hard, b.soft_percent, new.created_at, new.created_at
+  from public.budgets b
+  where b.org_id = new.org_id and b.subject_kind = 'key' and b.subject_id = new.rotated_from and b.deleted_at is null;
+  return null;
+end $$;--> statement-breakpoint
+alter function "copy_rules_to_successor"() owner to helix_system;--> statement-breakpoint
+revoke all on function "copy_rules_to_successor"() from public;--> statement-breakpoint
+drop trigger "copy_rules_of_key" on "api_keys";--> statement-breakpoint
+create trigger "copy_rules_of_key" after insert on "api_keys"
+  for each row when (new.rotated_from is not null) execute function "copy_rules_to_successor"();

@@ -111,6 +111,19 @@ describe('budgets', () => {
     expect((await send('POST', '', body)).status).toBe(422)
   })
 
+  it('of a key are handed on to its successor, except those that were deleted', async () => {
+    const { keyId, owner, make, send } = await world()
+    const key = { subject_kind: 'key', subject_id: keyId, window: 'day' }
+    await make({ ...key, name: 'Kept', limit_usd: 3, soft_percent: [33] })
+    await send('DELETE', `/${(await make({ ...key, limit_usd: 4 })).id}`)
+    const rotated = await stack.call(owner.accessToken, `/api/v1/keys/${keyId}/rotate`, {})
+    const next = z.object({ id: z.string() }).parse(await rotated.json())
+    const listed = await send('GET', `?subject_id=${next.id}`)
+    expect(await listed.json()).toMatchObject({
+      data: [{ name: 'Kept', limit_usd: 3, soft_percent: [33], hard: true }],
+    })
+  })
+
   it('are fifty at the most', async () => {
     const { orgId, make, send } = await world()
     await stack.query(
