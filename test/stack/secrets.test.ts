@@ -141,8 +141,8 @@ describe('secrets', () => {
     })
   })
 
-  it('hold what 64 kB of UTF-8 hold, line breaks, NUL and byte-order marks included', async () => {
-    const long = `\ufeff\r\n\0${'ü'.repeat(32 * 1024 - 4)}`
+  it('hold what 64 kB of UTF-8 hold, line breaks and byte-order marks included', async () => {
+    const long = `\ufeff\r\n${'ü'.repeat(32 * 1024 - 3)}`
     const secret = await made({ value: long })
     expect((await reveal(secret, secret.owner.accessToken)).body).toEqual({ value: long })
   })
