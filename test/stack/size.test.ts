@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import baseline from '../../scripts/bench/baseline.json' with { type: 'json' }
@@ -15,8 +15,7 @@ const MAX_GROWTH = 1.1
 
 const built = (file: string) => join(root, '.build', file)
 
-// The stack tests build the Workers; without a build there is nothing to weigh.
-describe.runIf(existsSync(built('gateway/gateway.js')))('the gateway as it is uploaded', () => {
+describe('the gateway as it is uploaded', () => {
   const bytes = () => gzipBytes(readFileSync(built('gateway/gateway.js')))
 
   it('is no larger than 400 kB, compressed', () => {
@@ -28,7 +27,7 @@ describe.runIf(existsSync(built('gateway/gateway.js')))('the gateway as it is up
   })
 })
 
-describe.runIf(existsSync(built('jobs/index.js')))('the jobs Worker as it is uploaded', () => {
+describe('the jobs Worker as it is uploaded', () => {
   it('has not grown by a tenth since its size was last recorded', () => {
     expect(gzipBytes(readFileSync(built('jobs/index.js')))).toBeLessThanOrEqual(baseline.jobsGzipBytes * MAX_GROWTH)
   })

@@ -1,0 +1,31 @@
+/**
+ * Runs the tests: those of the real stack, which wait more than they work, beside all others on a core of their own.
+ * The output of the others follows at the end. Arguments go to vitest, and then everything runs in one process.
+ */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+
+const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
+
+/** One run of vitest; its code, and what it said unless that went straight to the terminal. */
+function run(args: readonly string[], isShown: boolean): Promise<{ code: number; said: string }> {
+  const child = spawn(process.execPath, [vitest, 'run', ...args], {
+    stdio: isShown ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+  })
+  const said: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (bytes: Buffer) => said.push(bytes))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal))
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve({ code: 1, said: `vitest could not be started: ${error.message}\n` }))
+    child.once('close', (code) => resolve({ code: code ?? 1, said: Buffer.concat(said).toString() }))
+  })
+}
+
+const given = process.argv.slice(2)
+const runs =
+  given.length > 0
+    ? [run(given, true)]
+    : [run(['--project', 'stack'], true), run(['--project', 'unit', '--maxWorkers', '1'], false)]
+const ended = await Promise.all(runs)
+for (const { said } of ended) process.stdout.write(said)
+process.exitCode = Math.max(...ended.map(({ code }) => code))
