@@ -61,7 +61,7 @@ export function requestRow(arrival: Arrival, ended: Ended): RequestRow {
     status_code: ended.statusCode,
     error_code: ended.errorCode,
     ip: networkOf(arrival.ip),
-    user_agent: arrival.userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
+    user_agent: arrival.userAgent?.slice(0, MAX_USER_AGENT_CHARS).toWellFormed() ?? null,
     client_request_id: arrival.clientRequestId ?? null,
     response_time_ms: Math.max(0, Math.round(ended.durationMs)),
     bytes_in: arrival.bytesIn,

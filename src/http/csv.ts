@@ -1,5 +1,5 @@
 /** What a spreadsheet would take for a formula: https://owasp.org/www-community/attacks/CSV_Injection */
-const FORMULA = /^[=+\-@\t\r]/
+const FORMULA = /^[=+\-@\t\r\n]/
 const QUOTED = /[",\r\n]/
 
 function cell(value: string | number | null): string {

@@ -53,4 +53,10 @@ describe('a row of the log of requests', () => {
       created_at: 100,
     })
   })
+
+  it('does not cut a character of the user agent in half', () => {
+    const half = { ...arrival, userAgent: `${'x'.repeat(255)}\u{1f600}` }
+    const row = requestRow(half, { ...ended, policy: { orgId: 'org_1', keyId: 'key_1' } })
+    expect(row.user_agent).toBe(`${'x'.repeat(255)}\ufffd`)
+  })
 })

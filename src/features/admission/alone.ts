@@ -1,9 +1,9 @@
 import type { Admission, AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
-import type { HoldAnswer } from '../../core/ledger.ts'
+import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { authorise } from './authority.ts'
-import { holdRequest, requireHeld } from './holding.ts'
+import { holdRequest, holdsMoney, requireHeld, withdraw, withdrawBefore } from './holding.ts'
 import { adopt, loadPolicy } from './load.ts'
 import type { createLocalLimit } from './local-limit.ts'
 import type { Known } from './recognise.ts'
@@ -18,7 +18,7 @@ type Alone = {
   entry: Known
   localLimit: ReturnType<typeof createLocalLimit>
   /** What the ledger said while Redis was being asked, and under which policy. */
-  earlier: { policy: Policy | undefined; held: HoldAnswer | undefined }
+  earlier: { policy: Policy | undefined; hold: HoldRequest | undefined; held: HoldAnswer | undefined }
 }
 
 /** Without Redis: what this isolate knows for a minute, then Postgres; limits at a share, money as exact as ever. */
@@ -46,9 +46,13 @@ export async function admitAlone(
   if (waitMs > 0)
     throw new AppError('rate_limit_exceeded', 'Too many requests.', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
   const asked = await ask(policy)
+  const isSame = earlier.policy === policy
+  // Asking again for a request that holds already changes nothing: it would hold in the budgets of before.
+  if (!isSame && earlier.hold && earlier.held?.ok !== false) await withdrawBefore(deps, earlier.hold)
   const hold = holdRequest(policy, request, asked)
   if (!hold) return admission
-  const held = earlier.policy === policy ? earlier.held : undefined
+  const held = isSame ? earlier.held : undefined
   const [answer] = await Promise.allSettled([held ?? deps.ledgerOf(policy.orgId).hold(hold)])
+  if (answer.status === 'rejected' && holdsMoney(hold)) request.defer(withdraw(deps, hold))
   return { ...admission, held: requireHeld({ policy, hold, asked }, answer) }
 }

@@ -48,6 +48,15 @@ export async function withdraw(deps: Deps, hold: HoldRequest): Promise<void> {
   await deps.ledgerOf(hold.facts.org_id).release(hold.facts.request_id)
 }
 
+/** What was held under a policy that is no longer the caller's must be gone before the call holds again. */
+export async function withdrawBefore(deps: Deps, hold: HoldRequest): Promise<void> {
+  try {
+    await withdraw(deps, hold)
+  } catch (cause) {
+    if (holdsMoney(hold)) throw budgetUnavailable(cause)
+  }
+}
+
 /** The script noted this call as holding money, but the ledger refused it. Left there, it is only read after a crash. */
 export async function forgetOpen(deps: Deps, hold: HoldRequest): Promise<void> {
   try {

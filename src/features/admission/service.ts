@@ -8,12 +8,12 @@ import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, isAuthorised } from './authority.ts'
 import { createDenials } from './denials.ts'
-import { forgetOpen, holdRequest, holdsMoney, requireHeld, withdraw } from './holding.ts'
+import { forgetOpen, holdRequest, requireHeld, withdraw, withdrawBefore } from './holding.ts'
 import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
 import { rateOf } from './rates.ts'
 import { type Known, recognise } from './recognise.ts'
-import { budgetUnavailable, invalidCredential, limitError } from './refusals.ts'
+import { invalidCredential, limitError } from './refusals.ts'
 import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
 
@@ -55,7 +55,7 @@ export function createAdmit(): Admit {
         const outcome = await consult(question)
         const { reply } = outcome
         if (reply === 'redis_away') {
-          const earlier = { policy: question.policy, held: answerOf(outcome) }
+          const earlier = { policy: question.policy, hold: question.hold, held: answerOf(outcome) }
           return await orWithdrawn(question, outcome, () =>
             admitAlone({ deps, request, entry, localLimit, earlier }, ask),
           )
@@ -177,14 +177,6 @@ async function orWithdrawn(
     if (hold && (reply === 'redis_away' || !isRefused(outcome))) request.defer(withdraw(deps, hold))
     if (hold && reply !== 'redis_away' && reply.kind === 'admitted') request.defer(forgetOpen(deps, hold))
     throw error
-  }
-}
-
-async function withdrawBefore(deps: Deps, hold: HoldRequest): Promise<void> {
-  try {
-    await withdraw(deps, hold)
-  } catch (cause) {
-    if (holdsMoney(hold)) throw budgetUnavailable(cause)
   }
 }
 

@@ -5,7 +5,7 @@ import type { Usage } from '../../core/models.ts'
 import { type RequestRow, requestRow } from '../../core/request-log.ts'
 import { budgetsFor } from '../budgets/service.ts'
 import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
-import { rowTextOf, writeRows } from './flush.ts'
+import { rowTextOf, writeCall } from './flush.ts'
 
 /** How a call ended, as the ledger wants to know it. */
 export type Ending = {
@@ -32,10 +32,14 @@ export const NO_USAGE: Usage = { prompt: 0, cached: 0, cacheWrite: 0, completion
 
 const SETTLE_TRIES = 3
 const RETRY_MS = 250
+/** The most that a column of milliseconds takes: a clock that jumped must not keep a row from being written. */
+const MAX_MS = 2 ** 31 - 1
 
 export function costOf({ target, usage }: Pick<Ending, 'target' | 'usage'>): number {
   return target.price ? costNanoUsd(target.price, usage) : 0
 }
+
+const since = (startMs: number, endMs: number): number => Math.min(MAX_MS, Math.max(0, endMs - startMs))
 
 /** The row of a finished call. */
 export function rowOf(ctx: World, ending: Ending): LedgerRow {
@@ -62,8 +66,8 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     cost_nanos: costOf(ending),
     estimated: ending.estimated,
     attempts: ending.attempts,
-    latency_ms: nowMs - ctx.startedMs,
-    ttft_ms: ending.firstContentMs === undefined ? null : ending.firstContentMs - ctx.startedMs,
+    latency_ms: since(ctx.startedMs, nowMs),
+    ttft_ms: ending.firstContentMs === undefined ? null : since(ctx.startedMs, ending.firstContentMs),
     error_code: ending.errorCode ?? null,
     stream: ending.stream,
     agent_id: null,
@@ -111,7 +115,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
     counters: [],
     held: false,
   }
-  await writeRows(ctx, policy.orgId, [entry])
+  await writeCall(ctx, policy.orgId, entry)
   ctx.log.error('settled_without_ledger', { request_id: row.request_id, org_id: policy.orgId })
 }
 

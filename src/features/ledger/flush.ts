@@ -1,4 +1,5 @@
 import type { Deps } from '../../core/context.ts'
+import { DependencyError } from '../../core/errors.ts'
 import type { CounterIncrement, LedgerRow } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
 import type { RequestRow } from '../../core/request-log.ts'
@@ -33,6 +34,19 @@ export async function writeRows({ db }: Sink, orgId: string, entries: readonly O
         where entry->'request' is not null on conflict (request_id) do nothing`,
     ),
   ])
+}
+
+/** One call by itself. What the log of requests would keep of it never keeps the call from being written. */
+export async function writeCall(sink: Sink & Pick<Deps, 'log'>, orgId: string, entry: OutboxEntry): Promise<void> {
+  try {
+    await writeRows(sink, orgId, [entry])
+  } catch (cause) {
+    if (cause instanceof DependencyError) throw cause
+    const { request, ...row } = JSON.parse(entry.rowText)
+    if (request === undefined) throw cause
+    await writeRows(sink, orgId, [{ ...entry, rowText: JSON.stringify(row) }])
+    sink.log.error('request_row_refused', { org_id: orgId, request_id: entry.requestId, cause: String(cause) })
+  }
 }
 
 /** Which of these calls are in the permanent record already. */

@@ -1,7 +1,7 @@
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { Book, OutboxEntry } from './book.ts'
-import { writeCounters, writeRows } from './flush.ts'
+import { writeCall, writeCounters, writeRows } from './flush.ts'
 import type { createNotices } from './notices.ts'
 
 const BATCH = 500
@@ -36,12 +36,12 @@ export function createOutbox({ orgId, book, notices, deps }: Parts) {
   /** A batch, or row by row where Postgres refuses one of them: a bad row must not hold up the others. */
   const writeAll = async (entries: readonly OutboxEntry[]): Promise<void> => {
     const ids = entries.map((entry) => entry.requestId)
+    const [first, ...others] = entries
     try {
-      await writeRows(deps, orgId, entries)
+      await (first && others.length === 0 ? writeCall(deps, orgId, first) : writeRows(deps, orgId, entries))
       book.markFlushed(ids, deps.now())
     } catch (cause) {
       if (cause instanceof DependencyError) throw cause
-      const [first, ...others] = entries
       if (first && others.length === 0) {
         book.setAside(first.requestId)
         deps.log.error('ledger_row_refused', { org_id: orgId, request_id: first.requestId, cause: String(cause) })

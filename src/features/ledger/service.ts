@@ -1,5 +1,6 @@
 import type { Deps } from '../../core/context.ts'
-import type { BudgetRef, OrgLedger } from '../../core/ledger.ts'
+import { DependencyError } from '../../core/errors.ts'
+import type { BudgetRef, HoldRequest, OrgLedger } from '../../core/ledger.ts'
 import { createBook } from './book.ts'
 import { layGhosts } from './ghosts.ts'
 import { createNotices } from './notices.ts'
@@ -40,12 +41,22 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   const outbox = createOutbox({ orgId, book, notices, deps })
   /** One opening at a time: a budget that another call opens meanwhile is open then. */
   let opening = Promise.resolve()
+  /** What waits while Postgres does not answer shares the failure: each waiting for its own would take minutes. */
+  let asked = 0
+  let failed = { upTo: 0, cause: undefined as unknown }
 
   const open = (budgets: readonly BudgetRef[]): Promise<void> => {
+    const ticket = ++asked
     const mine = opening.then(async () => {
       const closed = book.unopened(budgets)
       if (closed.length === 0) return
-      await outbox.betweenFlushes(() => openBudgets({ orgId, book, deps }, closed))
+      if (ticket <= failed.upTo) throw failed.cause
+      await outbox
+        .betweenFlushes(() => openBudgets({ orgId, book, deps }, closed))
+        .catch((cause: unknown) => {
+          if (cause instanceof DependencyError) failed = { upTo: asked, cause }
+          throw cause
+        })
       notices.take()
       wakeBy(outbox.dueMs(deps.now()))
     })
@@ -56,12 +67,27 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   /** Settled in without having been opened: soft budgets at their first call. */
   const toOpen = new Map<string, BudgetRef>()
 
+  /** Holds that wait for a budget to be opened; their callers may have given them up by then. */
+  const waitingHolds = new Map<string, HoldRequest>()
+
+  const openFor = async (request: HoldRequest, budgets: readonly BudgetRef[]): Promise<void> => {
+    const { request_id } = request.facts
+    waitingHolds.set(request_id, request)
+    try {
+      await open(budgets)
+      if (waitingHolds.get(request_id) !== request) throw new Error('the call was withdrawn before it held anything')
+    } finally {
+      if (waitingHolds.get(request_id) === request) waitingHolds.delete(request_id)
+    }
+  }
+
   /** Once Postgres has just taken what there was, it will also tell. */
   const openWaiting = async (): Promise<void> => {
     if (toOpen.size === 0 || outbox.isHeldUp(deps.now())) return
     try {
-      await open([...toOpen.values()])
-      toOpen.clear()
+      const budgets = [...toOpen.values()]
+      await open(budgets)
+      for (const { id } of budgets) toOpen.delete(id)
     } catch (cause) {
       deps.log.warn('budgets_not_opened', { org_id: orgId, cause: String(cause) })
     }
@@ -99,7 +125,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   return {
     async hold(request) {
       const hard = request.budgets.filter(({ soft }) => !soft)
-      if (book.unopened(hard).length > 0) await open(hard)
+      if (book.unopened(hard).length > 0) await openFor(request, hard)
       const answer = book.hold(request, deps.now())
       if (!answer.ok) return answer
       outbox.reopen(request.facts.request_id)
@@ -114,12 +140,14 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     },
 
     async release(requestId) {
+      waitingHolds.delete(requestId)
       book.release(requestId)
       outbox.close(requestId)
       wakeBy(outbox.dueMs(deps.now()))
     },
 
     async settle(settlement) {
+      waitingHolds.delete(settlement.row.request_id)
       const booked = book.settle(settlement, deps.now())
       notices.take()
       for (const budget of book.unopened(settlement.budgets)) toOpen.set(budget.id, budget)

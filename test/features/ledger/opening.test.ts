@@ -36,6 +36,48 @@ describe('a budget that is new to its ledger', () => {
     expect(await world.ledger.hold(hold('a', 1, [old]))).toEqual({ ok: true })
   })
 
+  it('holds nothing for a call that was given up while it was opened', async () => {
+    const world = ledgerWorld()
+    const gate = Promise.withResolvers<void>()
+    world.state.postgresGate = gate.promise
+    const given = [hold('a', 7, [old]), hold('b', 7, [old])].map((one) => world.ledger.hold(one))
+    const ends = Promise.allSettled(given)
+    await world.ledger.release('a')
+    gate.resolve()
+    expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+    expect(await world.ledger.spend([old])).toMatchObject([{ heldNanoUsd: 7 }])
+    await world.pass(60_000)
+    expect([...world.state.rows.keys()]).toEqual(['b'])
+  })
+
+  it('holds once for a call that gave up and came again meanwhile', async () => {
+    const world = ledgerWorld()
+    const gate = Promise.withResolvers<void>()
+    world.state.postgresGate = gate.promise
+    const first = world.ledger.hold(hold('a', 7, [old]))
+    const refused = expect(first).rejects.toThrow('withdrawn')
+    await world.ledger.release('a')
+    const second = world.ledger.hold(hold('a', 5, [old]))
+    gate.resolve()
+    await refused
+    expect(await second).toEqual({ ok: true })
+    expect(await world.ledger.spend([old])).toMatchObject([{ heldNanoUsd: 5 }])
+  })
+
+  it('asks Postgres once for all who wait while it does not answer', async () => {
+    const world = ledgerWorld()
+    const gate = Promise.withResolvers<void>()
+    world.state.postgresAway = true
+    world.state.postgresGate = gate.promise
+    const given = Array.from({ length: 20 }, (_unused, at) => world.ledger.hold(hold(`r${at}`, 1, [old])))
+    const ends = Promise.allSettled(given)
+    gate.resolve()
+    expect((await ends).every(({ status }) => status === 'rejected')).toBe(true)
+    expect(world.state.writes).toBe(1)
+    world.state.postgresAway = false
+    expect(await world.ledger.hold(hold('later', 1, [old]))).toEqual({ ok: true })
+  })
+
   it('is forgotten once it is deleted', async () => {
     const world = ledgerWorld()
     await world.ledger.settle(settlementOf('a', 5, [old]))

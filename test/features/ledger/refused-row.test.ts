@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { requestRow } from '../../../src/core/request-log.ts'
 import { createBook } from '../../../src/features/ledger/book.ts'
 import { createNotices } from '../../../src/features/ledger/notices.ts'
 import { createOutbox } from '../../../src/features/ledger/outbox.ts'
@@ -6,7 +7,8 @@ import { fakeDeps, keptLog } from '../../support/fake-deps.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
 import { settlementOf } from './calls.ts'
 
-it('sets a row aside that Postgres will never take, and writes the others', async () => {
+/** An outbox before a Postgres that refuses whatever the test says. */
+function outboxBefore(refuses: (text: string) => boolean) {
   const written: string[] = []
   const kept = keptLog()
   const storage = sqliteStorage()
@@ -19,14 +21,43 @@ it('sets a row aside that Postgres will never take, and writes the others', asyn
       atomically: (async (_org: string, build: (query: unknown) => unknown) => {
         let text = ''
         build({ execute: (statement: { queryChunks: unknown[] }) => (text = JSON.stringify(statement.queryChunks)) })
-        if (text.includes('req_bad')) throw Object.assign(new Error('invalid input syntax'), { code: '22P02' })
+        if (refuses(text)) throw Object.assign(new Error('invalid input syntax'), { code: '22P02' })
         for (const [, id] of text.matchAll(/(req_\w+)/g)) if (id && !written.includes(id)) written.push(id)
         return [[]]
       }) as never,
     },
   })
   const notices = createNotices({ orgId: 'org_1', book, storage, deps })
-  const outbox = createOutbox({ orgId: 'org_1', book, notices, deps })
+  return { written, kept, book, outbox: createOutbox({ orgId: 'org_1', book, notices, deps }) }
+}
+
+it('writes a call whose row in the log of requests is refused', async () => {
+  const { written, kept, book, outbox } = outboxBefore((text) => text.includes('odd agent'))
+  const settlement = settlementOf('req_odd', 1)
+  const arrival = {
+    requestId: 'req_odd',
+    method: 'POST',
+    path: '/v1/chat/completions',
+    ip: '',
+    userAgent: 'odd agent',
+    clientRequestId: undefined,
+    bytesIn: null,
+    status: Promise.resolve(200),
+    isBooked: true,
+  }
+  const policy = { orgId: 'org_1', keyId: 'key_1' }
+  const request = requestRow(arrival, { policy, statusCode: 200, errorCode: null, durationMs: 1, nowSeconds: 1 })
+  book.settle(settlementOf('req_a', 1), 1000)
+  book.settle({ ...settlement, request }, 1000)
+  await outbox.flush()
+  expect(written).toEqual(['req_a', 'req_odd'])
+  const events = kept.lines.map(({ event }) => event)
+  expect(events).toContain('request_row_refused')
+  expect(events).not.toContain('ledger_row_refused')
+})
+
+it('sets a row aside that Postgres will never take, and writes the others', async () => {
+  const { written, kept, book, outbox } = outboxBefore((text) => text.includes('req_bad'))
   for (const id of ['req_a', 'req_bad', 'req_b']) book.settle(settlementOf(id, 1), 1000)
   await outbox.flush()
   expect(written).toEqual(['req_a', 'req_b'])

@@ -19,6 +19,8 @@ export function ledgerWorld() {
     nowMs: NOON,
     alarmMs: undefined as number | undefined,
     postgresAway: false,
+    /** What Postgres answers waits for this. */
+    postgresGate: Promise.resolve(),
     redisAway: false,
     rows: new Map<string, LedgerRow>(),
     /** What each budget counts; those that are not here count the whole organisation. */
@@ -83,6 +85,7 @@ export function ledgerWorld() {
     query: () => Promise.reject(new Error('the ledger asks nothing outside its organisation')),
     atomically: async (_orgId: string, build: (query: typeof builder) => (() => unknown)[]) => {
       state.writes += 1
+      await state.postgresGate
       if (state.postgresAway) throw new DependencyError('postgres', new Error('away'))
       return build(builder).map((statement) => statement())
     },
