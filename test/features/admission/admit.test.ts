@@ -301,6 +301,27 @@ describe('without Redis', () => {
     expect(ledgerCalls).toEqual(['hold'])
   })
 
+  it('holds anew under a policy that was read anew, and gives back what it held before', async () => {
+    const { admit, holds, state, ledgerCalls } = world({ budgets: [budget] })
+    await admit()
+    state.rules.budgets = [budget, { ...budget, id: 'bud_2' }]
+    state.nowMs += 60_001
+    ledgerCalls.length = 0
+    await withoutRedis(() => admit())
+    expect(ledgerCalls).toEqual(['hold', 'release', 'hold'])
+    expect(holds.get('req_2')?.budgets.map(({ id }) => id)).toEqual(['bud_1', 'bud_2'])
+  })
+
+  it('gives back what a ledger may hold that did not answer in time', async () => {
+    const { admit, state, settled, ledgerCalls } = world({ budgets: [budget] })
+    state.ledgerAway = true
+    await withoutRedis(async () => {
+      await expect(admit()).rejects.toThrow(failure('budget_unavailable'))
+      await settled()
+    })
+    expect(ledgerCalls).toEqual(['hold', 'release'])
+  })
+
   it('holds money as exactly as ever', async () => {
     const { admit, holds, state, settled, ledgerCalls } = world({
       budgets: [budget],
