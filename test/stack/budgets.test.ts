@@ -100,6 +100,7 @@ describe('budgets', () => {
     ['an unknown window', { window: 'week' }],
     ['a subject of somebody else', { subject_kind: 'org', subject_id: 'org_other' }],
     ['nobody', { subject_kind: 'user', subject_id: 'usr_nobody' }],
+    ['a person who is not named', { subject_kind: 'user', subject_id: undefined }],
     ['no key', { subject_kind: 'key', subject_id: 'key_none' }],
     ['a model that has no price', { subject_kind: 'model', subject_id: 'no-such-model' }],
     ['agents, which are not there yet', { subject_kind: 'agent', subject_id: 'agt_1' }],
@@ -109,6 +110,12 @@ describe('budgets', () => {
     const { orgId, send } = await world()
     const body = { subject_kind: 'org', subject_id: orgId, window: 'total', limit_usd: 1, ...given }
     expect((await send('POST', '', body)).status).toBe(422)
+  })
+
+  it('are for the caller’s organisation when nobody is named', async () => {
+    const { orgId, send } = await world()
+    const made = await send('POST', '', { subject_kind: 'org', window: 'total', limit_usd: 1 })
+    expect(await made.json()).toMatchObject({ subject_kind: 'org', subject_id: orgId })
   })
 
   it('of a key are handed on to its successor, except those that were deleted', async () => {

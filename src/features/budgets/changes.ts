@@ -21,10 +21,11 @@ const secondsOf = ({ now }: Pick<Ctx, 'now'>): number => Math.floor(now() / 1000
 /** Throws 422 for a subject that the organisation does not have, and 409 beyond fifty. */
 export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBudget): Promise<BudgetRow> {
   const { orgId } = ctx.caller
-  await requireSubject(ctx, wanted)
+  const subjectId = await requireSubject(ctx, wanted)
   const now = secondsOf(ctx)
   const row: BudgetRow = {
     ...wanted,
+    subject_id: subjectId,
     id: ctx.newId('bud'),
     org_id: orgId,
     limit_nanos: nanoFromUsd(limit_usd),

@@ -50,7 +50,7 @@ export type BudgetsQuery = z.output<typeof BudgetsQuery>
 export const CreateBudget = z.strictObject({
   name: Name.default(null),
   subject_kind: SubjectKind,
-  subject_id: SubjectId,
+  subject_id: SubjectId.optional().describe('May be left out for the organisation of the caller.'),
   window: Window,
   limit_usd: LimitUsd,
   hard: Hard.default(true),

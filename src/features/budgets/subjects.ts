@@ -13,14 +13,17 @@ type Subject = Pick<BudgetRow, 'subject_kind' | 'subject_id'>
 
 const MARKS_AT_ONCE = 500
 
-/** Throws 422 for somebody or something that is not of the caller's organisation. */
-export async function requireSubject(ctx: Ctx, subject: Subject): Promise<void> {
-  const fault = await faultOf(ctx, subject)
-  if (fault === undefined) return
+type NamedSubject = { subject_kind: Subject['subject_kind']; subject_id?: string | undefined }
+
+/** Whom a budget is for, by their id. Throws 422 for somebody or something that is not of the caller's organisation. */
+export async function requireSubject(ctx: Ctx, { subject_kind, subject_id }: NamedSubject): Promise<string> {
+  const id = subject_id ?? (subject_kind === 'org' ? ctx.caller.orgId : undefined)
+  const fault = id === undefined ? 'is missing' : await faultOf(ctx, { subject_kind, subject_id: id })
+  if (id !== undefined && fault === undefined) return id
   throw new AppError('invalid_request', `subject_id: ${fault}`, {
     status: 422,
     param: 'subject_id',
-    fields: [{ pointer: 'subject_id', detail: fault }],
+    fields: [{ pointer: '/subject_id', detail: fault ?? 'is missing' }],
   })
 }
 
