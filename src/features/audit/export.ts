@@ -1,5 +1,5 @@
 import type { Ctx } from '../../core/context.ts'
-import { csvLine } from '../../http/csv.ts'
+import { exportResponse } from '../../http/export.ts'
 import { type AuditEntryRow, endOfPart, readRows, viewOf } from './rows.ts'
 import type { ExportQuery } from './schema.ts'
 
@@ -24,38 +24,21 @@ const COLUMNS = [
   'hash',
 ] as const
 
-type Form = { media: string; head: string; line(row: AuditEntryRow, isFirst: boolean): string; foot: string }
-
-const forms: Readonly<Record<ExportQuery['format'], Form>> = {
-  csv: {
-    media: 'text/csv; charset=utf-8; header=present',
-    head: csvLine(COLUMNS),
-    line: (row) => csvLine(COLUMNS.map((name) => (name === 'details' ? JSON.stringify(row.details) : row[name]))),
-    foot: '',
-  },
-  json: {
-    media: 'application/json',
-    head: '[',
-    line: (row, isFirst) => `${isFirst ? '' : ','}\n${JSON.stringify(viewOf(row))}`,
-    foot: '\n]\n',
-  },
-}
-
 /**
  * Up to 10,000 rows, read while they are sent. Where there are more the headers say so before the first of them:
  * `x-helix-truncated: true`, and `x-helix-next-after` to go on with.
  */
 export async function exportAudit(ctx: Ctx, { format, ...filters }: ExportQuery): Promise<Response> {
   const end = await endOfPart(ctx, filters, MAX_ROWS)
-  const form = forms[format]
-  const headers: Record<string, string> = {
-    'content-type': form.media,
-    'content-disposition': `attachment; filename="audit.${format}"`,
-    'cache-control': 'no-store',
-    'x-helix-truncated': String(end !== undefined),
-  }
-  if (end !== undefined) headers['x-helix-next-after'] = end
-  return new Response(textOf(form, pagesOf(ctx, filters, end)), { headers })
+  return exportResponse({
+    name: 'audit',
+    format,
+    columns: COLUMNS,
+    cells: (row) => COLUMNS.map((name) => (name === 'details' ? JSON.stringify(row.details) : row[name])),
+    view: viewOf,
+    pages: pagesOf(ctx, filters, end),
+    headers: { 'x-helix-truncated': String(end !== undefined), ...(end && { 'x-helix-next-after': end }) },
+  })
 }
 
 /** Rows up to the one with which the part ends: what is written meanwhile belongs to the next part, or to none. */
@@ -72,26 +55,4 @@ async function* pagesOf(
     if (last !== -1 || rows.length < PAGE) return
     after = rows.at(-1)?.id
   }
-}
-
-function textOf(form: Form, pages: AsyncGenerator<AuditEntryRow[]>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  let isFirst = true
-  return new ReadableStream({
-    start: (controller) => controller.enqueue(encoder.encode(form.head)),
-    async pull(controller) {
-      const { value: rows, done } = await pages.next()
-      if (done) {
-        controller.enqueue(encoder.encode(form.foot))
-        controller.close()
-        return
-      }
-      const lines = rows.map((row) => {
-        const line = form.line(row, isFirst)
-        isFirst = false
-        return line
-      })
-      controller.enqueue(encoder.encode(lines.join('')))
-    },
-  })
 }

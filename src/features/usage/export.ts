@@ -1,30 +1,13 @@
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
-import { csvLine } from '../../http/csv.ts'
+import { exportResponse } from '../../http/export.ts'
 import { extentOf, readPage, viewOf } from './rows.ts'
 import { type ExportQuery, type UsageFilters, UsageRow } from './schema.ts'
 
 const MAX_ROWS = 10_000
 const PAGE = 500
 
-type Form = { media: string; head: string; line(row: UsageRow, isFirst: boolean): string; foot: string }
-
 const names = UsageRow.keyof().exclude(['object']).options
-
-const forms: Readonly<Record<ExportQuery['format'], Form>> = {
-  csv: {
-    media: 'text/csv; charset=utf-8; header=present',
-    head: csvLine(names),
-    line: (row) => csvLine(names.map((name) => textOf(row[name]))),
-    foot: '',
-  },
-  json: {
-    media: 'application/json',
-    head: '[',
-    line: (row, isFirst) => `${isFirst ? '' : ','}\n${JSON.stringify(row)}`,
-    foot: '\n]\n',
-  },
-}
 
 const textOf = (value: string | number | boolean | null): string | number | null =>
   typeof value === 'boolean' ? String(value) : value
@@ -38,13 +21,13 @@ export async function exportUsage(ctx: Ctx, { format, ...filters }: ExportQuery)
       param: 'from',
     })
   }
-  const form = forms[format]
-  return new Response(streamOf(form, pagesOf(ctx, filters, lastId)), {
-    headers: {
-      'content-type': form.media,
-      'content-disposition': `attachment; filename="usage.${format}"`,
-      'cache-control': 'no-store',
-    },
+  return exportResponse({
+    name: 'usage',
+    format,
+    columns: names,
+    cells: (row) => names.map((name) => textOf(row[name])),
+    view: (row) => row,
+    pages: pagesOf(ctx, filters, lastId),
   })
 }
 
@@ -58,26 +41,4 @@ async function* pagesOf(ctx: Ctx, filters: UsageFilters, lastId: string): AsyncG
     yield rows.map(viewOf)
     after = last.id
   }
-}
-
-function streamOf(form: Form, pages: AsyncGenerator<UsageRow[]>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  let isFirst = true
-  return new ReadableStream({
-    start: (controller) => controller.enqueue(encoder.encode(form.head)),
-    async pull(controller) {
-      const { value: rows, done } = await pages.next()
-      if (done) {
-        controller.enqueue(encoder.encode(form.foot))
-        controller.close()
-        return
-      }
-      let text = ''
-      for (const row of rows) {
-        text += form.line(row, isFirst)
-        isFirst = false
-      }
-      controller.enqueue(encoder.encode(text))
-    },
-  })
 }
