@@ -1,4 +1,5 @@
 import type { Policy } from '../core/admission.ts'
+import { secondsOf } from '../core/clock.ts'
 import type { Deps } from '../core/context.ts'
 import { type Arrival, type RequestRow, requestRow } from '../core/request-log.ts'
 import { addressOf } from './credential.ts'
@@ -43,7 +44,7 @@ export function watchArrival(deps: Deps, note: Note | undefined, around: { route
       answered(statusCode)
       if (!note || !policy || arrival.isBooked || !isLogged(policy, statusCode)) return response
       const nowMs = deps.now()
-      const [durationMs, nowSeconds] = [nowMs - startedMs, Math.floor(nowMs / 1000)]
+      const [durationMs, nowSeconds] = [nowMs - startedMs, secondsOf(nowMs)]
       note(deps, requestRow(arrival, { policy, statusCode, errorCode, durationMs, nowSeconds }), defer)
       return response
     },

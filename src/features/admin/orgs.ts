@@ -1,4 +1,5 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import type { Row } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -48,7 +49,7 @@ export async function changeOrg(ctx: Ctx, id: string, change: OrgPatch): Promise
   }
   if (id !== ctx.caller.orgId) await noteAtHome(ctx, act)
   const row = await rowIn(ctx, id, act)
-  const now = Math.floor(ctx.now() / 1000)
+  const now = nowSeconds(ctx)
   const [, sessions, keys] = await ctx.db.atomically(id, (query) => [
     query
       .update(orgs)

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type Row, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -60,7 +61,7 @@ const stateOf = ({ is_active, is_operator }: User) => ({ is_active, is_operator 
 
 /** The change itself, and its row in the operator's organisation. */
 async function settle(ctx: Ctx, id: string, { change, act }: { change: UserPatch; act: Act }): Promise<void> {
-  const now = Math.floor(ctx.now() / 1000)
+  const now = nowSeconds(ctx)
   const row = await rowIn(ctx, ctx.caller.orgId, act)
   const { is_active: isActive = null, is_operator: isOperator = null } = change
   try {
@@ -78,7 +79,7 @@ async function settle(ctx: Ctx, id: string, { change, act }: { change: UserPatch
 
 /** Rows in the organisations of the person, whose sessions and keys there are looked at anew. */
 async function tellTheirs(ctx: Ctx, userId: string, act: Act): Promise<void> {
-  const now = Math.floor(ctx.now() / 1000)
+  const now = nowSeconds(ctx)
   const memberships = await findMemberships(ctx, userId)
   for (const { orgId } of memberships) {
     const row = await rowIn(ctx, orgId, act)

@@ -1,3 +1,4 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Caller, Deps } from '../../core/context.ts'
 import { auditLog } from './table.ts'
 
@@ -52,7 +53,7 @@ export async function auditRow(
     details: { ...details },
     ip: actor.ip,
     request_id: requestId,
-    created_at: Math.floor(now() / 1000),
+    created_at: secondsOf(now()),
   }
 }
 

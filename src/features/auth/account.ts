@@ -1,5 +1,6 @@
 import { and, eq } from 'drizzle-orm'
 import { sql } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -10,7 +11,7 @@ import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { findMemberships, foldName } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { newUserToken, refuseTaken } from './founding.ts'
-import { clientOf, isBound, limit, personOf, requireOwnSession, secondsOf } from './guard.ts'
+import { clientOf, isBound, limit, personOf, requireOwnSession } from './guard.ts'
 import { addressChangeMail, mailLater, verificationMail } from './mails.ts'
 import type { MePatch } from './schema.ts'
 import { auditEverywhere } from './trail.ts'
@@ -79,7 +80,7 @@ export async function changeMe(ctx: Ctx, { display_name: displayName, email }: M
       target: { kind: 'user', id },
       after: { display_name: displayName },
     })
-    const change = { display_name: displayName, updated_at: secondsOf(ctx) }
+    const change = { display_name: displayName, updated_at: nowSeconds(ctx) }
     await ctx.db.atomically(orgId, (query) => [
       query.update(users).set(change).where(eq(users.id, id)),
       query.insert(auditLog).values(audit),
@@ -102,7 +103,7 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
     userId: row.id,
     email,
     purpose: 'verify_email',
-    now: secondsOf(ctx),
+    now: nowSeconds(ctx),
   })
   const audit = await auditRow(ctx, {
     orgId,
@@ -126,7 +127,7 @@ export async function verifyEmail(ctx: PublicCtx, token: string, request: Reques
   const { ip } = clientOf(request)
   await limit(ctx, 'verifications_per_ip', networkOf(ip))
   const hash = await hashSecretToken(token)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const [found] = await ctx.db.query(sql`select user_id, email from find_user_token(${hash}, 'verify_email', ${now})`)
   if (!found) throw deadToken()
   const [id, email] = [String(found.user_id), String(found.email)]

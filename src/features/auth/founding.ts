@@ -1,4 +1,5 @@
 import type { SQL } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Role } from '../../core/roles.ts'
@@ -9,7 +10,7 @@ import { newOrg } from '../orgs/service.ts'
 import { orgs } from '../orgs/table.ts'
 import { createUserStatement, findLogin } from '../users/service.ts'
 import { memberships, userTokens } from '../users/table.ts'
-import { type Client, newPasswordHash, secondsOf } from './guard.ts'
+import { type Client, newPasswordHash } from './guard.ts'
 
 const VERIFY_SECONDS = 24 * 3600
 
@@ -41,7 +42,7 @@ export async function found(
   const { username, email, password } = founder
   await refuseTaken(ctx, founder)
   const passwordHash = await newPasswordHash(ctx, { password, username, field: 'password' })
-  const [userId, org, now] = [ctx.newId('usr'), newOrg(ctx, founder.orgName), secondsOf(ctx)]
+  const [userId, org, now] = [ctx.newId('usr'), newOrg(ctx, founder.orgName), nowSeconds(ctx)]
   const times = { created_at: now, updated_at: now }
   const token = verified ? undefined : await newUserToken({ userId, email, purpose: 'verify_email', now })
   const audit = await auditRow(ctx, {

@@ -72,5 +72,3 @@ export async function requireOwnSession(ctx: Ctx): Promise<SessionRecord> {
   if (session.method !== 'oidc') return session
   throw new AppError('permission_denied', 'A session of an external issuer cannot do this: sign in with a password.')
 }
-
-export const secondsOf = ({ now }: Pick<Deps, 'now'>): number => Math.floor(now() / 1000)

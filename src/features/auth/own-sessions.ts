@@ -1,10 +1,11 @@
 import { sql } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
 import { type PageQuery, toPage } from '../../http/page.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { findMemberships } from '../users/service.ts'
-import { clientOf, isBound, personOf, requireOwnSession, secondsOf } from './guard.ts'
+import { clientOf, isBound, personOf, requireOwnSession } from './guard.ts'
 import { chooseMembership } from './sign-in.ts'
 import { endOwnSessions } from './trail.ts'
 
@@ -12,7 +13,7 @@ import { endOwnSessions } from './trail.ts'
 async function ownSessions(ctx: Ctx) {
   const { orgId, keyId } = ctx.caller
   const [rows, bound] = await Promise.all([
-    ctx.db.query(sql`select * from find_sessions(${personOf(ctx)}, ${secondsOf(ctx)})`),
+    ctx.db.query(sql`select * from find_sessions(${personOf(ctx)}, ${nowSeconds(ctx)})`),
     isBound(ctx),
   ])
   return rows
@@ -44,16 +45,16 @@ export async function listSessions(ctx: Ctx, { limit, after, order }: PageQuery)
 export async function endSession(ctx: Ctx, id: string): Promise<void> {
   const sessions = await ownSessions(ctx)
   if (!sessions.some((session) => session.id === id)) throw notFound('session')
-  await endOwnSessions(ctx, { userId: personOf(ctx), onlyId: id, now: secondsOf(ctx) }, 'session.end')
+  await endOwnSessions(ctx, { userId: personOf(ctx), onlyId: id, now: nowSeconds(ctx) }, 'session.end')
 }
 
 /** Ends the session of this call. */
 export const logout = (ctx: Ctx): Promise<void> =>
-  endOwnSessions(ctx, { userId: personOf(ctx), onlyId: ctx.caller.keyId, now: secondsOf(ctx) }, 'session.end')
+  endOwnSessions(ctx, { userId: personOf(ctx), onlyId: ctx.caller.keyId, now: nowSeconds(ctx) }, 'session.end')
 
 /** Ends every session of the caller; through another issuer's session those of its organisation. */
 export async function logoutAll(ctx: Ctx): Promise<void> {
-  const whose = { userId: personOf(ctx), now: secondsOf(ctx) }
+  const whose = { userId: personOf(ctx), now: nowSeconds(ctx) }
   if (!(await isBound(ctx))) return endOwnSessions(ctx, whose, 'session.end_all')
   for (const { id } of await ownSessions(ctx)) await endOwnSessions(ctx, { ...whose, onlyId: id }, 'session.end')
 }

@@ -1,4 +1,5 @@
 import { and, eq, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Caller, Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -12,7 +13,7 @@ import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword 
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
-import { clientOf, limit, newPasswordHash, refuseWeak, requireOwnSession, secondsOf } from './guard.ts'
+import { clientOf, limit, newPasswordHash, refuseWeak, requireOwnSession } from './guard.ts'
 import { mailLater, passwordChangedMail, resetMail } from './mails.ts'
 import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
 
@@ -32,7 +33,7 @@ type Change = {
  * the old password at the same time one changes it. Throws `STALE_PASSWORD` as the SQLSTATE for the other.
  */
 async function setPassword(ctx: PublicCtx, { userId, hash, instead, exceptId, entry }: Change): Promise<void> {
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const audit = await auditRow(ctx, entry)
   const [, , ended] = await ctx.db.atomically(entry.orgId, (query) => [
     query.execute(stillHasPassword(userId, instead)),
@@ -152,7 +153,7 @@ async function mailReset(ctx: PublicCtx, email: string): Promise<void> {
   // Someone whom only another issuer vouches for gets no way around it.
   if (!login?.isActive || login.passwordHash === undefined) return
   const { id: userId, email: to, username } = login
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const { token, row } = await newUserToken({
     userId,
     email: to,
@@ -178,12 +179,12 @@ export async function resetPassword(
   await limit(ctx, 'resets_per_ip', networkOf(ip))
   const tokenHash = await hashSecretToken(wanted.token)
   const [found] = await ctx.db.query(
-    sql`select user_id, username, email from find_user_token(${tokenHash}, 'reset_password', ${secondsOf(ctx)})`,
+    sql`select user_id, username, email from find_user_token(${tokenHash}, 'reset_password', ${nowSeconds(ctx)})`,
   )
   if (!found) throw deadToken()
   const [id, username, to] = [String(found.user_id), String(found.username), String(found.email)]
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const entry = {
     actor: { kind: 'user', id, ip },
     action: 'user.password_reset',

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
@@ -8,7 +9,7 @@ import { acceptInvitation } from '../members/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { foldName } from '../users/service.ts'
 import { type Founded, found } from './founding.ts'
-import { type Client, clientOf, limit, refuseWeak, secondsOf } from './guard.ts'
+import { type Client, clientOf, limit, refuseWeak } from './guard.ts'
 import { mailLater, verificationMail } from './mails.ts'
 import type { Bootstrap, Registration } from './schema.ts'
 
@@ -55,7 +56,7 @@ const nothingToSetUp = () =>
 
 /** The first operator with the first organisation, for whoever holds the token that the installation printed. */
 export async function bootstrap(ctx: PublicCtx, wanted: Bootstrap, request: Request): Promise<Joined> {
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const [state] = await ctx.db.query(sql`select bootstrap_is_open(${now}) as is_open`)
   if (state?.is_open !== true) throw nothingToSetUp()
   const client = clientOf(request)

@@ -1,11 +1,12 @@
 import { sql } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { enterHashGate, hashPassword, hashWaitSeconds, verifyNothing, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { findLogin, findMemberships, foldName, type Login, type Membership } from '../users/service.ts'
-import { type Client, clientOf, invalidCredentials, limit, secondsOf } from './guard.ts'
+import { type Client, clientOf, invalidCredentials, limit } from './guard.ts'
 import type { SignIn } from './schema.ts'
 import { auditEverywhere } from './trail.ts'
 
@@ -66,7 +67,7 @@ async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promis
     stored === undefined
       ? await verifyNothing(passwordPepper, tried.password)
       : await verifyPassword(passwordPepper, tried.password, stored)
-  if (!login?.isActive || (login.lockedUntil ?? 0) > secondsOf(ctx)) return nobody
+  if (!login?.isActive || (login.lockedUntil ?? 0) > nowSeconds(ctx)) return nobody
   if (!ok) {
     ctx.defer(afterReply(() => noteFailure(ctx, login, client)))
     return nobody
@@ -82,11 +83,11 @@ const afterReply = async (work: () => Promise<void>): Promise<void> => {
 }
 
 async function noteSuccess(ctx: PublicCtx, { id }: Login): Promise<void> {
-  await ctx.db.query(sql`select from note_login(${id}, true, ${secondsOf(ctx)})`)
+  await ctx.db.query(sql`select from note_login(${id}, true, ${nowSeconds(ctx)})`)
 }
 
 async function noteFailure(ctx: PublicCtx, { id }: Login, { ip }: Client): Promise<void> {
-  const [row] = await ctx.db.query(sql`select * from note_login(${id}, false, ${secondsOf(ctx)})`)
+  const [row] = await ctx.db.query(sql`select * from note_login(${id}, false, ${nowSeconds(ctx)})`)
   // The one that locks the account begins a new count.
   const failures = Number(row?.failed_logins) || LOCKED_AT
   if (row === undefined || (failures !== TOLD_AT && failures !== LOCKED_AT)) return
@@ -108,7 +109,7 @@ async function rehash(ctx: PublicCtx, { id, username, passwordHash }: Login, pas
   if (hashWaitSeconds(ctx) > 0) return
   const hash = await hashPassword(ctx.settings.passwordPepper, password)
   await ctx.db.query(sql`
-    select set_password(l.id, ${hash}, ${secondsOf(ctx)}) from find_login(${foldName(username)}) l
+    select set_password(l.id, ${hash}, ${nowSeconds(ctx)}) from find_login(${foldName(username)}) l
     where l.id = ${id} and l.password_hash = ${passwordHash}
   `)
 }

@@ -1,4 +1,5 @@
 import { eq, lte, type SQL, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -16,13 +17,11 @@ const MAX_BUDGETS = 50
 const GONE = 'HX404'
 const FULL = 'HX409'
 
-const secondsOf = ({ now }: Pick<Ctx, 'now'>): number => Math.floor(now() / 1000)
-
 /** Throws 422 for a subject that the organisation does not have, and 409 beyond fifty. */
 export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBudget): Promise<BudgetRow> {
   const { orgId } = ctx.caller
   const subjectId = await requireSubject(ctx, wanted)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const row: BudgetRow = {
     ...wanted,
     subject_id: subjectId,
@@ -54,7 +53,7 @@ export async function changeBudget(ctx: Ctx, id: string, { limit_usd, ...patch }
   const limit = limit_usd === undefined ? {} : { limit_nanos: nanoFromUsd(limit_usd) }
   const change = { ...Object.fromEntries(given), ...limit }
   if (Object.keys(change).length === 0) return before
-  const row: BudgetRow = { ...before, ...change, updated_at: secondsOf(ctx) }
+  const row: BudgetRow = { ...before, ...change, updated_at: nowSeconds(ctx) }
   const note = await auditOf(ctx, 'budget.update', { before, after: row })
   await refusing(
     ctx.db.atomically(orgId, (query) => [
@@ -74,7 +73,7 @@ export async function changeBudget(ctx: Ctx, id: string, { limit_usd, ...patch }
 export async function deleteBudget(ctx: Ctx, id: string): Promise<void> {
   const { orgId } = ctx.caller
   const before = await readBudget(ctx, id)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const note = await auditOf(ctx, 'budget.delete', { before })
   await refusing(
     ctx.db.atomically(orgId, (query) => [

@@ -1,3 +1,4 @@
+import { nowSeconds } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import type { QueryBuilder } from '../../core/db.ts'
 import type { DataKey, Memory } from '../../core/memory.ts'
@@ -92,7 +93,7 @@ async function makeNext(deps: KeyDeps, orgId: string, { version, also }: NextKey
         wrapped_dek: wrapped,
         kek_id: kekIdIn(wrapped),
         state: 'active',
-        created_at: Math.floor(deps.now() / 1000),
+        created_at: nowSeconds(deps),
       })
       .onConflictDoNothing(),
     query

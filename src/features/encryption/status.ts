@@ -1,4 +1,5 @@
 import { desc, eq } from 'drizzle-orm/sql'
+import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type DataKeyRow, MAX_AGE_SECONDS } from './data-keys.ts'
 import { kekIdOf } from './keys.ts'
@@ -55,6 +56,6 @@ export async function encryptionStatus(ctx: Ctx): Promise<EncryptionStatus> {
 const activeOf = ({ version, created_at }: DataKeyRow, nowMs: number) => ({
   version,
   created_at,
-  age_seconds: Math.max(0, Math.floor(nowMs / 1000) - created_at),
+  age_seconds: Math.max(0, secondsOf(nowMs) - created_at),
   replaced_at: created_at + MAX_AGE_SECONDS,
 })

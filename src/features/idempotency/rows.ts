@@ -1,4 +1,5 @@
 import { and, eq, inArray, lte } from 'drizzle-orm'
+import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { idempotencyKeys } from './table.ts'
 
@@ -20,7 +21,7 @@ export async function claim(
   { db, now, caller: { orgId } }: World,
   { id, bodyHash }: { id: string; bodyHash: string },
 ): Promise<{ claimed: Claim } | { found: Row | undefined }> {
-  const createdAt = Math.floor(now() / 1000)
+  const createdAt = secondsOf(now())
   const isThis = and(eq(idempotencyKeys.org_id, orgId), eq(idempotencyKeys.id, id))
   const [, inserted, [found]] = await db.atomically(orgId, (query) => [
     query.delete(idempotencyKeys).where(and(isThis, lte(idempotencyKeys.expires_at, createdAt))),
@@ -66,7 +67,7 @@ export async function release({ db, caller: { orgId } }: World, own: Claim): Pro
 
 /** Removes answers of the organisation that nobody gets any more. */
 export async function sweep({ db, now, caller: { orgId } }: World): Promise<void> {
-  const nowSeconds = Math.floor(now() / 1000)
+  const nowSeconds = secondsOf(now())
   await db.atomically(orgId, (query) => [
     query.delete(idempotencyKeys).where(
       and(

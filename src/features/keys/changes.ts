@@ -1,5 +1,6 @@
 import { and, eq, exists, isNull, lte, notExists, type SQL, sql } from 'drizzle-orm'
 import { alias } from 'drizzle-orm/pg-core'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
@@ -8,7 +9,7 @@ import { orgs } from '../orgs/table.ts'
 import { markChanged, recordKeys } from '../records/service.ts'
 import { createKey, publicIdOf } from './format.ts'
 import { endOf, endOfSuccessor, inherited, type Powers, refuseBeyond, scopesNow } from './reach.ts'
-import { isLive, isVisible, type KeyRow, readKey, secondsOf, viewOf } from './rows.ts'
+import { isLive, isVisible, type KeyRow, readKey, viewOf } from './rows.ts'
 import type { CreateKey, PatchKey } from './schema.ts'
 import { findKey, hashKey } from './service.ts'
 import { apiKeys } from './table.ts'
@@ -29,7 +30,7 @@ export async function makeKey(ctx: Ctx, wanted: CreateKey): Promise<MadeKey> {
     allowed_models: wanted.allowed_models ?? limits.allowed_models,
   }
   refuseBeyond(ctx.admission, powers)
-  const expires_at = endOf(wanted.expires_at, secondsOf(ctx))
+  const expires_at = endOf(wanted.expires_at, nowSeconds(ctx))
   await takeCreation(ctx)
   const { name } = wanted
   const made = await newKey(ctx, { ...powers, name, expires_at, user_id: userId ?? null, rotated_from: null })
@@ -57,7 +58,7 @@ export async function patchKey(ctx: Ctx, id: string, patch: PatchKey): Promise<K
     allowed_models: patch.allowed_models === undefined ? row.allowed_models : patch.allowed_models,
   }
   refuseBeyond(ctx.admission, { ...present, ...wanted })
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   if (patch.expires_at !== undefined) endOf(patch.expires_at, now)
   const changed = Object.keys(patch)
   if (changed.length === 0) return row
@@ -88,7 +89,7 @@ export async function rotateKey(ctx: Ctx, id: string, overlapSeconds: number): P
   const old = await readKey(ctx, id)
   const powers = await presentPowers(ctx, old)
   refuseBeyond(ctx.admission, powers)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const end = now + overlapSeconds
   const { name, user_id } = old
   const expires_at = endOfSuccessor(old, now)
@@ -114,7 +115,7 @@ export async function rotateKey(ctx: Ctx, id: string, overlapSeconds: number): P
 export async function revokeKey(ctx: Ctx, id: string): Promise<void> {
   const row = await readKey(ctx, id)
   if (row.revoked_at !== null) return
-  const changes = { revoked_at: secondsOf(ctx), updated_at: secondsOf(ctx) }
+  const changes = { revoked_at: nowSeconds(ctx), updated_at: nowSeconds(ctx) }
   const note = await auditOf(ctx, 'key.revoke', id, { before: viewOf(row), after: viewOf({ ...row, ...changes }) })
   const isUnrevoked = and(isVisible(ctx, id), isNull(apiKeys.revoked_at))
   try {
@@ -141,7 +142,7 @@ type Given = Pick<KeyRow, 'name' | 'user_id' | 'expires_at' | 'rotated_from'> & 
 
 async function newKey(ctx: Ctx, given: Given): Promise<MadeKey> {
   const secret = createKey(given.mode)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const row: KeyRow = {
     ...given,
     id: ctx.newId('key'),
@@ -193,7 +194,7 @@ function requireChangeable(query: QueryBuilder, ctx: Ctx, id: string) {
     .select({ id: successor.id })
     .from(successor)
     .where(and(eq(successor.org_id, ctx.caller.orgId), eq(successor.rotated_from, id)))
-  return requireKey(query, and(isVisible(ctx, id), isLive(secondsOf(ctx)), notExists(successors)))
+  return requireKey(query, and(isVisible(ctx, id), isLive(nowSeconds(ctx)), notExists(successors)))
 }
 
 /** Whoever makes a key waits for others who do, so that each counts what the others made. */

@@ -1,4 +1,5 @@
 import { and, asc, desc, eq, gt, isNotNull, isNull, lt, lte, or, type SQL } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
 import { onlyOf } from './reach.ts'
@@ -6,8 +7,6 @@ import type { KeysQuery, KeyView } from './schema.ts'
 import { apiKeys } from './table.ts'
 
 export type KeyRow = typeof apiKeys.$inferSelect
-
-export const secondsOf = ({ now }: Pick<Deps, 'now'>): number => Math.floor(now() / 1000)
 
 /** The row without what is stored of the secret. */
 export function viewOf({ public_id: publicId, ...row }: KeyRow): KeyView {
@@ -73,7 +72,7 @@ export async function listKeys(ctx: Ctx, { limit, after, order, user_id, status 
         and(
           isVisible(ctx),
           user_id === undefined ? undefined : eq(apiKeys.user_id, user_id),
-          status === undefined ? undefined : hasStatus(status, secondsOf(ctx)),
+          status === undefined ? undefined : hasStatus(status, nowSeconds(ctx)),
           after === undefined ? undefined : isNext(apiKeys.id, after),
         ),
       )

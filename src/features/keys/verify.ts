@@ -1,8 +1,9 @@
 import type * as z from 'zod'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { parseKey } from './format.ts'
 import { onlyOf, scopesNow } from './reach.ts'
-import { secondsOf } from './rows.ts'
+
 import type { VerifiedKey } from './schema.ts'
 import { findKey, hashKey, type KeyRecord } from './service.ts'
 
@@ -25,7 +26,7 @@ export async function verify(ctx: Ctx, text: string): Promise<z.input<typeof Ver
 }
 
 const works = (ctx: Ctx, { live, expiresAt }: KeyRecord): boolean =>
-  live && (expiresAt === undefined || expiresAt > secondsOf(ctx))
+  live && (expiresAt === undefined || expiresAt > nowSeconds(ctx))
 
 function isSeen({ caller }: Ctx, { orgId, userId }: KeyRecord): boolean {
   const owner = onlyOf(caller)

@@ -1,3 +1,4 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
 import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
@@ -71,7 +72,7 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     error_code: ending.errorCode ?? null,
     stream: ending.stream,
     agent_id: null,
-    created_at: Math.floor(nowMs / 1000),
+    created_at: secondsOf(nowMs),
   }
 }
 

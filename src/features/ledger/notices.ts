@@ -1,3 +1,4 @@
+import { nowSeconds } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import { usdFromNano } from '../../core/money.ts'
 import type { RedisCommand } from '../../core/redis.ts'
@@ -29,7 +30,7 @@ export function createNotices({ orgId, book, storage, deps }: Parts) {
           hard: !soft,
         }
         deps.log.warn('budget_threshold', { org_id: orgId, budget_id: budgetId, ...details })
-        const created_at = Math.floor(deps.now() / 1000)
+        const created_at = nowSeconds(deps)
         const facts = { id: deps.newId('aud'), budget_id: budgetId, details, created_at }
         storage.exec('insert into notices (id, facts) values (?, ?)', facts.id, JSON.stringify(facts))
         waiting += 1

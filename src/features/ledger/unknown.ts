@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { secondsOf } from '../../core/clock.ts'
 import type { HoldRequest, Settlement } from '../../core/ledger.ts'
 import { budgetsFor } from '../budgets/service.ts'
 
@@ -58,7 +59,7 @@ export function unknownSettlement(call: HoldRequest, id: string, nowMs: number):
       error_code: 'unknown',
       stream: false,
       agent_id: null,
-      created_at: Math.floor(nowMs / 1000),
+      created_at: secondsOf(nowMs),
     },
     // Which of its targets answered is not known: its row names the first of them.
     budgets: budgetsFor(call.budgets, [

@@ -1,4 +1,5 @@
 import { and, eq, inArray, lte, type SQL, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -16,8 +17,6 @@ const MAX_LIMITS = 20
 /** States of `require`: a row is gone, or there are too many. */
 const GONE = 'HX404'
 const FULL = 'HX409'
-
-const secondsOf = ({ now }: Pick<Ctx, 'now'>): number => Math.floor(now() / 1000)
 
 /** It holds from the next call on. Throws 422 for a subject that the organisation does not have, and 409 beyond twenty. */
 export async function createLimit(ctx: Ctx, { subject_kind, subject_id, ...rule }: CreateLimit): Promise<LimitRow> {
@@ -103,7 +102,7 @@ type Changes = Partial<StoredRule & Pick<LimitRow, 'preset'>>
 
 async function change(ctx: Ctx, before: LimitRow, changes: Changes): Promise<LimitRow> {
   const { orgId } = ctx.caller
-  const row: LimitRow = { ...before, ...changes, updated_at: secondsOf(ctx) }
+  const row: LimitRow = { ...before, ...changes, updated_at: nowSeconds(ctx) }
   const note = await auditOf(ctx, 'limit.update', { before, after: row })
   await refusing(
     ctx.db.atomically(orgId, (query) => [
@@ -124,7 +123,7 @@ function newRow(
   { subject_kind, subject_id }: Subject,
   given: StoredRule & Pick<LimitRow, 'preset'>,
 ): LimitRow {
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   return {
     ...given,
     subject_kind,

@@ -1,4 +1,5 @@
 import { and, eq, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { QueryBuilder } from '../../core/db.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -25,8 +26,6 @@ type Invitation = { id: string; orgId: string; orgName: string; email: string; r
 
 type User = { id: string; username: string; email: string; email_verified: boolean }
 export type Joined = TokenPair & { user: User; org: { id: string; name: string }; role: Role }
-
-const secondsOf = ({ now }: Pick<PublicCtx, 'now'>) => Math.floor(now() / 1000)
 
 /**
  * Joins whoever holds the token from an invitation's mail: with the account that has the invited address, whose name
@@ -55,7 +54,7 @@ async function take({ limiter }: PublicCtx, name: LimitName, subject: string): P
 
 async function findInvitation(ctx: PublicCtx, token: string): Promise<Invitation> {
   const [row] = await ctx.db.query(sql`select * from find_invitation(${await hashSecretToken(token)})`)
-  const isOpen = row && row.accepted_at === null && Number(row.expires_at) > secondsOf(ctx)
+  const isOpen = row && row.accepted_at === null && Number(row.expires_at) > nowSeconds(ctx)
   if (!isOpen || !isRole(row.role)) throw notFound('invitation')
   return {
     id: String(row.id),
@@ -79,14 +78,14 @@ async function joinAs(
   }
   await checkPassword(ctx, login, wanted)
   const join = await joining(ctx, invitation, { userId: id, ip: wanted.ip })
-  const answered = sql`select verify_email(${id}, ${email}, ${foldName(email)}, ${secondsOf(ctx)})`
+  const answered = sql`select verify_email(${id}, ${email}, ${foldName(email)}, ${nowSeconds(ctx)})`
   const work = ctx.db.atomically(invitation.orgId, (query) => [...join(query), query.execute(answered)])
   await settling(work, 'This account is a member already.')
   return { id, username, email, email_verified: true }
 }
 
 async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acceptance): Promise<void> {
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const wrong = new AppError('invalid_credentials', 'The username or the password is wrong.')
   const who = `${networkOf(ip)} ${foldName(login.username)}`
   await take(ctx, 'logins_per_ip_and_name', who)
@@ -109,7 +108,7 @@ async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptan
   const passwordHash = await hashPassword(ctx.settings.passwordPepper, password)
   const { email, orgId } = invitation
   const id = ctx.newId('usr')
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const join = await joining(ctx, invitation, { userId: id, ip: wanted.ip })
   const account = createUserStatement({ id, username, email, passwordHash, verifiedAt: now, now })
   const work = ctx.db.atomically(orgId, (query) => [query.execute(account), ...join(query)])
@@ -121,7 +120,7 @@ type Who = { userId: string; ip: string }
 
 /** Statements that use an invitation up and make its holder a member. The first ends them all if it was used by now. */
 async function joining(ctx: PublicCtx, { id, orgId, role, invitedBy }: Invitation, { userId, ip }: Who) {
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const audit = await auditRow(ctx, {
     orgId,
     actor: { kind: 'user', id: userId, ip },

@@ -1,4 +1,5 @@
 import { and, asc, desc, eq, gt, isNull, lt, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -18,8 +19,6 @@ const LIFE_SECONDS = 7 * 24 * 3600
 
 type Invitation = typeof invitations.$inferInsert & { invited_by: string | null }
 
-const secondsOf = ({ now }: Pick<Ctx, 'now'>) => Math.floor(now() / 1000)
-
 /**
  * Invites an address, by a mail that leaves before this answers: without it there is no invitation either. An earlier
  * invitation of the same address ends. Throws 403, 409, 429 and 503.
@@ -29,7 +28,7 @@ export async function invite(ctx: Ctx, wanted: { email: string; role: Role }): P
   if (!mayGrant(caller, wanted.role)) {
     throw new AppError('permission_denied', 'Nobody grants a role above their own.')
   }
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const email = foldName(wanted.email)
   const org = await checkRoom(ctx, email)
   await takeMail(ctx, email)
@@ -78,7 +77,7 @@ async function checkRoom(ctx: Ctx, email: string): Promise<{ name: string; limit
       .select({
         name: orgs.name,
         settings: orgs.settings,
-        taken: sql<string>`${takenPlaces(orgId, email, secondsOf(ctx))}`,
+        taken: sql<string>`${takenPlaces(orgId, email, nowSeconds(ctx))}`,
       })
       .from(orgs)
       .where(eq(orgs.id, orgId)),
@@ -95,7 +94,7 @@ async function checkRoom(ctx: Ctx, email: string): Promise<{ name: string; limit
           eq(invitations.org_id, orgId),
           eq(invitations.email, email),
           isNull(invitations.accepted_at),
-          gt(invitations.expires_at, secondsOf(ctx)),
+          gt(invitations.expires_at, nowSeconds(ctx)),
         ),
       ),
   ])

@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import type * as z from 'zod'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
@@ -12,8 +13,6 @@ import { endAccess, markAll } from './access.ts'
 import type { OrgPatch } from './schema.ts'
 
 type Org = typeof orgs.$inferSelect
-
-const secondsOf = ({ now }: Ctx) => Math.floor(now() / 1000)
 
 /** The caller's organisation. */
 export async function findOrg({ db, caller: { orgId } }: Ctx): Promise<Org> {
@@ -30,7 +29,7 @@ export async function patchOrg(ctx: Ctx, { name, settings }: z.output<typeof Org
     ...(name !== undefined && { name }),
     // Merged by Postgres, so that of two changes at the same time neither undoes the other.
     ...(settings && { settings: sql`jsonb_strip_nulls(${orgs.settings} || ${JSON.stringify(settings)}::jsonb)` }),
-    updated_at: secondsOf(ctx),
+    updated_at: nowSeconds(ctx),
   }
   const audit = await auditRow(ctx, {
     orgId,
@@ -58,7 +57,7 @@ export async function deleteOrg(ctx: Ctx, confirm: string): Promise<undefined> {
     const fields = [{ pointer: 'confirm', detail }]
     throw new AppError('invalid_request', `confirm: ${detail}`, { status: 422, param: 'confirm', fields })
   }
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const audit = await auditRow(ctx, {
     orgId,
     actor: actorOf(ctx.caller),

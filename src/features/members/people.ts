@@ -1,4 +1,5 @@
 import { and, asc, desc, eq, gt, inArray, isNull, lt } from 'drizzle-orm'
+import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -139,7 +140,7 @@ function checkMayTouch({ caller }: Ctx, { role }: Person): void {
   if (!mayTouch(actingRole(caller), role)) throw forbidden('Nobody changes someone whose role is above their own.')
 }
 
-const whoseOf = ({ caller: { orgId }, now }: Ctx, userId: string) => ({ orgId, userId, now: Math.floor(now() / 1000) })
+const whoseOf = ({ caller: { orgId }, now }: Ctx, userId: string) => ({ orgId, userId, now: secondsOf(now()) })
 
 /**
  * Open invitations end with the power to make them: those to a role that their maker may no longer grant. Comes before

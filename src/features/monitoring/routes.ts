@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { secondsOf } from '../../core/clock.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { get } from '../../http/route.ts'
 import { metricsText } from './metrics.ts'
@@ -17,7 +18,7 @@ const health = ({ settings, now }: PublicCtx) => ({
   app_name: 'helix' as const,
   version: settings.version,
   environment: settings.environment,
-  timestamp: Math.floor(now() / 1000),
+  timestamp: secondsOf(now()),
 })
 
 const healthSpec = {

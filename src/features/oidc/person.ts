@@ -1,4 +1,5 @@
 import { and, eq, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { type Role, reaches } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
@@ -124,7 +125,7 @@ async function createPerson(ctx: PublicCtx, provider: Provider, bearer: Bearer):
   const { orgId } = provider
   const { role } = bearer
   const userId = ctx.newId('usr')
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const [name, otherName] = await usernamesFor(provider, bearer.subject)
   const username = (await findLogin(ctx, name)) ? otherName : name
   const account = accountOf(bearer, { id: userId, username, now })
@@ -147,15 +148,13 @@ async function createPerson(ctx: PublicCtx, provider: Provider, bearer: Bearer):
   return { userId, role }
 }
 
-const secondsOf = ({ now }: Pick<PublicCtx, 'now'>): number => Math.floor(now() / 1000)
-
 const identityOf = (ctx: PublicCtx, provider: Provider, { userId, bearer }: { userId: string; bearer: Bearer }) => ({
   id: ctx.newId('idn'),
   org_id: provider.orgId,
   provider_id: provider.id,
   subject: bearer.subject.subject,
   user_id: userId,
-  created_at: secondsOf(ctx),
+  created_at: nowSeconds(ctx),
 })
 
 const auditOf = (

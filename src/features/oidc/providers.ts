@@ -1,4 +1,5 @@
 import { and, asc, desc, eq, gt, isNull, lt, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
@@ -14,8 +15,6 @@ export type ProviderRow = typeof oidcProviders.$inferSelect
 /** SQLSTATEs of our own functions: a limit is reached, and a row is gone. */
 const TOO_MANY = 'HX409'
 const GONE = 'HX404'
-
-const secondsOf = ({ now }: Pick<Ctx, 'now'>): number => Math.floor(now() / 1000)
 
 const live = (orgId: string, id?: string) =>
   and(
@@ -48,7 +47,7 @@ export async function readProvider({ db, caller: { orgId } }: Ctx, id: string): 
 /** Throws 409 beyond ten. */
 export async function createProvider(ctx: Ctx, provider: CheckedProvider): Promise<ProviderRow> {
   const { orgId } = ctx.caller
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const id = ctx.newId('idp')
   const row = { ...provider, id, org_id: orgId, deleted_at: null, created_at: now, updated_at: now }
   const audit = await providerAudit(ctx, { action: 'oidc_provider.create', id, after: row })
@@ -68,7 +67,7 @@ export async function createProvider(ctx: Ctx, provider: CheckedProvider): Promi
 export async function replaceProvider(ctx: Ctx, id: string, provider: CheckedProvider): Promise<ProviderRow> {
   const { orgId } = ctx.caller
   const before = await readProvider(ctx, id)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const row = { ...before, ...provider, updated_at: now }
   const audit = await providerAudit(ctx, { action: 'oidc_provider.update', id, before, after: row })
   const [, , ended] = await settling(
@@ -94,7 +93,7 @@ const forgetSubjects = (query: QueryBuilder, { orgId, providerId }: { orgId: str
 export async function deleteProvider(ctx: Ctx, id: string): Promise<void> {
   const { orgId } = ctx.caller
   const before = await readProvider(ctx, id)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const audit = await providerAudit(ctx, { action: 'oidc_provider.delete', id, before })
   const [, , ended] = await settling(
     ctx.db.atomically(orgId, (query) => [

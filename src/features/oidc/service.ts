@@ -1,3 +1,4 @@
+import { nowSeconds } from '../../core/clock.ts'
 import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
 import { lesserRole } from '../../core/roles.ts'
@@ -104,7 +105,7 @@ async function exchange(ctx: PublicCtx, { provider, token, request }: Exchange):
 async function confirm(ctx: PublicCtx, provider: Provider): Promise<void> {
   const [now] = (await findProviders(ctx, provider.issuer)).filter(({ id }) => id === provider.id)
   if (JSON.stringify(now) === JSON.stringify(provider)) return
-  const ending = { orgId: provider.orgId, providerId: provider.id, now: Math.floor(ctx.now() / 1000) }
+  const ending = { orgId: provider.orgId, providerId: provider.id, now: nowSeconds(ctx) }
   const [ended] = await ctx.db.atomically(provider.orgId, (query) => [endSessions(query, ending)])
   await markChanged(ctx, recordsOf(ended))
   throw refused('provider_changed')

@@ -1,4 +1,5 @@
 import { errors, importJWK, jwtVerify } from 'jose'
+import { nowSeconds } from '../../core/clock.ts'
 import { isAlgorithm } from './algorithms.ts'
 import { meets } from './claims.ts'
 import { findIssuerKey, type KeyDeps } from './issuer-keys.ts'
@@ -17,7 +18,7 @@ export async function verifyToken(deps: KeyDeps, provider: Provider, token: Unve
   checkAddressees(provider, token)
   const { alg: algorithm, kid } = token
   if (!isAlgorithm(algorithm) || !provider.allowedAlgs.includes(algorithm)) throw refused('wrong_algorithm')
-  checkTimes(token, Math.floor(deps.now() / 1000))
+  checkTimes(token, nowSeconds(deps))
   const jwk = await findIssuerKey(deps, provider, { algorithm, kid })
   try {
     const { kty, crv, x, y, n, e } = jwk

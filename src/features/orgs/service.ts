@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import type { orgs } from './table.ts'
 
@@ -24,7 +25,7 @@ export type NewOrg = typeof orgs.$inferInsert & { settings: Record<string, unkno
 /** The row of a new organisation on the free plan. */
 export function newOrg({ newId, now }: Pick<Deps, 'newId' | 'now'>, name: string): NewOrg {
   const id = newId('org')
-  const at = Math.floor(now() / 1000)
+  const at = secondsOf(now())
   return {
     id,
     name,

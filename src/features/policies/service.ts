@@ -1,5 +1,6 @@
 import { and, eq, inArray, isNull, lt, or } from 'drizzle-orm'
 import type { Policy } from '../../core/admission.ts'
+import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import { narrow } from '../../core/roles.ts'
 import { budgetsOf } from '../budgets/service.ts'
@@ -22,7 +23,7 @@ const USE_STEP_SECONDS = 300
  */
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
   const { orgId, id, userId } = subject
-  const nowSeconds = Math.floor(now() / 1000)
+  const nowSeconds = secondsOf(now())
   const [rules, caps] = await db.atomically(orgId, (query) => [
     query
       .select()

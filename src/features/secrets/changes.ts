@@ -1,10 +1,11 @@
 import { and, eq, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { keyVersionOf, seal } from '../encryption/service.ts'
-import { isVisible, managesAll, placeOf, readSecret, type SecretRow, secondsOf, viewOf } from './rows.ts'
+import { isVisible, managesAll, placeOf, readSecret, type SecretRow, viewOf } from './rows.ts'
 import type { CreateSecret, ReplaceSecret } from './schema.ts'
 import { secrets } from './table.ts'
 
@@ -20,7 +21,7 @@ export async function createSecret(ctx: Ctx, wanted: CreateSecret): Promise<Secr
   }
   const { name, scope_kind, scope_id = orgId, description } = wanted
   const id = ctx.newId('sec')
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const row: SecretRow = {
     ...(await sealed(ctx, id, wanted.value)),
     id,
@@ -54,7 +55,7 @@ export async function replaceSecret(ctx: Ctx, id: string, wanted: ReplaceSecret)
     ...(value !== undefined && (await sealed(ctx, id, value))),
     description,
     version: before.version + 1,
-    updated_at: secondsOf(ctx),
+    updated_at: nowSeconds(ctx),
   }
   const after = { ...before, ...changes }
   const details = { value: value !== undefined }
@@ -74,7 +75,7 @@ export async function replaceSecret(ctx: Ctx, id: string, wanted: ReplaceSecret)
 /** The row stays for the audit log to refer to; what it held does not. Throws 404 and 409. */
 export async function deleteSecret(ctx: Ctx, id: string): Promise<void> {
   const before = await readSecret(ctx, id)
-  const now = secondsOf(ctx)
+  const now = nowSeconds(ctx)
   const changes = { value: '', is_active: false, deleted_at: now, updated_at: now }
   const note = await noteOf(ctx, { action: 'secret.delete', before })
   await unlessChanged(

@@ -1,11 +1,12 @@
 import { eq } from 'drizzle-orm'
 import { and } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { open, renew } from '../encryption/service.ts'
 import { noteOf, requireSame, unlessChanged } from './changes.ts'
-import { managesAll, placeOf, readOfOrg, secondsOf } from './rows.ts'
+import { managesAll, placeOf, readOfOrg } from './rows.ts'
 import { secrets } from './table.ts'
 
 /**
@@ -28,7 +29,7 @@ export async function revealSecret(ctx: Ctx, id: string, reason: string): Promis
       requireSame(query, ctx, row),
       query
         .update(secrets)
-        .set({ last_used_at: secondsOf(ctx) })
+        .set({ last_used_at: nowSeconds(ctx) })
         .where(and(eq(secrets.org_id, orgId), eq(secrets.id, id))),
       query.insert(auditLog).values(note),
     ]),

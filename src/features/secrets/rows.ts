@@ -1,13 +1,11 @@
 import { and, asc, desc, eq, gt, isNull, lt, type SQL, sql } from 'drizzle-orm'
-import type { Caller, Ctx, Deps } from '../../core/context.ts'
+import type { Caller, Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
 import { reaches } from '../../core/roles.ts'
 import type { SecretsQuery, SecretView } from './schema.ts'
 import { secrets } from './table.ts'
 
 export type SecretRow = typeof secrets.$inferSelect
-
-export const secondsOf = ({ now }: Pick<Deps, 'now'>): number => Math.floor(now() / 1000)
 
 /** Where the value of a secret is sealed. */
 export const placeOf = (orgId: string, id: string) => ({ orgId, table: 'secrets', column: 'value', rowId: id })

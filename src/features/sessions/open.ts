@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Role } from '../../core/roles.ts'
@@ -58,7 +59,7 @@ export async function open(ctx: PublicCtx, session: NewSession): Promise<TokenPa
 /** The session, its first refresh token and its line in the audit log, or nothing. */
 async function store(ctx: PublicCtx, session: NewSession & { id: string }, tokenHash: string): Promise<void> {
   const { id, userId, orgId, audience, method, passwordHash, maxRole, ip, userAgent } = session
-  const now = Math.floor(ctx.now() / 1000)
+  const now = nowSeconds(ctx)
   const audit = await auditRow(ctx, {
     orgId,
     actor: { kind: audience === 'helix-admin' ? 'operator' : 'user', id: userId, ip },

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm/sql'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Row } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import { isRole } from '../../core/roles.ts'
@@ -23,7 +24,7 @@ export async function refresh(ctx: PublicCtx, refreshToken: string): Promise<Tok
   if (!found) throw refused()
   await limit(ctx, String(found.session_id))
   const [mint, next] = await Promise.all([openMint(ctx), createRefreshToken()])
-  const now = Math.floor(ctx.now() / 1000)
+  const now = nowSeconds(ctx)
   const [used] = await ctx.db.query(
     sql`select * from rotate_refresh(${oldHash}, ${next.hash}, ${now}, ${IDLE_SECONDS})`,
   )

@@ -1,3 +1,4 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import type { Role } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
@@ -30,8 +31,6 @@ const load = () =>
     import('../users/table.ts'),
     import('../orgs/table.ts'),
   ])
-
-const secondsOf = (nowMs: number): number => Math.floor(nowMs / 1000)
 
 /**
  * Opens a session for somebody who proved who they are, in one transaction with its first refresh token and the audit

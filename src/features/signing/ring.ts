@@ -1,8 +1,9 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { PublishedKey } from '../../core/memory.ts'
 import { importKey } from './jws.ts'
-import { readPublished, type SigningRow, secondsOf } from './store.ts'
+import { readPublished, type SigningRow } from './store.ts'
 
 export type RingDeps = Pick<Deps, 'db' | 'memory' | 'now' | 'log'>
 

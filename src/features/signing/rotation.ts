@@ -1,18 +1,9 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { remember } from './ring.ts'
 import { LIFETIME_SECONDS, SKEW_SECONDS } from './shape.ts'
-import {
-  addKey,
-  createRow,
-  load,
-  NO_ORG,
-  readPublished,
-  type SigningRow,
-  type StoreDeps,
-  secondsOf,
-  statements,
-} from './store.ts'
+import { addKey, createRow, load, NO_ORG, readPublished, type SigningRow, type StoreDeps, statements } from './store.ts'
 
 const DAY_SECONDS = 24 * 3600
 /** A key signs for thirty days: on the last of them the next one is published already. */

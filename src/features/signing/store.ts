@@ -1,3 +1,4 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import type { QueryBuilder } from '../../core/db.ts'
 import { sealForPlatform } from '../encryption/service.ts'
@@ -13,8 +14,6 @@ export const NO_ORG = ''
 
 // Loaded by the first use: an isolate that serves keys of the API signs and verifies nothing.
 export const load = () => Promise.all([import('drizzle-orm/sql'), import('./table.ts')])
-
-export const secondsOf = (nowMs: number): number => Math.floor(nowMs / 1000)
 
 /** Where the private half of a key is sealed. */
 export const placeOf = (kid: string) => ({ table: 'signing_keys', column: 'private_jwk', rowId: kid })

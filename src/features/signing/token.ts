@@ -1,3 +1,4 @@
+import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import type { Role } from '../../core/roles.ts'
 import { needsRewrap, openForPlatform, sealForPlatform } from '../encryption/service.ts'
@@ -6,7 +7,7 @@ import { importKey, isSignedBy, signToken } from './jws.ts'
 import { findPublishedKey, type RingDeps, remember } from './ring.ts'
 import { keepKeys } from './rotation.ts'
 import { type AccessClaims, type Audience, LIFETIME_SECONDS } from './shape.ts'
-import { load, NO_ORG, placeOf, type SigningRow, type StoreDeps, secondsOf } from './store.ts'
+import { load, NO_ORG, placeOf, type SigningRow, type StoreDeps } from './store.ts'
 
 export type MintDeps = StoreDeps & RingDeps
 export type VerifyDeps = RingDeps & Pick<Deps, 'settings'>

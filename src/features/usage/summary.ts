@@ -1,4 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
+import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { usdTextFromNano } from '../../core/money.ts'
@@ -31,7 +32,7 @@ type Sums = Summary['total']
 /** Calls, tokens and cost by group and in all. Throws 422 for more groups than fit into an answer. */
 export async function summarise(ctx: Ctx, { group_by, ...given }: SummaryQuery): Promise<Summary> {
   const { orgId } = ctx.caller
-  const to = given.to ?? Math.floor(ctx.now() / 1000) + 1
+  const to = given.to ?? nowSeconds(ctx) + 1
   const from = given.from ?? Math.max(0, to - DEFAULT_RANGE_SECONDS)
   const isTime = group_by === 'day' || group_by === 'hour'
   const group = column[group_by]
