@@ -19,6 +19,7 @@ export const areas: readonly Area[] = [
   { name: 'keys', at: ['/api/v1/keys'], errors: 'problem', load: () => import('./keys/routes.ts') },
   { name: 'signing', at: ['/.well-known'], errors: 'problem', load: () => import('./signing/routes.ts') },
   area('sessions'),
+  area('subjects'),
   { name: 'limits', at: ['/api/v1/limits'], errors: 'problem', load: () => import('./limits/routes.ts') },
   area('catalog'),
   { name: 'budgets', at: ['/api/v1/budgets'], errors: 'problem', load: () => import('./budgets/routes.ts') },

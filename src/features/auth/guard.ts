@@ -1,5 +1,5 @@
 import type { Ctx, Deps } from '../../core/context.ts'
-import { AppError } from '../../core/errors.ts'
+import { AppError, unfit } from '../../core/errors.ts'
 import type { LimitName } from '../../core/limiter.ts'
 import { addressOf } from '../../http/credential.ts'
 import type { PublicCtx } from '../../http/route.ts'
@@ -24,14 +24,6 @@ export async function limit({ limiter }: Pick<Deps, 'limiter'>, name: LimitName,
 export const invalidCredentials = () =>
   new AppError('invalid_credentials', 'The username or the password is not right, or this account cannot sign in.')
 
-/** 422 for a field whose value is of the right form and still not right. */
-export const fieldError = (field: string, detail: string) =>
-  new AppError('invalid_request', `${field}: ${detail}`, {
-    param: field,
-    status: 422,
-    fields: [{ pointer: `/${field}`, detail }],
-  })
-
 type Wanted = { password: string; username: string; field: string }
 
 /**
@@ -40,7 +32,7 @@ type Wanted = { password: string; username: string; field: string }
  */
 export function refuseWeak({ password, username, field }: Wanted): void {
   const fault = passwordFault(password, username)
-  if (fault !== undefined) throw fieldError(field, fault)
+  if (fault !== undefined) throw unfit(field, fault)
 }
 
 /** The hash of a new password. Throws 422 naming the field when it breaks a rule, and 429 when the isolate is busy hashing. */

@@ -2,13 +2,14 @@ import { eq, lte, type SQL, sql } from 'drizzle-orm'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
-import { AppError, notFound } from '../../core/errors.ts'
+import { AppError, notFound, unfit } from '../../core/errors.ts'
 import { nanoFromUsd } from '../../core/money.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
+import { resolveModel } from '../catalog/service.ts'
 import { orgs } from '../orgs/table.ts'
+import { markSubject, requireSubject } from '../subjects/service.ts'
 import { type BudgetRow, isLive, readBudget, viewOf } from './rows.ts'
 import type { CreateBudget, PatchBudget } from './schema.ts'
-import { markSubject, requireSubject } from './subjects.ts'
 import { budgets } from './table.ts'
 
 const MAX_BUDGETS = 50
@@ -20,7 +21,7 @@ const FULL = 'HX409'
 /** Throws 422 for a subject that the organisation does not have, and 409 beyond fifty. */
 export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBudget): Promise<BudgetRow> {
   const { orgId } = ctx.caller
-  const subjectId = await requireSubject(ctx, wanted)
+  const subjectId = await subjectIdOf(ctx, wanted)
   const now = nowSeconds(ctx)
   const row: BudgetRow = {
     ...wanted,
@@ -43,6 +44,17 @@ export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBud
   )
   await markSubject(ctx, row)
   return row
+}
+
+/** Whom or what a budget is for, by their id. Throws 422 for what the organisation does not have. */
+async function subjectIdOf(
+  ctx: Ctx,
+  { subject_kind, subject_id }: Pick<CreateBudget, 'subject_kind' | 'subject_id'>,
+): Promise<string> {
+  if (subject_kind !== 'model') return (await requireSubject(ctx, { subject_kind, subject_id })).subject_id
+  if (subject_id === undefined) throw unfit('subject_id', 'is missing')
+  if (resolveModel(subject_id).some(({ price }) => price)) return subject_id
+  throw unfit('subject_id', 'is not a model whose price is known')
 }
 
 /** The budget as it is now: what is absent stays. It holds from the next call on. Throws 404. */

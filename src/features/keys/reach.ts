@@ -1,6 +1,6 @@
 import type { Admission } from '../../core/admission.ts'
 import type { Caller } from '../../core/context.ts'
-import { AppError } from '../../core/errors.ts'
+import { AppError, unfit } from '../../core/errors.ts'
 import { covers, narrow, reaches } from '../../core/roles.ts'
 import type { KeyRecord } from './service.ts'
 
@@ -60,11 +60,7 @@ export function endOf(asked: number | undefined, nowSeconds: number): number {
   const end = asked ?? nowSeconds + DEFAULT_LIFE_SECONDS
   const rule = faultOf(end, nowSeconds)
   if (rule === undefined) return end
-  throw new AppError('invalid_request', `expires_at: ${rule}`, {
-    status: 422,
-    param: 'expires_at',
-    fields: [{ pointer: '/expires_at', detail: rule }],
-  })
+  throw unfit('expires_at', rule)
 }
 
 function faultOf(end: number, nowSeconds: number): string | undefined {

@@ -5,11 +5,11 @@ import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { orgs } from '../orgs/table.ts'
+import { markSubject, requireSubject, type Subject } from '../subjects/service.ts'
 import type { LimitRow } from './compile.ts'
-import { isOf, isOwn, readLimit, type Subject, viewOf } from './rows.ts'
+import { isOf, isOwn, readLimit, viewOf } from './rows.ts'
 import { checkAmounts, checkRule, presets, type StoredRule } from './rules.ts'
 import type { ApplyPreset, CreateLimit, LimitRule, PatchLimit } from './schema.ts'
-import { markSubject, requireSubject } from './subjects.ts'
 import { limits } from './table.ts'
 
 const MAX_LIMITS = 20

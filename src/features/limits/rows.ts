@@ -1,11 +1,10 @@
 import { and, asc, desc, eq, gt, lt } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
+import type { Subject } from '../subjects/service.ts'
 import { type LimitRow, limitOf } from './compile.ts'
 import type { LimitsQuery, LimitView } from './schema.ts'
 import { limits } from './table.ts'
-
-export type Subject = Pick<LimitRow, 'subject_kind' | 'subject_id'>
 
 export function viewOf(row: LimitRow): LimitView {
   const { id, subject_kind, subject_id, preset, created_at, updated_at } = row

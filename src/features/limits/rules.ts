@@ -1,5 +1,5 @@
 import type { LimitWindow } from '../../core/admission.ts'
-import { AppError } from '../../core/errors.ts'
+import { unfit } from '../../core/errors.ts'
 import type { LimitRow } from './compile.ts'
 import type { LimitRule, PresetName } from './schema.ts'
 
@@ -75,14 +75,6 @@ export function checkAmounts({
   if (amount > MAX_BUCKET_AMOUNT) throw unfit('amount', `at most ${MAX_BUCKET_AMOUNT} in a token bucket`)
   if ((burst ?? amount) > MAX_BURST) throw unfit('burst', `at most ${MAX_BURST}; say it where the amount is larger`)
 }
-
-/** A 422 that names a field. */
-export const unfit = (field: string, detail: string) =>
-  new AppError('invalid_request', `${field}: ${detail}`, {
-    status: 422,
-    param: field,
-    fields: [{ pointer: `/${field}`, detail }],
-  })
 
 const requests = (amount: number, window: LimitWindow): LimitRule => ({
   metric: 'requests',

@@ -2,7 +2,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import { nowSeconds } from '../../core/clock.ts'
 import type { QueryBuilder } from '../../core/db.ts'
 import { sqlStateOf } from '../../core/db.ts'
-import { AppError, notFound } from '../../core/errors.ts'
+import { AppError, notFound, unfit } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
 import type { LimitName } from '../../core/limiter.ts'
 import { isRole, type Role } from '../../core/roles.ts'
@@ -101,9 +101,9 @@ async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acc
 async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptance): Promise<User> {
   const { username, password } = wanted
   const name = Username.safeParse(username)
-  if (!name.success) throw unfit('/username', name.error.issues[0]?.message ?? 'invalid')
+  if (!name.success) throw unfit('username', name.error.issues[0]?.message ?? 'invalid')
   const fault = passwordFault(password, username)
-  if (fault !== undefined) throw unfit('/password', fault)
+  if (fault !== undefined) throw unfit('password', fault)
   enterHashGate(ctx)
   const passwordHash = await hashPassword(ctx.settings.passwordPepper, password)
   const { email, orgId } = invitation
@@ -143,13 +143,6 @@ async function joining(ctx: PublicCtx, { id, orgId, role, invitedBy }: Invitatio
       query.insert(auditLog).values(audit),
     ] as const
 }
-
-const unfit = (pointer: string, detail: string) =>
-  new AppError('invalid_request', `${pointer.slice(1)}: ${detail}`, {
-    status: 422,
-    param: pointer.slice(1),
-    fields: [{ pointer, detail }],
-  })
 
 async function settling(work: Promise<unknown>, ifTaken: string): Promise<void> {
   try {

@@ -1,19 +1,12 @@
 import { judgeUrl } from '../../core/address.ts'
 import type { Ctx } from '../../core/context.ts'
-import { AppError } from '../../core/errors.ts'
+import { AppError, unfit } from '../../core/errors.ts'
 import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import type { ProviderBody } from './schema.ts'
 import { keepsOthersOut, tenantClaimsOf } from './shared-issuers.ts'
 
 /** A provider that may be stored. */
 export type CheckedProvider = Omit<ProviderBody, 'audiences'> & { audiences: string[]; max_role: Role }
-
-const unfit = (field: string, detail: string) =>
-  new AppError('invalid_request', `${field}: ${detail}`, {
-    status: 422,
-    param: field,
-    fields: [{ pointer: `/${field}`, detail }],
-  })
 
 /**
  * What a caller may store of a provider that they describe. Throws 422 for what cannot be and for what would let in

@@ -1,16 +1,17 @@
 import { and, eq, isNull } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
+import { unfit } from '../../core/errors.ts'
 import { recordsOfKeys } from '../keys/service.ts'
 import { apiKeys } from '../keys/table.ts'
 import { markChanged, recordKeys } from '../records/service.ts'
 import { sessionRecordsOf } from '../sessions/service.ts'
 import { memberships } from '../users/table.ts'
-import type { Subject } from './rows.ts'
-import { unfit } from './rules.ts'
 
 const MARKS_AT_ONCE = 500
 
-export type NamedSubject = { subject_kind: Subject['subject_kind']; subject_id?: string | undefined }
+/** Whom a limit or a budget binds: an organisation, one of its people or one of its keys. */
+export type Subject = { subject_kind: 'org' | 'user' | 'key'; subject_id: string }
+type NamedSubject = { subject_kind: Subject['subject_kind']; subject_id?: string | undefined }
 /** With the person whom a key belongs to. */
 export type KnownSubject = Subject & { userId: string | undefined }
 
@@ -61,20 +62,26 @@ async function findLiveKey({ db, caller: { orgId } }: Ctx, keyId: string) {
   return row
 }
 
-/** Has the next call of everybody whom a limit of this subject binds know of its change. */
-export async function markSubject(ctx: Ctx, subject: Subject): Promise<void> {
-  const records = await recordsOf(ctx, subject)
+/** Has the next call of everybody know of a change: of one person, of one key, or (for any other kind) of all. */
+export async function markSubject(
+  ctx: Ctx,
+  { subject_kind, subject_id }: { subject_kind: string; subject_id: string },
+): Promise<void> {
+  const records =
+    subject_kind === 'key'
+      ? await recordsOfKey(ctx, subject_id)
+      : await recordsOfPeople(ctx, subject_kind === 'user' ? subject_id : undefined)
   for (let at = 0; at < records.length; at += MARKS_AT_ONCE) {
     await markChanged(ctx, records.slice(at, at + MARKS_AT_ONCE))
   }
 }
 
-async function recordsOf(ctx: Ctx, { subject_kind, subject_id }: Subject): Promise<string[]> {
+async function recordsOfKey(ctx: Ctx, keyId: string): Promise<string[]> {
+  const key = await findLiveKey(ctx, keyId)
+  return key ? [recordKeys.key(key.hash)] : []
+}
+
+async function recordsOfPeople(ctx: Ctx, userId: string | undefined): Promise<string[]> {
   const { orgId } = ctx.caller
-  if (subject_kind === 'key') {
-    const key = await findLiveKey(ctx, subject_id)
-    return key ? [recordKeys.key(key.hash)] : []
-  }
-  const userId = subject_kind === 'user' ? subject_id : undefined
   return (await Promise.all([recordsOfKeys(ctx, orgId, userId), sessionRecordsOf(ctx, orgId, userId)])).flat()
 }
