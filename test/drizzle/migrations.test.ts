@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { neonConfig, Pool } from '@neondatabase/serverless'
+import type { Pool } from '@neondatabase/serverless'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openPool } from '../../scripts/database.ts'
 import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
 import { type DatabaseUrls, migrate } from '../../scripts/migrate.ts'
 import { insert } from '../../scripts/seed.ts'
@@ -36,10 +37,7 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
   const pools: Pool[] = []
 
   const as = (url: string): Pool => {
-    const { host } = new URL(server.proxyUrl)
-    neonConfig.wsProxy = () => `${host}/v2`
-    neonConfig.useSecureWebSocket = false
-    const pool = new Pool({ connectionString: url, max: 1 })
+    const pool = openPool({ url, proxyUrl: server.proxyUrl })
     pools.push(pool)
     return pool
   }

@@ -1,6 +1,7 @@
-import { neonConfig, Pool } from '@neondatabase/serverless'
+import type { Pool } from '@neondatabase/serverless'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import * as z from 'zod'
+import { openPool } from '../../scripts/database.ts'
 import { Verification } from '../../src/features/audit/schema.ts'
 import { count } from '../support/lane.ts'
 import { keyOf, person } from '../support/people.ts'
@@ -12,9 +13,7 @@ let owner: Pool
 beforeAll(async () => {
   stack = await startStack()
   const { proxyUrl, ownerUrl } = inject('stores')
-  neonConfig.wsProxy = () => `${new URL(proxyUrl).host}/v2`
-  neonConfig.useSecureWebSocket = false
-  owner = new Pool({ connectionString: ownerUrl, max: 1 })
+  owner = openPool({ url: ownerUrl, proxyUrl })
 })
 afterAll(async () => {
   await owner?.end()

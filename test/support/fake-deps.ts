@@ -94,6 +94,19 @@ export function fakePolicy(given: Partial<Policy> = {}): Policy {
   }
 }
 
+/** A caller who was let in and holds nothing. */
+export function fakeAdmission(policy: Partial<Policy> = {}): Admission {
+  return {
+    policy: fakePolicy(policy),
+    held: false,
+    openBreakers: new Map(),
+    cached: undefined,
+    tokenCharges: [],
+    requests: undefined,
+    tokens: undefined,
+  }
+}
+
 export type AdmitCall = { credential: string | undefined; ip: string; scope: string; requestId: string }
 
 /**
@@ -110,16 +123,7 @@ export function fakeAdmit(given: Readonly<Record<string, readonly string[]>>, re
     const policy = fakePolicy({ scopes })
     if (!scopes.includes(scope)) throw new AppError('permission_denied', `This key lacks the scope ${scope}.`)
     calls.push({ credential, ip, scope, requestId, ask: await ask(policy) })
-    return {
-      policy,
-      held: false,
-      openBreakers: new Map(),
-      cached: undefined,
-      tokenCharges: [],
-      requests: undefined,
-      tokens: undefined,
-      ...result,
-    }
+    return { ...fakeAdmission(policy), ...result }
   }
   return { admit, calls }
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { neonConfig, Pool } from '@neondatabase/serverless'
 import type { Miniflare } from 'miniflare'
 import { inject } from 'vitest'
+import { openPool } from '../../scripts/database.ts'
 import { insert, type Seeded, type SeedOptions } from '../../scripts/seed.ts'
 import { type FaultProxy, type Rewrite, startFaultProxy } from './fault-proxy.ts'
 import { startWorkers } from './workers.ts'
@@ -45,10 +45,7 @@ export async function startStack(given: StackOptions = {}): Promise<Stack> {
     startFaultProxy(stores.redisUrl),
     startFaultProxy(stores.proxyUrl, rewriteSql),
   ])
-  neonConfig.wsProxy = () => `${new URL(stores.proxyUrl).host}/v2`
-  neonConfig.useSecureWebSocket = false
-  const pool = new Pool({ connectionString: stores.systemUrl, max: 4 })
-  pool.on('error', () => {})
+  const pool = openPool({ url: stores.systemUrl, proxyUrl: stores.proxyUrl, sessions: 4 })
   const vars = {
     ENVIRONMENT: 'test',
     LOG_LEVEL: 'error',

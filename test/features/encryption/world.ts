@@ -1,18 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { neonConfig, Pool } from '@neondatabase/serverless'
 import { afterAll, beforeAll } from 'vitest'
-import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
-import { migrate } from '../../../scripts/migrate.ts'
 import { insert } from '../../../scripts/seed.ts'
-import { createDatabase, databaseOrigin } from '../../../src/adapters/neon.ts'
-import { createOutbound } from '../../../src/adapters/outbound.ts'
 import type { Ctx, Deps } from '../../../src/core/context.ts'
 import type { Database } from '../../../src/core/db.ts'
 import { keyVersionOf, type Place, seal } from '../../../src/features/encryption/service.ts'
-import { fakeDeps, fakePolicy, fakeSettings } from '../../support/fake-deps.ts'
+import { fakeAdmission, fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
 import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
-
-const users = { postgres: 'admin', helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
+import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
 
 export const DAY_MS = 24 * 3600 * 1000
 export const START_MS = 1_800_000_000_000
@@ -26,15 +20,7 @@ export type Isolate = { deps: Deps; clock: { ms: number; transactions: number } 
 export const ctxOf = ({ deps }: Isolate, orgId: string): Ctx => ({
   ...deps,
   caller: { orgId, keyId: 'key_1', kind: 'user', userId: 'usr_1', role: 'owner', scopes: ['*:*'], ip: '192.0.2.1' },
-  admission: {
-    policy: fakePolicy({ orgId }),
-    held: false,
-    openBreakers: new Map(),
-    cached: undefined,
-    tokenCharges: [],
-    requests: undefined,
-    tokens: undefined,
-  },
+  admission: fakeAdmission({ orgId }),
   requestId: 'req_1',
   signal: new AbortController().signal,
   startedMs: START_MS,
@@ -53,31 +39,12 @@ export const idsOf = (orgId: string, size: number) => Array.from({ length: size 
 
 export type Stored = { id: string; value: string; dek_version: number }
 
-type Started = { postgres: LocalPostgres; proxy: FaultProxy; pool: Pool; db: Database }
+type Started = { migrated: MigratedPostgres; proxy: FaultProxy; db: Database }
 
 async function start(): Promise<Started> {
-  const postgres = await startPostgres({ users })
-  await migrate({
-    adminUrl: postgres.urlFor('postgres'),
-    ownerUrl: postgres.urlFor('helix_owner'),
-    appUrl: postgres.urlFor('helix_app'),
-    systemUrl: postgres.urlFor('helix_system'),
-    proxyUrl: postgres.proxyUrl,
-  })
-  const proxy = await startFaultProxy(postgres.proxyUrl)
-  const options = { databaseUrl: postgres.urlFor('helix_app'), proxyUrl: proxy.url }
-  const outbound = createOutbound({
-    trustedOrigins: [databaseOrigin(options)],
-    testOrigins: [],
-    deniedHosts: [],
-    dohUrl: 'https://doh.test',
-    fetch,
-    now: Date.now,
-  })
-  neonConfig.wsProxy = () => `${new URL(postgres.proxyUrl).host}/v2`
-  neonConfig.useSecureWebSocket = false
-  const pool = new Pool({ connectionString: postgres.urlFor('helix_system'), max: 1 })
-  return { postgres, proxy, pool, db: createDatabase({ ...options, outbound }) }
+  const migrated = await startMigratedPostgres()
+  const proxy = await startFaultProxy(migrated.server.proxyUrl)
+  return { migrated, proxy, db: migrated.database(proxy.url) }
 }
 
 export type World = ReturnType<typeof useWorld>
@@ -93,15 +60,14 @@ export function useWorld() {
     started = await start()
   })
   afterAll(async () => {
-    await started?.pool.end()
     await started?.proxy.close()
-    await started?.postgres.close()
+    await started?.migrated.close()
   })
 
   return {
-    postgres: () => world().postgres,
+    postgres: () => world().migrated.server,
     db: () => world().db,
-    pool: () => world().pool,
+    pool: () => world().migrated.pool,
     proxy: () => world().proxy,
 
     /** An isolate with a memory and a clock of its own, and a count of its transactions. */
@@ -123,12 +89,12 @@ export function useWorld() {
 
     /** Somewhere in an organisation that has sealed nothing yet. */
     async newPlace(): Promise<Place> {
-      const { orgId } = await insert(world().pool, 'pepper', { name: 'Sealed' })
+      const { orgId } = await insert(world().migrated.pool, 'pepper', { name: 'Sealed' })
       return { orgId, table: 'oidc_providers', column: 'client_secret', rowId: 'idp_1' }
     },
 
     async keysOf(orgId: string) {
-      const { rows } = await world().pool.query(
+      const { rows } = await world().migrated.pool.query(
         'select version, kek_id, state, created_at::int from data_keys where org_id = $1 order by version',
         [orgId],
       )
@@ -139,7 +105,7 @@ export function useWorld() {
     async store({ deps }: Isolate, orgId: string, ids: readonly string[]): Promise<void> {
       const values: string[] = []
       for (const id of ids) values.push(await seal(deps, secretAt(orgId, id), id))
-      await world().pool.query(
+      await world().migrated.pool.query(
         `insert into secrets (
            id, org_id, name, scope_kind, scope_id, value, dek_version, version, created_at, updated_at
          ) select id, $1, id, 'org', $1, value, version, 1, 0, 0
@@ -150,7 +116,7 @@ export function useWorld() {
 
     /** A kept answer with its id for a body. */
     async storeAnswer({ deps }: Isolate, orgId: string, id: string): Promise<void> {
-      await world().pool.query(
+      await world().migrated.pool.query(
         `insert into idempotency_keys (org_id, id, body_hash, state, body, created_at, expires_at)
          values ($1, $2, '', 'done', $3, 0, 0)`,
         [orgId, id, await seal(deps, answerAt(orgId, id), id)],
@@ -158,7 +124,7 @@ export function useWorld() {
     },
 
     async stored(orgId: string): Promise<Stored[]> {
-      const { rows } = await world().pool.query<Stored>(
+      const { rows } = await world().migrated.pool.query<Stored>(
         'select id, value, dek_version from secrets where org_id = $1 order by id',
         [orgId],
       )

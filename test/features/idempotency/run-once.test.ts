@@ -6,7 +6,7 @@ import { AppError, DependencyError } from '../../../src/core/errors.ts'
 import { createMemory } from '../../../src/core/memory.ts'
 import { importDataKey, newDataKeyBytes } from '../../../src/features/encryption/seal.ts'
 import { createOnce } from '../../../src/features/idempotency/service.ts'
-import { fakeDeps, fakePolicy, keptLog } from '../../support/fake-deps.ts'
+import { fakeAdmission, fakeDeps, keptLog } from '../../support/fake-deps.ts'
 
 type Statement = { sql: string; params: unknown[] }
 const CLAIMED = [undefined, [{ id: 'row' }], []]
@@ -30,19 +30,11 @@ async function world(...answers: unknown[]) {
   memory.dataKeys.set('org_1:newest', key).set('org_1:1', key)
   const { log, lines } = keptLog()
   const db = { query: fakeDeps().db.query, atomically: atomically as Database['atomically'] }
-  const policy = fakePolicy()
+  const admission = fakeAdmission()
   const ctx: Ctx = {
     ...fakeDeps({ db, log, memory, now: () => nowMs }),
-    caller: { ...policy, ip: '192.0.2.1' },
-    admission: {
-      policy,
-      held: false,
-      openBreakers: new Map(),
-      cached: undefined,
-      tokenCharges: [],
-      requests: undefined,
-      tokens: undefined,
-    },
+    caller: { ...admission.policy, ip: '192.0.2.1' },
+    admission,
     requestId: 'req_1',
     signal: new AbortController().signal,
     startedMs: nowMs,

@@ -1,55 +1,31 @@
-import { neonConfig, Pool } from '@neondatabase/serverless'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
-import { migrate } from '../../../scripts/migrate.ts'
 import { insert } from '../../../scripts/seed.ts'
-import { createDatabase, databaseOrigin } from '../../../src/adapters/neon.ts'
-import { createOutbound } from '../../../src/adapters/outbound.ts'
 import type { Database } from '../../../src/core/db.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import { findKey, hashKey } from '../../../src/features/keys/service.ts'
 import { bookedAmong, writeRows } from '../../../src/features/ledger/flush.ts'
 import { compilePolicy } from '../../../src/features/policies/service.ts'
 import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
+import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
 import { rowOf } from '../ledger/calls.ts'
 
 const PEPPER = 'pepper-of-the-policy-tests'
-const users = { postgres: 'admin', helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
 
-let postgres: LocalPostgres
+let migrated: MigratedPostgres
 let proxy: FaultProxy
-let pool: Pool
+let pool: MigratedPostgres['pool']
 let db: Database
 
 beforeAll(async () => {
-  postgres = await startPostgres({ users })
-  await migrate({
-    adminUrl: postgres.urlFor('postgres'),
-    ownerUrl: postgres.urlFor('helix_owner'),
-    appUrl: postgres.urlFor('helix_app'),
-    systemUrl: postgres.urlFor('helix_system'),
-    proxyUrl: postgres.proxyUrl,
-  })
-  proxy = await startFaultProxy(postgres.proxyUrl)
-  const options = { databaseUrl: postgres.urlFor('helix_app'), proxyUrl: proxy.url }
-  const outbound = createOutbound({
-    trustedOrigins: [databaseOrigin(options)],
-    testOrigins: [],
-    deniedHosts: [],
-    dohUrl: 'https://doh.test',
-    fetch,
-    now: Date.now,
-  })
-  db = createDatabase({ ...options, outbound })
-  neonConfig.wsProxy = () => `${new URL(postgres.proxyUrl).host}/v2`
-  neonConfig.useSecureWebSocket = false
-  pool = new Pool({ connectionString: postgres.urlFor('helix_system'), max: 1 })
+  migrated = await startMigratedPostgres()
+  proxy = await startFaultProxy(migrated.server.proxyUrl)
+  pool = migrated.pool
+  db = migrated.database(proxy.url)
 })
 afterAll(async () => {
-  await pool?.end()
   await proxy?.close()
-  await postgres?.close()
+  await migrated?.close()
 })
 
 async function policyOf(apiKey: string) {

@@ -1,8 +1,4 @@
-import { neonConfig, Pool } from '@neondatabase/serverless'
-import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
-import { migrate } from '../../../scripts/migrate.ts'
-import { createDatabase, databaseOrigin } from '../../../src/adapters/neon.ts'
-import { createOutbound } from '../../../src/adapters/outbound.ts'
+import type { Pool } from '@neondatabase/serverless'
 import type { Deps } from '../../../src/core/context.ts'
 import type { Database } from '../../../src/core/db.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
@@ -10,6 +6,7 @@ import { newId } from '../../../src/core/ids.ts'
 import type { Role } from '../../../src/core/roles.ts'
 import type { PublicCtx } from '../../../src/http/route.ts'
 import { fakeDeps, keptLog, type LogLine } from '../../support/fake-deps.ts'
+import { startMigratedPostgres } from '../../support/migrated-postgres.ts'
 
 export const START_MS = 1_900_000_000_000
 
@@ -27,43 +24,13 @@ export type World = {
 
 /** On the embedded Postgres, or on the server of that URL, which the password's owner may do everything on. */
 export async function startWorld(upstream?: { url: string; password: string }): Promise<World> {
-  const users = { helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
-  const postgres = await startPostgres({
-    users: { postgres: upstream?.password ?? 'admin', ...users },
-    upstream: upstream?.url,
-  })
-  await migrate({
-    adminUrl: postgres.urlFor('postgres'),
-    ownerUrl: postgres.urlFor('helix_owner'),
-    appUrl: postgres.urlFor('helix_app'),
-    systemUrl: postgres.urlFor('helix_system'),
-    proxyUrl: postgres.proxyUrl,
-  })
-  neonConfig.wsProxy = () => `${new URL(postgres.proxyUrl).host}/v2`
-  neonConfig.useSecureWebSocket = false
-  const pool = new Pool({ connectionString: postgres.urlFor('helix_system'), max: 1 })
+  const { pool, database, close } = await startMigratedPostgres(upstream)
   return {
-    db: databaseOf(postgres),
+    db: database(),
     query: async (text, values) => (await pool.query(text, values)).rows,
     person: (role = 'member') => insertPerson(pool, role),
-    close: async () => {
-      await pool.end()
-      await postgres.close()
-    },
+    close,
   }
-}
-
-function databaseOf({ proxyUrl, urlFor }: LocalPostgres): Database {
-  const options = { databaseUrl: urlFor('helix_app'), proxyUrl }
-  const outbound = createOutbound({
-    trustedOrigins: [databaseOrigin(options)],
-    testOrigins: [],
-    deniedHosts: [],
-    dohUrl: 'https://doh.test',
-    fetch,
-    now: Date.now,
-  })
-  return createDatabase({ ...options, outbound })
 }
 
 async function insertPerson(pool: Pool, role: Role): Promise<{ userId: string; orgId: string }> {

@@ -11,7 +11,7 @@ import {
   rotateSigningKeys,
   verifyAccessToken,
 } from '../../../src/features/signing/service.ts'
-import { fakePolicy, fakeSettings } from '../../support/fake-deps.ts'
+import { fakeAdmission, fakeSettings } from '../../support/fake-deps.ts'
 import { type Isolate, isolate as isolateOver, START_MS, startWorld, type World } from '../sessions/world.ts'
 
 const SECOND_MS = 1000
@@ -62,17 +62,8 @@ async function published({ ctx }: Isolate): Promise<Record<string, unknown>[]> {
 /** An operator of a new organisation. */
 async function operator(at: Isolate): Promise<Ctx> {
   const { orgId, userId } = await world.person('owner')
-  const policy = fakePolicy({ orgId, userId, kind: 'operator' })
-  const { keyId, kind, scopes } = policy
-  const admission = {
-    policy,
-    held: false,
-    openBreakers: new Map(),
-    cached: undefined,
-    tokenCharges: [],
-    requests: undefined,
-    tokens: undefined,
-  }
+  const admission = fakeAdmission({ orgId, userId, kind: 'operator' })
+  const { keyId, kind, scopes } = admission.policy
   return { ...at.ctx, caller: { orgId, keyId, kind, userId, role: 'owner', scopes, ip: '192.0.2.7' }, admission }
 }
 
