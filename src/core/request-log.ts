@@ -60,7 +60,7 @@ export function requestRow(arrival: Arrival, ended: Ended): RequestRow {
     path: arrival.path,
     status_code: ended.statusCode,
     error_code: ended.errorCode,
-    ip: networkOf(arrival.ip),
+    ip: shortIp(arrival.ip),
     user_agent: arrival.userAgent?.slice(0, MAX_USER_AGENT_CHARS).toWellFormed() ?? null,
     client_request_id: arrival.clientRequestId ?? null,
     response_time_ms: Math.max(0, Math.round(ended.durationMs)),
@@ -71,7 +71,7 @@ export function requestRow(arrival: Arrival, ended: Ended): RequestRow {
 }
 
 /** The /24 of an IPv4 address, the /48 of an IPv6 one; null for what is no address. */
-export function networkOf(ip: string): string | null {
+export function shortIp(ip: string): string | null {
   const ipv4 = ipv4Number(ip)
   if (ipv4 !== undefined) return `${ip.slice(0, ip.lastIndexOf('.'))}.0/24`
   const groups = parseIpv6(ip)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Arrival, networkOf, requestRow } from '../../src/core/request-log.ts'
+import { type Arrival, requestRow, shortIp } from '../../src/core/request-log.ts'
 
 describe('an address in the log of requests', () => {
   it.each([
@@ -15,7 +15,7 @@ describe('an address in the log of requests', () => {
     ['1.2.3.4.5', null],
     ['fe80::1%eth0', null],
   ])('%s is kept as %s', (ip, network) => {
-    expect(networkOf(ip)).toBe(network)
+    expect(shortIp(ip)).toBe(network)
   })
 })
 

@@ -47,15 +47,15 @@ export function storedTests({ isolate, keysOf, newPlace, pool, postgres, store, 
         const first = isolate()
         const rows = await mixed(first)
         expect(await Promise.all(rows.map((row) => opens(first, row, row.text)))).not.toContain(false)
-        const any = fc.constantFrom(...rows)
+        const anyRow = fc.constantFrom(...rows)
         const wrong = fc.oneof(
-          fc.record({ row: any, bit: anyBit }).map(({ row, bit }) => ({ row, text: flipBit(row.text, bit) })),
-          fc.record({ row: any, other: any }).map(({ row, other }) => ({ row, text: other.text })),
-          fc.record({ row: any, version: fc.constantFrom(1, 2, 3) }).map(({ row, version }) => ({
+          fc.record({ row: anyRow, bit: anyBit }).map(({ row, bit }) => ({ row, text: flipBit(row.text, bit) })),
+          fc.record({ row: anyRow, other: anyRow }).map(({ row, other }) => ({ row, text: other.text })),
+          fc.record({ row: anyRow, version: fc.constantFrom(1, 2, 3) }).map(({ row, version }) => ({
             row,
             text: row.text.replace(/^v1\.\d+/, `v1.${version}`),
           })),
-          fc.record({ row: any, other: any }).map(({ row, other }) => ({
+          fc.record({ row: anyRow, other: anyRow }).map(({ row, other }) => ({
             row,
             text: [...row.text.split('.').slice(0, 3), other.text.split('.')[3]].join('.'),
           })),
