@@ -20,6 +20,7 @@ const rules: Record<LimitName, Rule> = {
   logins_per_ip: { refill: 1, everySeconds: 12, burst: 3 },
   logins_per_ip_and_name: { refill: 5, everySeconds: 5 * MINUTE, burst: 5, blockSeconds: 15 * MINUTE },
   registrations_per_ip: { refill: 5, everySeconds: HOUR, burst: 5 },
+  orgs_per_user: { refill: 5, everySeconds: HOUR, burst: 5 },
   resets_per_ip: { refill: 5, everySeconds: HOUR, burst: 5 },
   verifications_per_ip: { refill: 30, everySeconds: HOUR, burst: 30 },
   bootstraps_per_ip: { refill: 5, everySeconds: HOUR, burst: 5 },

@@ -1,9 +1,12 @@
+import { AppError } from './errors.ts'
+
 /** Limits whose subject is known without a key: an address, a login name. What each allows is in the adapter. */
 export type LimitName =
   | 'key_lookups_per_ip'
   | 'logins_per_ip'
   | 'logins_per_ip_and_name'
   | 'registrations_per_ip'
+  | 'orgs_per_user'
   | 'resets_per_ip'
   | 'verifications_per_ip'
   | 'bootstraps_per_ip'
@@ -23,4 +26,17 @@ export type Limiter = {
   take(name: LimitName, subject: string): Promise<{ allowed: boolean; retryAfterSeconds: number }>
   /** Forgets what the subject has taken. */
   reset(name: LimitName, subject: string): Promise<void>
+}
+
+/**
+ * Takes one of what a subject may. Throws 429 in the given words, and `DependencyError('redis')`: such a limit is closed
+ * without Redis.
+ */
+export async function takeOrRefuse(
+  { limiter }: { limiter: Limiter },
+  name: LimitName,
+  { subject, message = 'Too many tries. Wait and try again.' }: { subject: string; message?: string },
+): Promise<void> {
+  const { allowed, retryAfterSeconds } = await limiter.take(name, subject)
+  if (!allowed) throw new AppError('rate_limit_exceeded', message, { retryAfterSeconds })
 }

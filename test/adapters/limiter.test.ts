@@ -57,7 +57,7 @@ describe('tries to sign in', () => {
 })
 
 describe('whoever is limited', () => {
-  it.each(['registrations_per_ip', 'resets_per_ip', 'bootstraps_per_ip'] as const)(
+  it.each(['registrations_per_ip', 'orgs_per_user', 'resets_per_ip', 'bootstraps_per_ip'] as const)(
     'has five %s an hour',
     async (name) => {
       const { taken, retryAfterSeconds } = await takeUntilRefused(name, '192.0.2.5')

@@ -5,13 +5,14 @@ import type { Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { findMemberships, foldName } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { newUserToken, refuseTaken } from './founding.ts'
-import { clientOf, isBound, limit, personOf, requireOwnSession } from './guard.ts'
+import { clientOf, isBound, personOf, requireOwnSession } from './guard.ts'
 import { addressChangeMail, mailLater, verificationMail } from './mails.ts'
 import type { MePatch } from './schema.ts'
 import { auditEverywhere } from './trail.ts'
@@ -95,9 +96,9 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
   const isSame = foldName(email) === foldName(row.email)
   if (isSame && row.email_verified_at !== null && email === row.email) return
   // Also by person: whoever may ask for any address learns which of them are taken.
-  await limit(ctx, 'mails_per_address', row.id)
+  await takeOrRefuse(ctx, 'mails_per_address', { subject: row.id })
   if (!isSame) await refuseTaken(ctx, { email })
-  await limit(ctx, 'mails_per_address', foldName(email))
+  await takeOrRefuse(ctx, 'mails_per_address', { subject: foldName(email) })
   const { orgId } = ctx.caller
   const { token, row: tokenRow } = await newUserToken({
     userId: row.id,
@@ -125,7 +126,7 @@ async function changeAddress(ctx: Ctx, email: string): Promise<void> {
 /** Makes the address that a token was mailed to its person's. Throws 400, 409 and 429. */
 export async function verifyEmail(ctx: PublicCtx, token: string, request: Request): Promise<void> {
   const { ip } = clientOf(request)
-  await limit(ctx, 'verifications_per_ip', networkOf(ip))
+  await takeOrRefuse(ctx, 'verifications_per_ip', { subject: networkOf(ip) })
   const hash = await hashSecretToken(token)
   const now = nowSeconds(ctx)
   const [found] = await ctx.db.query(sql`select user_id, email from find_user_token(${hash}, 'verify_email', ${now})`)

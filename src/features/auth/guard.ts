@@ -1,6 +1,5 @@
-import type { Ctx, Deps } from '../../core/context.ts'
+import type { Ctx } from '../../core/context.ts'
 import { AppError, unfit } from '../../core/errors.ts'
-import type { LimitName } from '../../core/limiter.ts'
 import { addressOf } from '../../http/credential.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { enterHashGate, hashPassword, passwordFault } from '../passwords/service.ts'
@@ -13,12 +12,6 @@ export const clientOf = (request: Request): Client => ({
   ip: addressOf(request),
   userAgent: request.headers.get('user-agent'),
 })
-
-/** Takes one of what a subject may. Throws 429, and `DependencyError('redis')`: these limits are closed without Redis. */
-export async function limit({ limiter }: Pick<Deps, 'limiter'>, name: LimitName, subject: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take(name, subject)
-  if (!allowed) throw new AppError('rate_limit_exceeded', 'Too many tries. Wait and try again.', { retryAfterSeconds })
-}
 
 /** Unknown, wrong, locked and inactive look the same. */
 export const invalidCredentials = () =>

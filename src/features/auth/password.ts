@@ -4,6 +4,7 @@ import type { Caller, Ctx } from '../../core/context.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
@@ -13,7 +14,7 @@ import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword 
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
-import { clientOf, limit, newPasswordHash, refuseWeak, requireOwnSession } from './guard.ts'
+import { clientOf, newPasswordHash, refuseWeak, requireOwnSession } from './guard.ts'
 import { mailLater, passwordChangedMail, resetMail } from './mails.ts'
 import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
 
@@ -54,7 +55,7 @@ export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void>
   await requireOwnSession(ctx)
   const { id, username, email, password_hash: stored } = await ownRow(ctx)
   refuseWeak({ password: wanted.new_password, username, field: 'new_password' })
-  await limit(ctx, 'password_checks_per_user', id)
+  await takeOrRefuse(ctx, 'password_checks_per_user', { subject: id })
   enterHashGate(ctx)
   const { passwordPepper } = ctx.settings
   const { ok } =
@@ -83,7 +84,7 @@ export async function changePasswordOf(ctx: Ctx, wanted: { username: string; new
     ? await anyone(ctx, wanted.username)
     : await subordinate(ctx, wanted.username)
   // Each costs this isolate a hash, of which everybody's sign-in needs one.
-  await limit(ctx, 'passwords_set_per_org', ctx.caller.orgId)
+  await takeOrRefuse(ctx, 'passwords_set_per_org', { subject: ctx.caller.orgId })
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
   const { orgId } = ctx.caller
   const target = { kind: 'user', id }
@@ -143,7 +144,7 @@ function reachesRole(caller: Caller, other: Role): boolean {
 
 /** Mails a token to whoever has the address. All of it after the reply, which is the same for every address. */
 export async function forgotPassword(ctx: PublicCtx, email: string, request: Request): Promise<void> {
-  await limit(ctx, 'resets_per_ip', networkOf(clientOf(request).ip))
+  await takeOrRefuse(ctx, 'resets_per_ip', { subject: networkOf(clientOf(request).ip) })
   ctx.defer(mailReset(ctx, email))
 }
 
@@ -176,7 +177,7 @@ export async function resetPassword(
 ): Promise<void> {
   const { ip } = clientOf(request)
   refuseWeak({ password: wanted.new_password, username: '', field: 'new_password' })
-  await limit(ctx, 'resets_per_ip', networkOf(ip))
+  await takeOrRefuse(ctx, 'resets_per_ip', { subject: networkOf(ip) })
   const tokenHash = await hashSecretToken(wanted.token)
   const [found] = await ctx.db.query(
     sql`select user_id, username, email from find_user_token(${tokenHash}, 'reset_password', ${nowSeconds(ctx)})`,

@@ -3,13 +3,14 @@ import { nowSeconds } from '../../core/clock.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { acceptInvitation } from '../members/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { foldName } from '../users/service.ts'
 import { type Founded, found } from './founding.ts'
-import { type Client, clientOf, limit, refuseWeak } from './guard.ts'
+import { type Client, clientOf, refuseWeak } from './guard.ts'
 import { mailLater, verificationMail } from './mails.ts'
 import type { Bootstrap, Registration } from './schema.ts'
 
@@ -22,7 +23,7 @@ export async function register(ctx: PublicCtx, wanted: Registration, request: Re
   }
   const client = clientOf(request)
   if (wanted.invite_token === undefined) refuseWeak({ ...wanted, field: 'password' })
-  await limit(ctx, 'registrations_per_ip', networkOf(client.ip))
+  await takeOrRefuse(ctx, 'registrations_per_ip', { subject: networkOf(client.ip) })
   if (wanted.invite_token !== undefined) return join(ctx, wanted, { token: wanted.invite_token, client })
   const { username, email, password, org_name: orgName = username } = wanted
   const { verifyToken, ...founded } = await found(
@@ -61,7 +62,7 @@ export async function bootstrap(ctx: PublicCtx, wanted: Bootstrap, request: Requ
   if (state?.is_open !== true) throw nothingToSetUp()
   const client = clientOf(request)
   refuseWeak({ ...wanted, field: 'password' })
-  await limit(ctx, 'bootstraps_per_ip', networkOf(client.ip))
+  await takeOrRefuse(ctx, 'bootstraps_per_ip', { subject: networkOf(client.ip) })
   const { token, username, email, password, org_name: orgName } = wanted
   const hash = await hashSecretToken(token)
   try {

@@ -2,11 +2,12 @@ import { sql } from 'drizzle-orm/sql'
 import { nowSeconds } from '../../core/clock.ts'
 import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { enterHashGate, hashPassword, hashWaitSeconds, verifyNothing, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { findLogin, findMemberships, foldName, type Login, type Membership } from '../users/service.ts'
-import { type Client, clientOf, invalidCredentials, limit } from './guard.ts'
+import { type Client, clientOf, invalidCredentials } from './guard.ts'
 import type { SignIn } from './schema.ts'
 import { auditEverywhere } from './trail.ts'
 
@@ -22,8 +23,8 @@ export async function signIn(ctx: PublicCtx, tried: SignIn, request: Request): P
   const client = clientOf(request)
   const network = networkOf(client.ip)
   const who = `${network} ${foldName(tried.username)}`
-  await limit(ctx, 'logins_per_ip', network)
-  await limit(ctx, 'logins_per_ip_and_name', who)
+  await takeOrRefuse(ctx, 'logins_per_ip', { subject: network })
+  await takeOrRefuse(ctx, 'logins_per_ip_and_name', { subject: who })
   const { login, needsRehash } = await checkLogin(ctx, tried, client)
   if (login === undefined || (tried.audience === 'helix-admin' && !login.isOperator)) throw invalidCredentials()
   const [memberships] = await Promise.all([

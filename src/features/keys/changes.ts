@@ -4,6 +4,7 @@ import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { orgs } from '../orgs/table.ts'
 import { markChanged, recordKeys } from '../records/service.ts'
@@ -130,12 +131,10 @@ export async function revokeKey(ctx: Ctx, id: string): Promise<void> {
   await markChanged(ctx, [recordKeys.key(row.secret_hash)])
 }
 
-/** Closed while Redis is away: throws `DependencyError('redis')` then, and 429 for too many. */
-async function takeCreation({ limiter, caller }: Ctx): Promise<void> {
-  const subject = `${caller.orgId}:${caller.userId ?? caller.keyId}`
-  const { allowed, retryAfterSeconds } = await limiter.take('key_creations_per_caller', subject)
-  if (allowed) return
-  throw new AppError('rate_limit_exceeded', 'Too many keys were made in a short time.', { retryAfterSeconds })
+function takeCreation(ctx: Ctx): Promise<void> {
+  const subject = `${ctx.caller.orgId}:${ctx.caller.userId ?? ctx.caller.keyId}`
+  const message = 'Too many keys were made in a short time.'
+  return takeOrRefuse(ctx, 'key_creations_per_caller', { subject, message })
 }
 
 type Given = Pick<KeyRow, 'name' | 'user_id' | 'expires_at' | 'rotated_from'> & Powers

@@ -4,7 +4,7 @@ import type { QueryBuilder } from '../../core/db.ts'
 import { sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound, unfit } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
-import type { LimitName } from '../../core/limiter.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { isRole, type Role } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
@@ -34,7 +34,7 @@ export type Joined = TokenPair & { user: User; org: { id: string; name: string }
  */
 export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Promise<Joined> {
   const { ip, userAgent } = wanted
-  await take(ctx, 'verifications_per_ip', networkOf(ip))
+  await takeOrRefuse(ctx, 'verifications_per_ip', { subject: networkOf(ip) })
   const invitation = await findInvitation(ctx, wanted.token)
   const login = await findLogin(ctx, invitation.email)
   const user = login ? await joinAs(ctx, login, { invitation, wanted }) : await joinAnew(ctx, invitation, wanted)
@@ -43,13 +43,6 @@ export async function acceptInvitation(ctx: PublicCtx, wanted: Acceptance): Prom
   const session = { userId: user.id, orgId, role, ip, userAgent, passwordHash: login?.passwordHash } as const
   const tokens = await openSession(ctx, { ...session, audience: 'helix', method: 'password' })
   return { user, org: { id: orgId, name: orgName }, role, ...tokens }
-}
-
-/** Closed without Redis, as everything that a password or a token may be tried at. */
-async function take({ limiter }: PublicCtx, name: LimitName, subject: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take(name, subject)
-  if (!allowed)
-    throw new AppError('rate_limit_exceeded', 'Too many tries. Wait before the next.', { retryAfterSeconds })
 }
 
 async function findInvitation(ctx: PublicCtx, token: string): Promise<Invitation> {
@@ -88,7 +81,7 @@ async function checkPassword(ctx: PublicCtx, login: Login, { password, ip }: Acc
   const now = nowSeconds(ctx)
   const wrong = new AppError('invalid_credentials', 'The username or the password is wrong.')
   const who = `${networkOf(ip)} ${foldName(login.username)}`
-  await take(ctx, 'logins_per_ip_and_name', who)
+  await takeOrRefuse(ctx, 'logins_per_ip_and_name', { subject: who })
   if (!login.isActive || (login.lockedUntil ?? 0) > now || login.passwordHash === undefined) throw wrong
   enterHashGate(ctx)
   const { ok } = await verifyPassword(ctx.settings.passwordPepper, password, login.passwordHash)

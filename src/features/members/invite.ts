@@ -3,6 +3,7 @@ import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import type { Role } from '../../core/roles.ts'
 import { hashSecretToken, newSecretToken } from '../../core/secret-token.ts'
 import type { PageQuery } from '../../http/page.ts'
@@ -112,19 +113,17 @@ const aboveOwn = () => new AppError('permission_denied', 'Nobody withdraws an in
 
 const full = () => new AppError('conflict', 'The organisation has no room for further members and invitations.')
 
-/**
- * Closed without Redis: neither is one mailbox flooded through us, nor are many written to. Other mails to the address
- * are counted apart.
- */
-async function takeMail({ limiter, caller: { orgId } }: Ctx, email: string): Promise<void> {
-  const ofOrg = await limiter.take('invitations_per_org', orgId)
-  if (!ofOrg.allowed) throw tooMany('The organisation has sent enough invitations for now.', ofOrg)
-  const ofAddress = await limiter.take('mails_per_address', `invitation ${email}`)
-  if (!ofAddress.allowed) throw tooMany('This address has been written to often enough for now.', ofAddress)
+/** Neither is one mailbox flooded through us, nor are many written to. Other mails to the address are counted apart. */
+async function takeMail(ctx: Ctx, email: string): Promise<void> {
+  await takeOrRefuse(ctx, 'invitations_per_org', {
+    subject: ctx.caller.orgId,
+    message: 'The organisation has sent enough invitations for now.',
+  })
+  await takeOrRefuse(ctx, 'mails_per_address', {
+    subject: `invitation ${email}`,
+    message: 'This address has been written to often enough for now.',
+  })
 }
-
-const tooMany = (message: string, { retryAfterSeconds }: { retryAfterSeconds: number }) =>
-  new AppError('rate_limit_exceeded', message, { retryAfterSeconds })
 
 /** Sends the mail, and takes the invitation back when that fails. */
 async function send(ctx: Ctx, { row, token, orgName }: { row: Invitation; token: string; orgName: string }) {

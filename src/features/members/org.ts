@@ -3,6 +3,7 @@ import type * as z from 'zod'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError, notFound } from '../../core/errors.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { newOrg } from '../orgs/service.ts'
 import { orgs } from '../orgs/table.ts'
@@ -88,8 +89,7 @@ export async function createOrg(ctx: Ctx, name: string): Promise<Org> {
   if (ctx.settings.registration === 'closed' && kind !== 'operator') {
     throw new AppError('permission_denied', 'Only operators make organisations in this installation.')
   }
-  const { allowed, retryAfterSeconds } = await ctx.limiter.take('registrations_per_ip', userId)
-  if (!allowed) throw new AppError('rate_limit_exceeded', 'Too many organisations at once.', { retryAfterSeconds })
+  await takeOrRefuse(ctx, 'orgs_per_user', { subject: userId, message: 'Too many organisations at once.' })
   const org = newOrg(ctx, name)
   const { id, created_at, updated_at } = org
   const audit = await auditRow(ctx, {

@@ -1,6 +1,7 @@
 import { nowSeconds } from '../../core/clock.ts'
 import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { lesserRole } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { markChanged } from '../records/service.ts'
@@ -28,7 +29,8 @@ export type ExchangeRequest = {
  * and `DependencyError` when Redis or Postgres is away.
  */
 export async function exchangeToken(ctx: PublicCtx, request: ExchangeRequest): Promise<TokenPair> {
-  await takeOne(ctx, request.ip)
+  // Whoever may try as often as they like can also have us fetch keys as often.
+  await takeOrRefuse(ctx, 'exchanges_per_ip', { subject: networkOf(request.ip) })
   let provider: Provider | undefined
   try {
     const token = readToken(request.subjectToken)
@@ -40,12 +42,6 @@ export async function exchangeToken(ctx: PublicCtx, request: ExchangeRequest): P
     }
     throw error
   }
-}
-
-/** Closed without Redis: whoever may try as often as they like can also have us fetch keys as often. */
-async function takeOne({ limiter }: PublicCtx, ip: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take('exchanges_per_ip', networkOf(ip))
-  if (!allowed) throw new AppError('rate_limit_exceeded', 'Too many tries. Wait and try again.', { retryAfterSeconds })
 }
 
 /**

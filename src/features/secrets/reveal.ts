@@ -1,12 +1,11 @@
-import { eq } from 'drizzle-orm'
-import { and } from 'drizzle-orm/sql'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { open, renew } from '../encryption/service.ts'
 import { noteOf, requireSame, unlessChanged } from './changes.ts'
-import { managesAll, placeOf, readOfOrg } from './rows.ts'
+import { isVisible, managesAll, placeOf, readOfOrg } from './rows.ts'
 import { secrets } from './table.ts'
 
 /**
@@ -30,7 +29,7 @@ export async function revealSecret(ctx: Ctx, id: string, reason: string): Promis
       query
         .update(secrets)
         .set({ last_used_at: nowSeconds(ctx) })
-        .where(and(eq(secrets.org_id, orgId), eq(secrets.id, id))),
+        .where(isVisible(ctx, id)),
       query.insert(auditLog).values(note),
     ]),
   )
@@ -38,12 +37,11 @@ export async function revealSecret(ctx: Ctx, id: string, reason: string): Promis
   return value
 }
 
-/** Closed while Redis is away. Tries that are refused count, too: each of them is a row of the audit log. */
-async function takeReveal({ limiter, caller }: Ctx): Promise<void> {
-  const subject = `${caller.orgId}:${caller.userId ?? caller.keyId}`
-  const { allowed, retryAfterSeconds } = await limiter.take('reveals_per_caller', subject)
-  if (allowed) return
-  throw new AppError('rate_limit_exceeded', 'Too many secrets were revealed in a short time.', { retryAfterSeconds })
+/** Tries that are refused count, too: each of them is a row of the audit log. */
+function takeReveal(ctx: Ctx): Promise<void> {
+  const subject = `${ctx.caller.orgId}:${ctx.caller.userId ?? ctx.caller.keyId}`
+  const message = 'Too many secrets were revealed in a short time.'
+  return takeOrRefuse(ctx, 'reveals_per_caller', { subject, message })
 }
 
 async function denied(ctx: Ctx, id: string): Promise<AppError> {

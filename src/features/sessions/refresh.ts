@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm/sql'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Row } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
+import { takeOrRefuse } from '../../core/limiter.ts'
 import { isRole } from '../../core/roles.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { auditLog, auditRow } from '../audit/service.ts'
@@ -22,7 +23,8 @@ export async function refresh(ctx: PublicCtx, refreshToken: string): Promise<Tok
   if (oldHash === undefined) throw refused()
   const [found] = await ctx.db.query(sql`select session_id from find_refresh(${oldHash})`)
   if (!found) throw refused()
-  await limit(ctx, String(found.session_id))
+  const message = 'This session was refreshed too often.'
+  await takeOrRefuse(ctx, 'refreshes_per_session', { subject: String(found.session_id), message })
   const [mint, next] = await Promise.all([openMint(ctx), createRefreshToken()])
   const now = nowSeconds(ctx)
   const [used] = await ctx.db.query(
@@ -49,16 +51,9 @@ export async function refresh(ctx: PublicCtx, refreshToken: string): Promise<Tok
   }
 }
 
-async function limit({ limiter }: PublicCtx, sessionId: string): Promise<void> {
-  const { allowed, retryAfterSeconds } = await limiter.take('refreshes_per_session', sessionId)
-  if (allowed) return
-  throw new AppError('rate_limit_exceeded', 'This session was refreshed too often.', { retryAfterSeconds })
-}
-
 /** Two hold the same token, and one of them is not its owner: the session has ended for both (RFC 9700, 4.14.2). */
 async function reportReuse(ctx: PublicCtx, used: Row): Promise<void> {
-  const [sessionId, orgId, userId] = [used.session_id, used.org_id, used.user_id].map(String)
-  if (sessionId === undefined || orgId === undefined || userId === undefined) return
+  const [sessionId, orgId, userId] = [String(used.session_id), String(used.org_id), String(used.user_id)]
   ctx.log.warn('refresh_token_reused', { session_id: sessionId, org_id: orgId, user_id: userId })
   await markChanged(ctx, [recordKeys.session(sessionId)])
   const audit = await auditRow(ctx, {
