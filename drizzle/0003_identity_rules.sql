@@ -90,6 +90,28 @@ end $$;--> statement-breakpoint
 create trigger "few_oidc_providers" after insert on "oidc_providers"
   for each row execute function "few_oidc_providers"();--> statement-breakpoint
 
+-- A key that replaces another is held to the same limits and budgets. Their ids are made from the key's: its time and
+-- most of its randomness, and a number.
+create function "copy_rules_of_key"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
+begin
+  insert into public.policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+  select 'pol_' || substr(new.id, 5, 23) || to_char(row_number() over (order by p.id), 'FM000'), p.org_id,
+    p.attach_kind, new.id, p.limits, new.created_at, new.created_at
+  from public.policies p
+  where p.org_id = new.org_id and p.attach_kind = 'key' and p.attach_id = new.rotated_from;
+  insert into public.budgets (
+    id, org_id, subject_kind, subject_id, "window", limit_nanos, hard, created_at, updated_at
+  )
+  select 'bud_' || substr(new.id, 5, 23) || to_char(row_number() over (order by b.id), 'FM000'), b.org_id,
+    b.subject_kind, new.id, b."window", b.limit_nanos, b.hard, new.created_at, new.created_at
+  from public.budgets b
+  where b.org_id = new.org_id and b.subject_kind = 'key' and b.subject_id = new.rotated_from;
+  return null;
+end $$;--> statement-breakpoint
+create trigger "copy_rules_of_key" after insert on "api_keys"
+  for each row when (new.rotated_from is not null) execute function "copy_rules_of_key"();--> statement-breakpoint
+
 -- Look-ups that come before the organisation is known. find_key follows find_api_key, which the release before still calls.
 create function "find_key"("hash" text)
   returns table (
@@ -387,7 +409,7 @@ do $$
 declare signature text;
 begin
   foreach signature in array array[
-    'keep_an_owner()', 'few_oidc_providers()', 'find_key(text)', 'find_login(text)', 'find_memberships(text)',
+    'keep_an_owner()', 'few_oidc_providers()', 'copy_rules_of_key()', 'find_key(text)', 'find_login(text)', 'find_memberships(text)',
     'find_invitation(text)', 'find_oidc_providers(text)',
     'create_user(text, text, text, text, text, text, bigint, bigint)', 'note_login(text, boolean, bigint)',
     'set_password(text, text, bigint)', 'find_user_token(text, text, bigint)', 'use_user_token(text, text, bigint)',

@@ -23,7 +23,7 @@ grant select, insert, update on "audit_heads" to helix_system;
 -- covers all of its columns as a JSON array of texts (the same bytes as src/features/audit/chain.ts makes of them). A
 -- chain begins with the first row after this migration and is told how many rows it found: those have no place in it.
 create function "chain_audit_row"() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, public as $$
 declare
   head public.audit_heads;
 begin
@@ -72,10 +72,9 @@ begin
   perform set_config('role', own, true);
 end $$;--> statement-breakpoint
 
--- A key that replaces another is held to the same limits and budgets. Their ids are made from the key's: its time and
--- most of its randomness, and a number.
-create function "copy_rules_of_key"() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+-- A key that replaces another is held to its limits, too; their ids are made as in copy_rules_of_key.
+create function "copy_limits_of_key"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
 begin
   insert into public.limits (
     id, org_id, subject_kind, subject_id, metric, algorithm, window_seconds, calendar, amount, burst, mode, preset,
@@ -86,6 +85,24 @@ begin
     new.created_at
   from public.limits l
   where l.org_id = new.org_id and l.subject_kind = 'key' and l.subject_id = new.rotated_from;
+  return null;
+end $$;--> statement-breakpoint
+alter function "copy_limits_of_key"() owner to helix_system;--> statement-breakpoint
+revoke all on function "copy_limits_of_key"() from public;--> statement-breakpoint
+create trigger "copy_limits_of_key" after insert on "api_keys"
+  for each row when (new.rotated_from is not null) execute function "copy_limits_of_key"();
+--> statement-breakpoint
+
+-- As before, with what budgets have now: a name, thresholds, and an end. (The function of before is its owner's to
+-- replace, so that this one has another name and takes over its trigger.)
+create function "copy_rules_to_successor"() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public as $$
+begin
+  insert into public.policies (id, org_id, attach_kind, attach_id, limits, created_at, updated_at)
+  select 'pol_' || substr(new.id, 5, 23) || to_char(row_number() over (order by p.id), 'FM000'), p.org_id,
+    p.attach_kind, new.id, p.limits, new.created_at, new.created_at
+  from public.policies p
+  where p.org_id = new.org_id and p.attach_kind = 'key' and p.attach_id = new.rotated_from;
   insert into public.budgets (
     id, org_id, name, subject_kind, subject_id, "window", limit_nanos, hard, soft_percent, created_at, updated_at
   )
@@ -95,7 +112,8 @@ begin
   where b.org_id = new.org_id and b.subject_kind = 'key' and b.subject_id = new.rotated_from and b.deleted_at is null;
   return null;
 end $$;--> statement-breakpoint
-alter function "copy_rules_of_key"() owner to helix_system;--> statement-breakpoint
-revoke all on function "copy_rules_of_key"() from public;--> statement-breakpoint
+alter function "copy_rules_to_successor"() owner to helix_system;--> statement-breakpoint
+revoke all on function "copy_rules_to_successor"() from public;--> statement-breakpoint
+drop trigger "copy_rules_of_key" on "api_keys";--> statement-breakpoint
 create trigger "copy_rules_of_key" after insert on "api_keys"
-  for each row when (new.rotated_from is not null) execute function "copy_rules_of_key"();
+  for each row when (new.rotated_from is not null) execute function "copy_rules_to_successor"();
