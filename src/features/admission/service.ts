@@ -1,12 +1,12 @@
 import type { Admission, AdmissionRequest, Admit, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
-import { DependencyError } from '../../core/errors.ts'
+import { type AppError, DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { parseKey } from '../keys/service.ts'
 import { countedLimits, frameOf, ttlSecondsOf } from '../limits/service.ts'
 import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
-import { authorise, isAuthorised } from './authority.ts'
+import { authorise, refusalOf } from './authority.ts'
 import { createDenials } from './denials.ts'
 import { forgetOpen, holdRequest, requireHeld, withdraw, withdrawBefore } from './holding.ts'
 import { refresh } from './load.ts'
@@ -30,6 +30,8 @@ type Round = {
   request: AdmissionRequest
   record: string
   policy: Policy | undefined
+  /** Why this policy does not let the caller in. Redis is asked all the same: it may know a newer one. */
+  refusal: AppError | undefined
   asked: Ask
   hold: HoldRequest | undefined
   nowMs: number
@@ -83,27 +85,28 @@ export function createAdmit(): Admit {
     }
     throw new DependencyError('redis', new Error('the record kept changing'))
   }
-  admit.mayBeKnown = mayBeKnown
+  admit.mayBeKnown = (deps, credential) =>
+    credential !== undefined && (known.has(credential) || looksKnown(deps, credential))
   return admit
 }
 
-const mayBeKnown = ({ settings }: Pick<Deps, 'settings'>, credential: string | undefined): boolean =>
-  credential !== undefined &&
-  (parseKey(credential) !== undefined ||
-    looksLikeAccessToken(credential) ||
-    isScraper(settings.metricsToken, credential))
+const looksKnown = ({ settings }: Pick<Deps, 'settings'>, credential: string): boolean =>
+  parseKey(credential) !== undefined || looksLikeAccessToken(credential) || isScraper(settings.metricsToken, credential)
 
 async function pose(
   { deps, request, entry }: { deps: Deps; request: AdmissionRequest; entry: Known },
   ask: (policy: Policy) => Ask | Promise<Ask>,
 ): Promise<Round> {
   const { record, policy } = entry
-  const asked = policy && isAuthorised(policy, request, deps.now()) ? await ask(policy) : NOTHING
+  const refusal = policy && refusalOf(policy, request, deps.now())
+  // Nothing is held or charged in tokens for a caller who will be refused.
+  const asked = policy && !refusal ? await ask(policy) : NOTHING
   return {
     deps,
     request,
     record,
     policy,
+    refusal,
     asked,
     hold: policy && holdRequest(policy, request, asked),
     nowMs: deps.now(),
@@ -127,24 +130,21 @@ async function consult({ deps, request, record, policy, asked, hold, nowMs }: Ro
 }
 
 function decide(
-  { request, policy, asked, hold, nowMs }: Round,
+  { policy, refusal, asked, hold, nowMs }: Round,
   reply: ScriptReply & { kind: 'admitted' },
   held: Outcome['held'],
 ): Admission {
   if (!policy) throw invalidCredential()
-  return authorise(
-    {
-      policy,
-      held: requireHeld({ policy, hold, asked }, held),
-      openBreakers: openBreakers(asked, reply.breakers, nowMs),
-      cached: reply.cached ?? undefined,
-      requests: rateOf(policy.limits, reply.rates, 'requests'),
-      tokens: rateOf(policy.limits, reply.rates, 'tokens'),
-      tokenCharges: tokenCharges(policy, { reply, tokens: asked.tokens, nowMs }),
-    },
-    request,
-    nowMs,
-  )
+  if (refusal) throw refusal
+  return {
+    policy,
+    held: requireHeld({ policy, hold, asked }, held),
+    openBreakers: openBreakers(asked, reply.breakers, nowMs),
+    cached: reply.cached ?? undefined,
+    requests: rateOf(policy.limits, reply.rates, 'requests'),
+    tokens: rateOf(policy.limits, reply.rates, 'tokens'),
+    tokenCharges: tokenCharges(policy, { reply, tokens: asked.tokens, nowMs }),
+  }
 }
 
 type Charged = { reply: ScriptReply & { kind: 'admitted' }; tokens: number; nowMs: number }
