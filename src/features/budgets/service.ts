@@ -27,7 +27,12 @@ export function budgetsOf(rows: readonly BudgetRow[]): Required<Pick<Policy, 'bu
 
 /** The budgets that a call counts in which one of these models answers: a budget of a model is not everybody's. */
 export function budgetsFor(budgets: readonly BudgetRef[], models: readonly NamedModel[]): BudgetRef[] {
-  return budgets.filter(({ model }) => model === undefined || models.some((one) => namesOf(one).includes(model)))
+  let names: Set<string> | undefined
+  return budgets.filter(({ model }) => {
+    if (model === undefined) return true
+    names ??= new Set(models.flatMap(namesOf))
+    return names.has(model)
+  })
 }
 
 /**

@@ -43,11 +43,13 @@ type Held = {
 }
 
 /** The budgets that apply to a call which any of these targets may answer. */
-export const budgetsOn = (budgets: readonly BudgetRef[], targets: readonly Target[]): BudgetRef[] =>
-  budgetsFor(
+export function budgetsOn(budgets: readonly BudgetRef[], targets: readonly Target[]): BudgetRef[] {
+  if (budgets.length === 0) return []
+  return budgetsFor(
     budgets,
     targets.map(({ provider, model, price }) => ({ provider: provider.name, model, priceId: price?.id ?? '' })),
   )
+}
 
 /**
  * What a call holds under hard budgets: the dearest target decides, for any of them may be the one that answers.
@@ -59,7 +61,7 @@ export function holdOf(
   { operation, policy, targets, timeoutMs }: Held,
   worstCaseNanoUsd: (target: Target) => number | undefined,
 ): WantedHold | undefined {
-  const hard = policy.budgets.length === 0 ? [] : budgetsOn(policy.budgets, targets)
+  const hard = budgetsOn(policy.budgets, targets)
   const [first] = targets
   const isCounted = policy.limits.some(({ metric }) => metric === 'concurrency')
   if (hard.length === 0 && !isCounted) return undefined
