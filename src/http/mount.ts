@@ -9,7 +9,15 @@ import { credentialOf } from './credential.ts'
 import { errorResponse, failureCodeOf } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
-import type { Prepared, RawInput, Rejected, Route } from './route.ts'
+import {
+  heedsIdempotencyKey,
+  MAX_IDEMPOTENCY_KEY,
+  mayLackBody,
+  type Prepared,
+  type RawInput,
+  type Rejected,
+  type Route,
+} from './route.ts'
 import { findUnstorable } from './storable.ts'
 
 /** A request's exchange travels as Hono's bindings: whatever the Worker is bound to is already in `Deps`. */
@@ -31,10 +39,9 @@ export function queryOf(url: string): Record<string, string | string[]> {
   return byName(start === -1 ? '' : url.slice(start))
 }
 
-/** A body that may lack every field may be missing altogether. */
-async function readBody(request: Request, { body, form }: Route['spec'], maxBytes: number): Promise<unknown> {
-  if (form) return readForm(request, maxBytes)
-  if (isBodyless(request) && body?.safeParse({}).success) return {}
+async function readBody(request: Request, spec: Route['spec'], maxBytes: number): Promise<unknown> {
+  if (spec.form) return readForm(request, maxBytes)
+  if (isBodyless(request) && mayLackBody(spec)) return {}
   return readJson(request, maxBytes)
 }
 
@@ -141,11 +148,9 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, no
   }
 }
 
-const MAX_IDEMPOTENCY_KEY = 255
-
-/** Under what a call is to run once; reads, public routes and those whose answers are kept nowhere have no use for it. Throws 400 for one that is empty or too long. */
-function idempotencyKeyOf({ method, spec }: Route, request: Request): string | undefined {
-  if (method !== 'post' || spec.scope === 'public' || spec.isKept === false) return undefined
+/** Under what a call is to run once. Throws 400 for a key that is empty or too long. */
+function idempotencyKeyOf(route: Route, request: Request): string | undefined {
+  if (!heedsIdempotencyKey(route)) return undefined
   const key = request.headers.get('idempotency-key')
   if (key === null) return undefined
   if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY) return key

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { errorCodes } from '../core/errors.ts'
 import { covers, heldBy, heldByOperators, roles } from '../core/roles.ts'
-import type { Dialect, Route } from './route.ts'
+import { type Dialect, heedsIdempotencyKey, MAX_IDEMPOTENCY_KEY, mayLackBody, type Route } from './route.ts'
 
 type Json = Record<string, unknown>
 
@@ -105,9 +105,19 @@ function parametersOf(place: 'path' | 'query', schema: z.ZodType | undefined): J
   })
 }
 
+const idempotencyKey: Json = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description: 'The call runs once: for a day, the same call with the same key gets the answer of the first.',
+  schema: { type: 'string', minLength: 1, maxLength: MAX_IDEMPOTENCY_KEY },
+}
+
 /** Statuses that the program itself may answer before or instead of the handler. */
-function errorStatuses({ spec }: Route, dialect: Dialect): number[] {
+function errorStatuses(route: Route, dialect: Dialect): number[] {
+  const { spec } = route
   return [
+    ...(heedsIdempotencyKey(route) ? [400, 409, 422] : []),
     ...(spec.body ? [400, 413, 415] : []),
     ...(spec.scope === 'public' ? [] : [401, 403, 429, 503]),
     ...(spec.params ? [404] : []),
@@ -143,9 +153,16 @@ function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
     'x-helix-scope': scope,
     ...(scope !== 'public' && { 'x-helix-roles': rolesOf(scope) }),
     security: scope === 'public' ? [] : [{ bearer: [] }],
-    parameters: [...parametersOf('path', params), ...parametersOf('query', query)],
+    parameters: [
+      ...parametersOf('path', params),
+      ...parametersOf('query', query),
+      ...(heedsIdempotencyKey(route) ? [idempotencyKey] : []),
+    ],
     ...(bodySchema !== undefined && {
-      requestBody: { required: true, content: { [form ? FORM : 'application/json']: { schema: bodySchema } } },
+      requestBody: {
+        required: !mayLackBody(route.spec),
+        content: { [form ? FORM : 'application/json']: { schema: bodySchema } },
+      },
     }),
     responses: {
       ...successOf(route, schemas),

@@ -74,6 +74,15 @@ export type Route = {
   prepare: (raw: RawInput) => Prepared | Rejected
 }
 
+/** A body that may lack every field may be missing altogether. */
+export const mayLackBody = ({ body, form }: Route['spec']): boolean => !form && body?.safeParse({}).success === true
+
+/** Whether a call with an `Idempotency-Key` runs once; reads, public routes and those whose answers are kept nowhere have no use for it. */
+export const heedsIdempotencyKey = ({ method, spec }: Pick<Route, 'method' | 'spec'>): boolean =>
+  method === 'post' && spec.scope !== 'public' && spec.isKept !== false
+
+export const MAX_IDEMPOTENCY_KEY = 255
+
 type Parsed<S> = { success: true; data: Out<S> } | { success: false; error: { issues: readonly z.core.$ZodIssue[] } }
 
 // The compiler cannot follow "schema or nothing" through a generic; this is the one place that says so.

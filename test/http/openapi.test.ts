@@ -43,7 +43,11 @@ const document = buildDocument(
           { ...write, scope: 'keys:write', body: z.object({ name: z.string() }), form: true },
           () => undefined,
         ),
-        post('/api/v1/named/end', { ...write, scope: 'owner' }, () => undefined),
+        post(
+          '/api/v1/named/end',
+          { ...write, scope: 'owner', isKept: false, body: z.object({ why: z.string().default('') }) },
+          () => undefined,
+        ),
         post('/api/v1/named/all', { ...write, scope: 'org:write|operator' }, () => undefined),
       ],
     },
@@ -95,6 +99,20 @@ describe('the document', () => {
     expect(mediaOf('/api/v1/named')).toEqual(['application/x-www-form-urlencoded'])
   })
 
+  it('says whether a body may be missing', () => {
+    const isRequired = (path: string) => at('paths', path, 'post', 'requestBody', 'required')
+    expect(isRequired('/v1/trees')).toBe(true)
+    expect(isRequired('/api/v1/named')).toBe(true)
+    expect(isRequired('/api/v1/named/end')).toBe(false)
+  })
+
+  it('names the header that makes a call run once, where it does', () => {
+    const header = expect.objectContaining({ name: 'Idempotency-Key', in: 'header', required: false })
+    expect(at('paths', '/v1/trees', 'post', 'parameters')).toEqual([header])
+    expect(at('paths', '/api/v1/named/end', 'post', 'parameters')).toEqual([])
+    expect(at('paths', '/api/v1/named', 'get', 'parameters')).not.toContainEqual(header)
+  })
+
   it('lists parameters with their place and whether they are needed', () => {
     expect(at('paths', '/api/v1/named', 'get', 'parameters')).toMatchObject([
       { name: 'limit', in: 'query', required: false, schema: { type: 'integer', default: 20, maximum: 100 } },
@@ -108,7 +126,12 @@ describe('the document', () => {
 
   it('names the errors of each operation in the dialect of its area', () => {
     const errorsOf = (path: string, method: string) => Object.keys(Object(at('paths', path, method, 'responses')))
-    expect(errorsOf('/v1/trees', 'post')).toEqual(['200', '400', '401', '403', '413', '415', '429', '503', 'default'])
+    const [errors, once] = [
+      ['400', '401', '403', '413', '415', '429', '503'],
+      ['409', '422'],
+    ]
+    expect(errorsOf('/v1/trees', 'post')).toEqual(['200', ...[...errors, ...once].sort(), 'default'])
+    expect(errorsOf('/api/v1/named/end', 'post')).toEqual(['204', ...[...errors, '422'].sort(), 'default'])
     expect(errorsOf('/api/v1/named/{id}', 'get')).toEqual(['204', '404', 'default'])
     expect(at('components', 'responses', 'openai_401', 'content')).toHaveProperty('application/json')
     expect(at('components', 'responses', 'problem_422', 'content')).toHaveProperty(['application/problem+json'])
