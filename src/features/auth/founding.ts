@@ -8,9 +8,10 @@ import type { PublicCtx } from '../../http/route.ts'
 import { auditLog, auditRow } from '../audit/service.ts'
 import { newOrg } from '../orgs/service.ts'
 import { orgs } from '../orgs/table.ts'
+import { newPasswordHash } from '../passwords/service.ts'
 import { createUserStatement, findLogin } from '../users/service.ts'
 import { memberships, userTokens } from '../users/table.ts'
-import { type Client, newPasswordHash } from './guard.ts'
+import type { Client } from './guard.ts'
 
 const VERIFY_SECONDS = 24 * 3600
 

@@ -1,8 +1,6 @@
 import type { Ctx } from '../../core/context.ts'
-import { AppError, unfit } from '../../core/errors.ts'
+import { AppError } from '../../core/errors.ts'
 import { addressOf } from '../../http/credential.ts'
-import type { PublicCtx } from '../../http/route.ts'
-import { enterHashGate, hashPassword, passwordFault } from '../passwords/service.ts'
 import { findSession, type SessionRecord } from '../sessions/service.ts'
 
 /** Where a sign-in comes from, as its session remembers it. */
@@ -16,24 +14,6 @@ export const clientOf = (request: Request): Client => ({
 /** Unknown, wrong, locked and inactive look the same. */
 export const invalidCredentials = () =>
   new AppError('invalid_credentials', 'The username or the password is not right, or this account cannot sign in.')
-
-type Wanted = { password: string; username: string; field: string }
-
-/**
- * Throws 422 naming the field when a new password breaks a rule. Asked before a try is counted: what cannot succeed
- * shall not use up what may.
- */
-export function refuseWeak({ password, username, field }: Wanted): void {
-  const fault = passwordFault(password, username)
-  if (fault !== undefined) throw unfit(field, fault)
-}
-
-/** The hash of a new password. Throws 422 naming the field when it breaks a rule, and 429 when the isolate is busy hashing. */
-export async function newPasswordHash(ctx: PublicCtx, wanted: Wanted): Promise<string> {
-  refuseWeak(wanted)
-  enterHashGate(ctx)
-  return hashPassword(ctx.settings.passwordPepper, wanted.password)
-}
 
 /** The person who is signed in. */
 export function personOf({ caller }: Pick<Ctx, 'caller'>): string {

@@ -9,12 +9,12 @@ import { type Role, reaches, reachOf } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
-import { enterHashGate, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { enterHashGate, newPasswordHash, refuseWeak, verifyPassword } from '../passwords/service.ts'
 import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
-import { clientOf, newPasswordHash, refuseWeak, requireOwnSession } from './guard.ts'
+import { clientOf, requireOwnSession } from './guard.ts'
 import { mailLater, passwordChangedMail, resetMail } from './mails.ts'
 import { auditEverywhere, endSessions, forgetSessions } from './trail.ts'
 
@@ -57,17 +57,14 @@ export async function changePassword(ctx: Ctx, wanted: Passwords): Promise<void>
   refuseWeak({ password: wanted.new_password, username, field: 'new_password' })
   await takeOrRefuse(ctx, 'password_checks_per_user', { subject: id })
   enterHashGate(ctx)
-  const { passwordPepper } = ctx.settings
-  const { ok } =
-    stored === null
-      ? await verifyNothing(passwordPepper, wanted.current_password)
-      : await verifyPassword(passwordPepper, wanted.current_password, stored)
+  const instead = stored ?? undefined
+  const { ok } = await verifyPassword(ctx.settings.passwordPepper, wanted.current_password, instead)
   if (!ok) throw wrongPassword()
   const hash = await newPasswordHash(ctx, { password: wanted.new_password, username, field: 'new_password' })
   const { orgId, keyId } = ctx.caller
   const target = { kind: 'user', id }
   const entry = { orgId, actor: actorOf(ctx.caller), action: 'user.password', target }
-  const change = { userId: id, hash, instead: stored ?? undefined, exceptId: keyId, entry }
+  const change = { userId: id, hash, instead, exceptId: keyId, entry }
   await setPassword(ctx, change).catch((error: unknown) => {
     throw sqlStateOf(error) === STALE_PASSWORD ? wrongPassword() : error
   })
@@ -162,10 +159,7 @@ async function mailReset(ctx: PublicCtx, email: string): Promise<void> {
     now,
     seconds: RESET_SECONDS,
   })
-  await ctx.db.query(sql`
-    insert into ${userTokens} (token_hash, user_id, purpose, email, expires_at, created_at)
-    values (${row.token_hash}, ${row.user_id}, ${row.purpose}, ${row.email}, ${row.expires_at}, ${row.created_at})
-  `)
+  await ctx.db.atomically('', (query) => [query.insert(userTokens).values(row)])
   mailLater(ctx, resetMail({ to, username, token, issuer: ctx.settings.issuer }))
 }
 

@@ -7,10 +7,11 @@ import { takeOrRefuse } from '../../core/limiter.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { acceptInvitation } from '../members/service.ts'
+import { refuseWeak } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { foldName } from '../users/service.ts'
 import { type Founded, found } from './founding.ts'
-import { type Client, clientOf, refuseWeak } from './guard.ts'
+import { type Client, clientOf } from './guard.ts'
 import { mailLater, verificationMail } from './mails.ts'
 import type { Bootstrap, Registration } from './schema.ts'
 
@@ -48,8 +49,7 @@ async function join(
   if (invitation !== undefined && foldName(String(invitation.email)) !== foldName(email)) {
     throw new AppError('permission_denied', 'The invitation is for another address.')
   }
-  const joined = await acceptInvitation(ctx, { token, username, password, ...client })
-  return { ...joined, user: { ...joined.user, email_verified: true } }
+  return acceptInvitation(ctx, { token, username, password, ...client })
 }
 
 const nothingToSetUp = () =>

@@ -4,7 +4,7 @@ import { AppError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
 import { takeOrRefuse } from '../../core/limiter.ts'
 import type { PublicCtx } from '../../http/route.ts'
-import { enterHashGate, hashPassword, hashWaitSeconds, verifyNothing, verifyPassword } from '../passwords/service.ts'
+import { enterHashGate, hashPassword, hashWaitSeconds, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { findLogin, findMemberships, foldName, type Login, type Membership } from '../users/service.ts'
 import { type Client, clientOf, invalidCredentials } from './guard.ts'
@@ -63,11 +63,7 @@ async function checkLogin(ctx: PublicCtx, tried: SignIn, client: Client): Promis
   enterHashGate(ctx)
   const { passwordPepper } = ctx.settings
   const login = await findLogin(ctx, tried.username)
-  const stored = login?.passwordHash
-  const { ok, needsRehash } =
-    stored === undefined
-      ? await verifyNothing(passwordPepper, tried.password)
-      : await verifyPassword(passwordPepper, tried.password, stored)
+  const { ok, needsRehash } = await verifyPassword(passwordPepper, tried.password, login?.passwordHash)
   if (!login?.isActive || (login.lockedUntil ?? 0) > nowSeconds(ctx)) return nobody
   if (!ok) {
     ctx.defer(afterReply(() => noteFailure(ctx, login, client)))

@@ -9,12 +9,12 @@ import { isRole, type Role } from '../../core/roles.ts'
 import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { auditLog, auditRow } from '../audit/service.ts'
-import { enterHashGate, hashPassword, passwordFault, verifyPassword } from '../passwords/service.ts'
+import { enterHashGate, newPasswordHash, verifyPassword } from '../passwords/service.ts'
 import { openSession, type TokenPair } from '../sessions/service.ts'
 import { createUserStatement, findLogin, foldName, type Login, Username } from '../users/service.ts'
 import { invitations, memberships } from '../users/table.ts'
 
-export type Acceptance = {
+type Acceptance = {
   token: string
   username: string
   password: string
@@ -25,7 +25,7 @@ export type Acceptance = {
 type Invitation = { id: string; orgId: string; orgName: string; email: string; role: Role; invitedBy: string | null }
 
 type User = { id: string; username: string; email: string; email_verified: boolean }
-export type Joined = TokenPair & { user: User; org: { id: string; name: string }; role: Role }
+type Joined = TokenPair & { user: User; org: { id: string; name: string }; role: Role }
 
 /**
  * Joins whoever holds the token from an invitation's mail: with the account that has the invited address, whose name
@@ -95,10 +95,7 @@ async function joinAnew(ctx: PublicCtx, invitation: Invitation, wanted: Acceptan
   const { username, password } = wanted
   const name = Username.safeParse(username)
   if (!name.success) throw unfit('username', name.error.issues[0]?.message ?? 'invalid')
-  const fault = passwordFault(password, username)
-  if (fault !== undefined) throw unfit('password', fault)
-  enterHashGate(ctx)
-  const passwordHash = await hashPassword(ctx.settings.passwordPepper, password)
+  const passwordHash = await newPasswordHash(ctx, { password, username, field: 'password' })
   const { email, orgId } = invitation
   const id = ctx.newId('usr')
   const now = nowSeconds(ctx)

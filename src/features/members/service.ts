@@ -1,2 +1,2 @@
-export { type Acceptance, acceptInvitation, type Joined } from './accept.ts'
+export { acceptInvitation } from './accept.ts'
 export { findAccess, markAll } from './access.ts'

@@ -1,4 +1,7 @@
+import type { Deps } from '../../core/context.ts'
+import { unfit } from '../../core/errors.ts'
 import { commonPasswords } from './common.ts'
+import { enterHashGate } from './hash-gate.ts'
 
 export { createHashGate, enterHashGate, type HashGate, hashWaitSeconds } from './hash-gate.ts'
 
@@ -35,11 +38,11 @@ export async function hashPassword(pepper: string, password: string): Promise<st
 }
 
 /**
- * Whether this is the password behind a stored string, and whether the string is weaker than what is stored today. A
- * string that is none, or whose parameters are out of bounds, is nobody's password. Always costs a hash.
+ * Whether this is the password behind a stored string, and whether the string is weaker than what is stored today. No
+ * string, one that is none, and one whose parameters are out of bounds are nobody's password. Always costs a hash.
  */
-export async function verifyPassword(pepper: string, password: string, phc: string): Promise<Verdict> {
-  const stored = parsePhc(phc)
+export async function verifyPassword(pepper: string, password: string, phc: string | undefined): Promise<Verdict> {
+  const stored = phc === undefined ? undefined : parsePhc(phc)
   if (!stored) return verifyNothing(pepper, password)
   const [{ timingSafeEqual }, hash] = await Promise.all([load(), derive(pepper, password, stored)])
   const ok = timingSafeEqual(hash, stored.hash)
@@ -65,6 +68,32 @@ export function passwordFault(password: string, username: string): string | unde
     return 'The password must not contain the username.'
   }
   return undefined
+}
+
+export type NewPassword = {
+  password: string
+  username: string
+  /** What to name when the password breaks a rule. */
+  field: string
+}
+
+/**
+ * Throws 422 naming the field when a new password breaks a rule. Asked before a try is counted: what cannot succeed
+ * shall not use up what may.
+ */
+export function refuseWeak({ password, username, field }: NewPassword): void {
+  const fault = passwordFault(password, username)
+  if (fault !== undefined) throw unfit(field, fault)
+}
+
+/** The hash of a new password. Throws 422 naming the field when it breaks a rule, and 429 when the isolate is busy hashing. */
+export async function newPasswordHash(
+  deps: Pick<Deps, 'settings' | 'memory' | 'now'>,
+  wanted: NewPassword,
+): Promise<string> {
+  refuseWeak(wanted)
+  enterHashGate(deps)
+  return hashPassword(deps.settings.passwordPepper, wanted.password)
 }
 
 /** Equal characters are equal bytes, whichever keyboard composed them. */
