@@ -1,4 +1,5 @@
 import type { Pool } from '@neondatabase/serverless'
+import { secondsOf } from '../src/core/clock.ts'
 import { hashSecretToken, newSecretToken } from '../src/core/secret-token.ts'
 
 const LIFE_SECONDS = 15 * 60
@@ -10,7 +11,7 @@ const LIFE_SECONDS = 15 * 60
 export async function newBootstrapToken(pool: Pick<Pool, 'query'>): Promise<string | undefined> {
   const { rows } = await pool.query('select 1 from users where is_operator limit 1')
   if (rows.length > 0) return undefined
-  const now = Math.floor(Date.now() / 1000)
+  const now = secondsOf(Date.now())
   const token = newSecretToken('hxb')
   await pool.query('delete from bootstrap_tokens where used_at is null')
   await pool.query('insert into bootstrap_tokens (token_hash, expires_at, created_at) values ($1, $2, $3)', [

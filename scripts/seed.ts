@@ -18,6 +18,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Pool } from '@neondatabase/serverless'
+import { secondsOf } from '../src/core/clock.ts'
 import { newId } from '../src/core/ids.ts'
 import { nanoFromUsd } from '../src/core/money.ts'
 import { createKey, parseKey } from '../src/features/keys/format.ts'
@@ -53,7 +54,7 @@ export async function seed({ systemUrl, proxyUrl, pepper }: Where, options: Seed
 /** The same over a connection that is already open, for tests that make many organisations. */
 export async function insert(pool: Pick<Pool, 'query'>, pepper: string, options: SeedOptions): Promise<Seeded> {
   const nowMs = Date.now()
-  const now = Math.floor(nowMs / 1000)
+  const now = secondsOf(nowMs)
   const orgId = newId('org', nowMs)
   const keyId = newId('key', nowMs)
   const mode = options.mode ?? 'live'
