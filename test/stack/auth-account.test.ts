@@ -4,20 +4,9 @@ import * as z from 'zod'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { hashSecretToken } from '../../src/core/secret-token.ts'
 import { openSession } from '../../src/features/sessions/service.ts'
-import { claimsOf, depsOver, keyOf } from '../support/people.ts'
+import { actionsOf, claimsOf, depsOver, keyOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import {
-  actionsOf,
-  anotherSession,
-  auth,
-  joins,
-  newAddress,
-  PASSWORD,
-  Pair,
-  problemOf,
-  type Sent,
-  someone,
-} from './auth-kit.ts'
+import { anotherSession, auth, joins, newAddress, PASSWORD, Pair, problemOf, type Sent, someone } from './auth-kit.ts'
 
 let stack: Stack
 let mailbox: Mailbox

@@ -91,8 +91,3 @@ export async function joins(stack: Stack, userId: string, orgId: string, role = 
     [orgId, userId, role, Math.floor(Date.now() / 1000)],
   )
 }
-
-export const actionsOf = async (stack: Stack, orgId: string): Promise<unknown[]> =>
-  (await stack.query('select action from audit_log where org_id = $1 order by created_at, id', [orgId])).map(
-    ({ action }) => action,
-  )

@@ -1,8 +1,8 @@
 import { createHmac, scryptSync } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { claimsOf } from '../support/people.ts'
+import { actionsOf, claimsOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { actionsOf, anotherSession, auth, joins, newAddress, PASSWORD, pairOf, problemOf, someone } from './auth-kit.ts'
+import { anotherSession, auth, joins, newAddress, PASSWORD, pairOf, problemOf, someone } from './auth-kit.ts'
 
 let stack: Stack
 

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { kekIdOf } from '../../src/features/encryption/keys.ts'
 import { count } from '../support/lane.ts'
-import { keyOf, person } from '../support/people.ts'
+import { actionsOf, keyOf, person } from '../support/people.ts'
 import { forEach } from '../support/route-calls.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { actionsOf, callApi } from './members-kit.ts'
+import { callApi } from './members-kit.ts'
 
 // The key that all stack tests share, and what replaces it here. Only keys of this file's organisations are wrapped
 // under it: an access token would have the installation's signing key wrapped anew, so all calls are made with API keys.
@@ -117,7 +117,7 @@ describe('a rotation of data keys', () => {
       secrets.map((id) => api(owner.accessToken, `POST /secrets/${id}/reveal`, { reason: 'a test' })),
     )
     expect(values.map(({ body }) => body.value)).toEqual(['ONE', 'TWO'])
-    expect(await actionsOf(before, owner)).toContain('encryption.rotate')
+    expect(await actionsOf(before, owner.orgId)).toContain('encryption.rotate')
     const member = await person(before, { orgId: owner.orgId, role: 'member' })
     for (const route of ['POST /encryption/rotate', 'GET /encryption/status']) {
       expect((await api(member.accessToken, route)).status).toBe(403)

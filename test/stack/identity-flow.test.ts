@@ -7,8 +7,9 @@ import * as z from 'zod'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { readClient } from '../support/client-events.ts'
+import { actionsOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { actionsOf, auth, newAddress, PASSWORD, pairOf } from './auth-kit.ts'
+import { auth, newAddress, PASSWORD, pairOf } from './auth-kit.ts'
 
 const root = join(import.meta.dirname, '../..')
 const run = promisify(execFile)

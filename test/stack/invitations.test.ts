@@ -3,9 +3,9 @@ import * as z from 'zod'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import type { Role } from '../../src/core/roles.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { type Person, person } from '../support/people.ts'
+import { actionsOf, type Person, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { type Answer, actionsOf, callApi, fellowOf, rowsOf } from './members-kit.ts'
+import { type Answer, callApi, fellowOf, rowsOf } from './members-kit.ts'
 
 let stack: Stack
 let mailbox: Mailbox
@@ -89,7 +89,7 @@ describe('invitations', () => {
     const again = Accepted.parse((await accept(second, username, password)).body)
     expect(again).toMatchObject({ user: { id: user.id }, org: { id: other.orgId }, role: 'member' })
     expect(rowsOf(await call(again.access_token, 'GET /orgs'))).toHaveLength(2)
-    expect(await actionsOf(stack, owner)).toEqual(expect.arrayContaining(['invitation.create', 'member.join']))
+    expect(await actionsOf(stack, owner.orgId)).toEqual(expect.arrayContaining(['invitation.create', 'member.join']))
   })
 
   it('of the same address follow one another, and are withdrawn or run out', async () => {

@@ -32,9 +32,3 @@ export const rowsOf = ({ body }: Answer) => z.array(z.looseObject({ id: z.string
 
 /** Someone else in the same organisation. */
 export const fellowOf = (stack: Stack, { orgId }: Person, role: Role) => person(stack, { orgId, role })
-
-/** What an organisation's audit log says was done, in order. */
-export async function actionsOf(stack: Stack, { orgId }: Person): Promise<unknown[]> {
-  const rows = await stack.query('select action from audit_log where org_id = $1 order by id', [orgId])
-  return rows.map(({ action }) => action)
-}

@@ -2,17 +2,10 @@ import * as z from 'zod'
 import { CLIENT, type Issuer } from '../features/oidc/issuer.ts'
 import { claimsOf, type Person, person } from '../support/people.ts'
 import type { Stack } from '../support/stack.ts'
+import { newAddress } from './auth-kit.ts'
 
 const Pair = z.object({ access_token: z.string(), token_type: z.literal('bearer'), refresh_token: z.string() })
 const Claims = z.object({ sub: z.string(), org: z.string(), sid: z.string(), role: z.string(), aud: z.string() })
-
-let addresses = 0
-
-/** Limits of one test do not reach another. */
-const newAddress = (): string => {
-  addresses += 1
-  return `2001:db8:f:${addresses.toString(16)}::1`
-}
 
 /** What came of an exchange. */
 export type Exchanged = { status: number; body: unknown; pair: z.infer<typeof Pair> | undefined }
@@ -84,11 +77,6 @@ export async function trusting(
   if (made.status !== 201) throw new Error(`No provider was made: ${JSON.stringify(made.body)}`)
   return { owner, orgId: owner.orgId, id: z.object({ id: z.string() }).parse(made.body).id }
 }
-
-export const actionsOf = async (stack: Stack, orgId: string): Promise<unknown[]> =>
-  (await stack.query('select action from audit_log where org_id = $1 order by created_at, id', [orgId])).map(
-    ({ action }) => action,
-  )
 
 /** Everybody but the owner. */
 export const membersOf = (stack: Stack, orgId: string) =>

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, startIssuer } from '../features/oidc/issuer.ts'
-import { keyOf, person } from '../support/people.ts'
+import { actionsOf, keyOf, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { actionsOf, bodyFor, providers, trusting } from './oidc-kit.ts'
+import { bodyFor, providers, trusting } from './oidc-kit.ts'
 
 let stack: Stack
 let issuer: Issuer

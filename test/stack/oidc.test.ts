@@ -4,9 +4,9 @@ import { createMemory } from '../../src/core/memory.ts'
 import { exchangeToken } from '../../src/features/oidc/service.ts'
 import { API, type Issuer, startIssuer } from '../features/oidc/issuer.ts'
 import { keptLog } from '../support/fake-deps.ts'
-import { depsOver, person } from '../support/people.ts'
+import { actionsOf, depsOver, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { actionsOf, bodyFor, exchange, exchanged, me, membersOf, providers, trusting } from './oidc-kit.ts'
+import { bodyFor, exchange, exchanged, me, membersOf, providers, trusting } from './oidc-kit.ts'
 
 let stack: Stack
 let issuer: Issuer

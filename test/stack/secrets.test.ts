@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
-import { keyOf, type Person, person } from '../support/people.ts'
+import { actionsOf, keyOf, type Person, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { actionsOf, callApi, fellowOf, rowsOf } from './members-kit.ts'
+import { callApi, fellowOf, rowsOf } from './members-kit.ts'
 
 let stack: Stack
 beforeAll(async () => {
@@ -67,7 +67,7 @@ describe('secrets', () => {
     }
     expect((await api(accessToken, `PUT ${path}`, { value })).status).toBe(404)
     expect((await reveal({ path }, accessToken)).status).toBe(404)
-    expect(await actionsOf(stack, owner)).toEqual([
+    expect(await actionsOf(stack, owner.orgId)).toEqual([
       'session.open',
       'secret.create',
       'secret.update',
@@ -219,7 +219,7 @@ describe('a reveal', () => {
     for (const reason of [undefined, 'ab', '   a   ', 'r'.repeat(501)]) {
       expect(await api(owner.accessToken, `POST ${secret.path}/reveal`, { reason })).toMatchObject({ status: 422 })
     }
-    const actions = await actionsOf(stack, owner)
+    const actions = await actionsOf(stack, owner.orgId)
     expect(actions.filter((action) => action === 'access.denied')).toHaveLength(3)
     expect(actions).not.toContain('secret.reveal')
   })
@@ -232,7 +232,7 @@ describe('a reveal', () => {
     expect(statuses).toEqual([...Array(10).fill(200), 429])
     const admin = await fellowOf(stack, owner, 'admin')
     expect((await reveal(secret, admin.accessToken)).status).toBe(200)
-    const shown = (await actionsOf(stack, owner)).filter((action) => action === 'secret.reveal')
+    const shown = (await actionsOf(stack, owner.orgId)).filter((action) => action === 'secret.reveal')
     expect(shown).toHaveLength(11)
   })
 
@@ -263,7 +263,7 @@ describe('a reveal', () => {
       const answer = await call()
       expect([answer.status, answer.headers.get('idempotent-replayed')]).toEqual([200, null])
     }
-    expect((await actionsOf(stack, owner)).filter((action) => action === 'secret.reveal')).toHaveLength(2)
+    expect((await actionsOf(stack, owner.orgId)).filter((action) => action === 'secret.reveal')).toHaveLength(2)
     expect(await stack.query('select id from idempotency_keys where org_id = $1', [owner.orgId])).toEqual([])
   })
 

@@ -114,3 +114,9 @@ export async function keyOf(
   )
   return { keyId, apiKey }
 }
+
+/** What an organisation's audit log says was done, in order. */
+export const actionsOf = async (stack: Pick<Stack, 'query'>, orgId: string): Promise<unknown[]> =>
+  (await stack.query('select action from audit_log where org_id = $1 order by created_at, id', [orgId])).map(
+    ({ action }) => action,
+  )
