@@ -272,6 +272,6 @@ describe('a reveal', () => {
     const { value: moved } = await stored(other.id)
     await stack.query('update secrets set value = $2 where id = $1', [secret.id, moved])
     expect(await reveal(secret, secret.owner.accessToken)).toMatchObject({ status: 500, body: { code: 'internal' } })
-    expect(await actionsOf(stack, secret.owner)).not.toContain('secret.reveal')
+    expect(await actionsOf(stack, secret.owner.orgId)).not.toContain('secret.reveal')
   })
 })
