@@ -25,6 +25,8 @@ export type Usage = {
   prompt: number
   cached: number
   cacheWrite: number
+  /** Of the cache-written ones, those that are kept for an hour; absent where nobody tells. */
+  cacheWriteHour?: number | undefined
   completion: number
   reasoning: number
 }
@@ -37,6 +39,8 @@ export type ChatCall = {
   model: string
   /** The caller's body without our own extension fields. `model` in it is the name the caller asked for. */
   body: ChatBody
+  /** The request as its caller sent it, where that was in a vendor's own wire: an adapter of that wire sends it on. */
+  native?: NativeRequest | undefined
   /** No more output tokens than this may be asked of the vendor; undefined leaves the caller's own wish. */
   maxOutputTokens?: number | undefined
   /** A body that this wire cannot express in full is refused before anything is sent. */
@@ -46,8 +50,26 @@ export type ChatCall = {
   timeouts: Timeouts
 }
 
-/** One `data:` event in OpenAI's shape: the parsed chunk for our own reading, and its JSON text for the client. */
-export type StreamPart = { chunk: ChatChunk; json: string }
+/** A way in which bodies and streams are written. */
+export type Wire = 'openai' | 'anthropic' | 'gemini' | 'ollama'
+
+/** A request in the words of its own wire; whatever this wire knows and OpenAI's does not is in it. */
+export type NativeRequest = {
+  wire: Wire
+  body: Readonly<Record<string, unknown>>
+  /** Of the caller's headers, those that belong to the wire (`anthropic-beta`), by lower-case name. */
+  headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** An event of a vendor's own stream, as it was sent; `event` is empty where the wire does not name its events. */
+export type NativeEvent = { event: string; data: string }
+
+/**
+ * One `data:` event in OpenAI's shape: the parsed chunk for our own reading, and its JSON text for the client. Of a
+ * native request it also has what the vendor's stream said: the two say the same, and a part may have no chunk to show
+ * (`choices` is empty).
+ */
+export type StreamPart = { chunk: ChatChunk; json: string; native?: readonly NativeEvent[] | undefined }
 
 export type ChatChunk = {
   id?: string
@@ -114,7 +136,14 @@ export type ChatStream = {
 
 /** `ignored`: fields of the body that this wire cannot express, reported to the caller in `x-helix-ignored-params`. */
 export type ChatAnswer =
-  | { kind: 'whole'; completion: ChatCompletion; usage: Usage | undefined; ignored: readonly string[] }
+  | {
+      kind: 'whole'
+      completion: ChatCompletion
+      usage: Usage | undefined
+      ignored: readonly string[]
+      /** Of a native request: the vendor's own answer, as parsed. */
+      native?: Readonly<Record<string, unknown>> | undefined
+    }
   | { kind: 'stream'; stream: ChatStream; ignored: readonly string[] }
 
 export type EmbedBody = {
@@ -141,6 +170,8 @@ export type Provider = {
   name: string
   kind: 'vendor' | 'node'
   timeouts: Timeouts
+  /** What it speaks; OpenAI's wire unless said. */
+  wire?: Wire | undefined
   /** Throws `UpstreamError`. */
   chat(call: ChatCall): Promise<ChatAnswer>
   /** Throws `UpstreamError`. */

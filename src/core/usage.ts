@@ -12,8 +12,9 @@ export function countsOf(usage: WireUsage): Usage {
   const completion = count(usage.completion_tokens) ?? 0
   const cached = Math.min(prompt, count(usage.prompt_tokens_details?.cached_tokens) ?? 0)
   const cacheWrite = Math.min(prompt - cached, count(usage.prompt_tokens_details?.cache_write_tokens) ?? 0)
+  const cacheWriteHour = Math.min(cacheWrite, count(usage.prompt_tokens_details?.cache_write_1h_tokens) ?? 0)
   const reasoning = Math.min(completion, count(usage.completion_tokens_details?.reasoning_tokens) ?? 0)
-  return { prompt, cached, cacheWrite, completion, reasoning }
+  return { prompt, cached, cacheWrite, completion, reasoning, ...(cacheWriteHour > 0 && { cacheWriteHour }) }
 }
 
 /** `usage` for an answer whose vendor gave none. */

@@ -29,6 +29,7 @@ export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBud
     id: ctx.newId('bud'),
     org_id: orgId,
     limit_nanos: nanoFromUsd(limit_usd),
+    parent_id: null,
     deleted_at: null,
     created_at: now,
     updated_at: now,

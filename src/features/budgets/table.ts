@@ -19,6 +19,8 @@ export const budgets = pgTable(
     hard: boolean().notNull(),
     /** Shares of the limit at which somebody is told. */
     soft_percent: integer().array().notNull().default([50, 80, 95]),
+    /** Of a run: the run that started it, in whose budgets it counts, too. */
+    parent_id: text(),
     deleted_at: bigint({ mode: 'number' }),
     created_at: bigint({ mode: 'number' }).notNull(),
     updated_at: bigint({ mode: 'number' }).notNull(),

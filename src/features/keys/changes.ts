@@ -94,7 +94,7 @@ export async function rotateKey(ctx: Ctx, id: string, overlapSeconds: number): P
   const end = now + overlapSeconds
   const { name, user_id } = old
   const expires_at = endOfSuccessor(old, now)
-  const made = await newKey(ctx, { ...powers, name, user_id, expires_at, rotated_from: id })
+  const made = await newKey(ctx, { ...powers, name, user_id, expires_at, rotated_from: id, root_id: old.root_id })
   const details = { successor: made.row.id, overlap_seconds: overlapSeconds }
   const note = await auditOf(ctx, 'key.rotate', id, { before: viewOf(old), after: viewOf(made.row), details })
   const ends = sql`least(coalesce(${apiKeys.expires_at}, ${end}::bigint), ${end}::bigint)`
@@ -137,14 +137,16 @@ function takeCreation(ctx: Ctx): Promise<void> {
   return takeOrRefuse(ctx, 'key_creations_per_caller', { subject, message })
 }
 
-type Given = Pick<KeyRow, 'name' | 'user_id' | 'expires_at' | 'rotated_from'> & Powers
+type Given = Pick<KeyRow, 'name' | 'user_id' | 'expires_at' | 'rotated_from'> & Powers & { root_id?: string }
 
 async function newKey(ctx: Ctx, given: Given): Promise<MadeKey> {
   const secret = createKey(given.mode)
   const now = nowSeconds(ctx)
+  const id = ctx.newId('key')
   const row: KeyRow = {
     ...given,
-    id: ctx.newId('key'),
+    id,
+    root_id: given.root_id ?? id,
     org_id: ctx.caller.orgId,
     agent_id: null,
     policy_id: null,

@@ -27,10 +27,16 @@ export const apiKeys = pgTable(
     last_used_at: bigint({ mode: 'number' }),
     /** The key that this one replaces. */
     rotated_from: text(),
+    /** The first key of a line of replacements, itself for that one: limits and budgets bind the whole line. */
+    root_id: text().notNull().default(''),
     expires_at: bigint({ mode: 'number' }),
     revoked_at: bigint({ mode: 'number' }),
     created_at: bigint({ mode: 'number' }).notNull(),
     updated_at: bigint({ mode: 'number' }).notNull(),
   },
-  (table) => [index().on(table.org_id, table.created_at), index().on(table.org_id, table.user_id)],
+  (table) => [
+    index().on(table.org_id, table.created_at),
+    index().on(table.org_id, table.user_id),
+    index().on(table.org_id, table.root_id),
+  ],
 )

@@ -33,6 +33,10 @@ export const usageLedger = pgTable(
     /** The person behind the credential; null for a key that nobody made. */
     user_id: text(),
     agent_id: text(),
+    /** The run that the call was part of. */
+    run_id: text(),
+    /** Of the cache-written tokens, those that are kept for an hour and cost more. */
+    cache_write_1h_tokens: bigint({ mode: 'number' }).notNull().default(0),
   },
   (table) => [index().on(table.org_id, table.created_at)],
 )
