@@ -176,6 +176,8 @@ export type Provider = {
   chat(call: ChatCall): Promise<ChatAnswer>
   /** Throws `UpstreamError`. */
   embed(call: EmbedCall): Promise<EmbedAnswer>
+  /** Input tokens that the call would be billed for, as the vendor itself counts them. Throws `UpstreamError`. */
+  countTokens?(call: ChatCall): Promise<number>
   /** Models that this provider says it has. Throws `UpstreamError`. */
   listModels(signal: AbortSignal): Promise<ListedModel[]>
 }

@@ -1,4 +1,4 @@
-import type { Timeouts } from '../../core/models.ts'
+import type { Timeouts, Wire } from '../../core/models.ts'
 
 /** How a vendor departs from OpenAI's wire. Absent means: it does not. */
 export type VendorQuirks = {
@@ -26,8 +26,13 @@ export type VendorQuirks = {
   listedNamePrefix?: string
 }
 
+/** The wires of which a vendor may speak one; each has an adapter. */
+export type VendorWire = Exclude<Wire, 'ollama'>
+
 export type VendorRow = {
   name: string
+  /** Quirks are of OpenAI's wire: the others have none. */
+  wire: VendorWire
   /** `OPENAI` reads `OPENAI_API_KEY` and `OPENAI_BASE_URL`. */
   envPrefix: string
   baseUrl: string
@@ -50,8 +55,9 @@ export const vendorWholeTotalMs = 60_000
 const plain: VendorQuirks = { maxTokensField: 'max_tokens', supportsStreamUsage: true }
 
 const row = (
-  entry: Pick<VendorRow, 'name' | 'baseUrl' | 'priority'> & { quirks?: Partial<VendorQuirks> },
+  entry: Pick<VendorRow, 'name' | 'baseUrl' | 'priority'> & { wire?: VendorWire; quirks?: Partial<VendorQuirks> },
 ): VendorRow => ({
+  wire: 'openai',
   ...entry,
   envPrefix: entry.name.toUpperCase(),
   quirks: { ...plain, ...entry.quirks },
@@ -59,7 +65,7 @@ const row = (
   wholeTotalMs: vendorWholeTotalMs,
 })
 
-/** Vendors that speak OpenAI's wire, in order of priority. A new one is a row here. */
+/** Vendors in order of priority. A new one that speaks OpenAI's wire is a row here. */
 export const vendorCatalog: readonly VendorRow[] = [
   row({
     name: 'openai',

@@ -1,24 +1,24 @@
 import type { Provider } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import type { VendorSettings } from '../../core/settings.ts'
-import { type VendorRow, vendorCatalog } from './catalog.ts'
-import { createOpenAiCompatible } from './openai-compatible.ts'
+import { type VendorRow, type VendorWire, vendorCatalog } from './catalog.ts'
+import { createOpenAiCompatible, type OpenAiCompatibleOptions } from './openai-compatible.ts'
 
 type ByName = Readonly<Record<string, VendorSettings>>
 
 /** The vendors of the catalog that have a key, in order of priority. Throws `Error` for a key that cannot be sent. */
 export function createVendors({ vendors, outbound }: { vendors: ByName; outbound: Outbound }): Provider[] {
-  return configuredRows(vendors).map(({ row, apiKey, baseUrl }) =>
-    createOpenAiCompatible({
-      name: row.name,
-      baseUrl,
-      apiKey,
-      outbound,
-      quirks: row.quirks,
-      timeouts: row.timeouts,
-      wholeTotalMs: row.wholeTotalMs,
-    }),
-  )
+  return configuredRows(vendors).map(({ row, apiKey, baseUrl }) => {
+    const { name, wire, quirks, timeouts, wholeTotalMs } = row
+    return creators[wire]({ name, baseUrl, apiKey, outbound, quirks, timeouts, wholeTotalMs })
+  })
+}
+
+/** One adapter a wire; those without quirks disregard them. */
+const creators: Readonly<Record<VendorWire, (options: OpenAiCompatibleOptions) => Provider>> = {
+  openai: createOpenAiCompatible,
+  anthropic: createOpenAiCompatible,
+  gemini: createOpenAiCompatible,
 }
 
 /** Where these vendors are reached: `https://api.openai.com`. */
