@@ -1,4 +1,8 @@
 -- Prices are of everybody. They are written by whoever migrates, with each release, and never change.
+alter table "prices" enable row level security;--> statement-breakpoint
+alter table "prices" force row level security;--> statement-breakpoint
+create policy "read" on "prices" for select to helix_app, helix_system using (true);--> statement-breakpoint
+create policy "write" on "prices" to helix_owner using (true) with check (true);--> statement-breakpoint
 grant select on "prices" to helix_app, helix_system;--> statement-breakpoint
 create function "keep_price"() returns trigger language plpgsql as $$
 begin

@@ -19,6 +19,7 @@ const otherTables = {
   user_tokens: 'a person’s, read by definer functions only',
   bootstrap_tokens: 'the installation’s',
   signing_keys: 'the installation’s',
+  prices: 'everybody’s to read',
 }
 
 const real = await startRealPostgres()
@@ -67,7 +68,7 @@ describe.each(servers)('the migrations on $name', ({ upstream, admin }) => {
     await migrate({ ...urls, adminUrl: undefined })
     await migrate(urls)
     const { rows } = await as(urls.ownerUrl).query('select count(*)::int as count from drizzle.__drizzle_migrations')
-    expect(rows).toEqual([{ count: 6 }])
+    expect(rows).toEqual([{ count: 10 }])
   })
 
   it('give no role the power to pass row-level security by', async () => {

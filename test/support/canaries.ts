@@ -28,18 +28,22 @@ const PREFIX_OF: Readonly<Record<string, string>> = {
   api_keys: 'key',
   audit_log: 'aud',
   budgets: 'bud',
+  decisions: 'dec',
   invitations: 'inv',
   limits: 'lim',
   login_sessions: 'ses',
   oidc_identities: 'idn',
   oidc_providers: 'idp',
   policies: 'pol',
+  provider_credentials: 'pcr',
+  providers: 'prv',
+  responses: 'resp',
   secrets: 'sec',
   usage_ledger: 'led',
 }
 
 /** Tables whose ids are hashes. */
-const WITHOUT_PREFIX = ['idempotency_keys']
+const WITHOUT_PREFIX = ['idempotency_keys', 'own_prices']
 
 /** Columns that name a row of a table without a foreign key. */
 const NOUNS: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import type { Price } from './types.ts'
 
 /**
  * Every price that a call was ever charged with, by the id that its ledger row keeps. Append-only: a price that changes
- * is another row. Of no organisation.
+ * is another row. Of no organisation: what it pays its own providers is in `own_prices`.
  */
 export const prices = pgTable(
   'prices',
