@@ -18,8 +18,9 @@ export type RequestRow = {
   user_agent: string | null
   client_request_id: string | null
   response_time_ms: number
-  /** Null where nobody counted them: bodies without a length, streams. */
+  /** Of the body; null for one that came without a length. */
   bytes_in: number | null
+  /** Of the body as it was written; null where nobody counted. */
   bytes_out: number | null
   created_at: number
 }
@@ -33,8 +34,8 @@ export type Arrival = {
   userAgent: string | null
   clientRequestId: string | undefined
   bytesIn: number | null
-  /** The status of its response, once there is one. */
-  status: Promise<number>
+  /** Its response, once that begins; one that is still being written has no length yet. */
+  response: Promise<{ statusCode: number; bytesOut: number | null }>
   /** Set by whoever books the call: its row then goes with the settlement, and nobody else writes it. */
   isBooked: boolean
 }
@@ -44,7 +45,7 @@ type Ended = {
   statusCode: number
   errorCode: string | null
   durationMs: number
-  bytesOut?: number | undefined
+  bytesOut: number | null
   /** Unix seconds. */
   nowSeconds: number
 }
@@ -65,7 +66,7 @@ export function requestRow(arrival: Arrival, ended: Ended): RequestRow {
     client_request_id: arrival.clientRequestId ?? null,
     response_time_ms: Math.max(0, Math.round(ended.durationMs)),
     bytes_in: arrival.bytesIn,
-    bytes_out: ended.bytesOut ?? null,
+    bytes_out: ended.bytesOut,
     created_at: ended.nowSeconds,
   }
 }

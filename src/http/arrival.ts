@@ -5,6 +5,7 @@ import { type Arrival, type RequestRow, requestRow } from '../core/request-log.t
 import { addressOf } from './credential.ts'
 import type { Exchange } from './exchange.ts'
 import type { Route } from './route.ts'
+import { countedBody, lengthOf } from './whole.ts'
 
 /** Keeps the row of a request that nothing else writes down. Takes no time of its caller's. */
 export type Note = (deps: Deps, row: RequestRow, defer: Exchange['defer']) => void
@@ -15,7 +16,7 @@ const LENGTH = /^\d{1,15}$/
 export function watchArrival(deps: Deps, note: Note | undefined, around: { route: Route; exchange: Exchange }) {
   const { route, exchange } = around
   const { request, requestId, clientRequestId, startedMs, defer } = exchange
-  const { promise: status, resolve: answered } = Promise.withResolvers<number>()
+  const begun = Promise.withResolvers<Awaited<Arrival['response']>>()
   const length = request.headers.get('content-length')
   const arrival: Arrival = {
     requestId,
@@ -25,10 +26,18 @@ export function watchArrival(deps: Deps, note: Note | undefined, around: { route
     userAgent: request.headers.get('user-agent'),
     clientRequestId,
     bytesIn: length !== null && LENGTH.test(length) ? Number(length) : null,
-    status,
+    response: begun.promise,
     isBooked: false,
   }
   let policy: Policy | undefined
+
+  /** What the response begins with: whoever books the call waits for that. Gives back its length, if it has one. */
+  const answered = (response: Response): number | null => {
+    // Nothing of a body follows what HEAD is answered.
+    const bytesOut = request.method === 'HEAD' ? 0 : lengthOf(response)
+    begun.resolve({ statusCode: response.status, bytesOut })
+    return bytesOut
+  }
 
   return {
     arrival,
@@ -36,17 +45,26 @@ export function watchArrival(deps: Deps, note: Note | undefined, around: { route
     known(caller: Policy): void {
       policy = caller
     },
-    /** What the response begins with: whoever books the call waits for that. */
     answered,
-    /** The response as it leaves. Written down here unless it is with the call, or nobody's. */
+    /** The response as it leaves. Written down, once it has left, unless it is with the call, or nobody's. */
     close(response: Response, errorCode: string | null = null): Response {
-      const statusCode = response.status
-      answered(statusCode)
+      const length = answered(response)
+      const { status: statusCode, body } = response
       if (!note || !policy || arrival.isBooked || !isLogged(policy, statusCode)) return response
-      const nowMs = deps.now()
-      const [durationMs, nowSeconds] = [nowMs - startedMs, secondsOf(nowMs)]
-      note(deps, requestRow(arrival, { policy, statusCode, errorCode, durationMs, nowSeconds }), defer)
-      return response
+      const ended = { policy, statusCode, errorCode }
+      const write = (bytesOut: number | null): void => {
+        const nowMs = deps.now()
+        const [durationMs, nowSeconds] = [nowMs - startedMs, secondsOf(nowMs)]
+        note(deps, requestRow(arrival, { ...ended, bytesOut, durationMs, nowSeconds }), defer)
+      }
+      if (length !== null || body === null) {
+        write(length)
+        return response
+      }
+      const read = Promise.withResolvers<number>()
+      // Registered now: after the last byte it would be too late to ask for time.
+      defer(read.promise.then(write))
+      return new Response(countedBody(body, read.resolve), response)
     },
   }
 }

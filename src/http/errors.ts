@@ -1,6 +1,7 @@
 import type { Admission } from '../core/admission.ts'
 import { AppError, DependencyError, type ErrorCode } from '../core/errors.ts'
 import { commonHeaders, type Exchange } from './exchange.ts'
+import { wholeResponse } from './whole.ts'
 
 const MAX_CAUSES = 5
 
@@ -85,5 +86,5 @@ export function errorResponse(thrown: unknown, exchange: Exchange, around: Surro
   if (error.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterSeconds))
   if (error.status === 401) headers['www-authenticate'] = 'Bearer'
   const body = JSON.stringify(isOpenai ? openaiBody(error) : problemBody(error, exchange))
-  return new Response(body, { status: error.status, headers })
+  return wholeResponse(body, { status: error.status, headers })
 }

@@ -19,6 +19,7 @@ import {
   type Route,
 } from './route.ts'
 import { findUnstorable } from './storable.ts'
+import { wholeResponse } from './whole.ts'
 
 /** A request's exchange travels as Hono's bindings: whatever the Worker is bound to is already in `Deps`. */
 type MountEnv = { Bindings: Exchange }
@@ -88,7 +89,7 @@ async function toResponse(route: Route, reply: unknown, around: { exchange: Exch
   const { response, status } = route.spec
   if (response === undefined) return new Response(null, { status: status ?? 204, headers })
   headers['content-type'] = 'application/json'
-  return new Response(JSON.stringify(response.parse(reply)), { status: status ?? 200, headers })
+  return wholeResponse(JSON.stringify(response.parse(reply)), { status: status ?? 200, headers })
 }
 
 async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Services): Promise<Response> {
@@ -135,7 +136,7 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, no
     const around = { exchange, admission }
     const run = async () => {
       const response = await toResponse(route, await input.answer(ctx, request), around)
-      answered(response.status)
+      answered(response)
       return response
     }
     const key = idempotencyKeyOf(route, request)

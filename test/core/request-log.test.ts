@@ -28,10 +28,10 @@ describe('a row of the log of requests', () => {
     userAgent: 'x'.repeat(1000),
     clientRequestId: undefined,
     bytesIn: 7,
-    status: Promise.resolve(200),
+    response: Promise.resolve({ statusCode: 200, bytesOut: 9 }),
     isBooked: false,
   }
-  const ended = { statusCode: 200, errorCode: null, durationMs: 12.6, nowSeconds: 100 }
+  const ended = { statusCode: 200, errorCode: null, durationMs: 12.6, bytesOut: 9, nowSeconds: 100 }
 
   it('has no more of the caller than it needs', () => {
     const row = requestRow(arrival, { ...ended, policy: { orgId: 'org_1', keyId: 'key_1' } })
@@ -49,7 +49,7 @@ describe('a row of the log of requests', () => {
       client_request_id: null,
       response_time_ms: 13,
       bytes_in: 7,
-      bytes_out: null,
+      bytes_out: 9,
       created_at: 100,
     })
   })

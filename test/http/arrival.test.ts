@@ -75,9 +75,74 @@ describe('a request of a known caller', () => {
       throw new AppError('provider_error', 'No.')
     })
     const { send, rows } = noting([booked])
-    await send('/api/v1/thing')
+    const text = await (await send('/api/v1/thing')).text()
     expect(rows).toEqual([])
-    expect(await seen[0]?.status).toBe(502)
+    const { statusCode, bytesOut } = (await seen[0]?.response) ?? {}
+    expect([statusCode, bytesOut]).toEqual([502, Buffer.byteLength(text)])
+  })
+})
+
+describe('what a response weighs', () => {
+  const Named = z.object({ name: z.string() })
+  const pieces = (...texts: string[]) => {
+    const encoder = new TextEncoder()
+    const left = texts.map((text) => encoder.encode(text))
+    return new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const next = left.shift()
+        if (next) controller.enqueue(next)
+        else controller.close()
+      },
+    })
+  }
+  const streamed = (body: ReadableStream) =>
+    get('/api/v1/thing', { ...read, raw: ['text/plain'] }, () => new Response(body))
+
+  it('is counted in bytes, not characters, errors included', async () => {
+    const routes = [
+      get('/api/v1/thing', { ...read, response: Named }, () => ({ name: 'Grüße an 🦊' })),
+      get('/api/v1/thing/none', read, () => undefined),
+      get('/api/v1/thing/fail', read, () => {
+        throw new AppError('conflict', 'Grüße')
+      }),
+    ]
+    const { send, rows } = noting(routes)
+    const sent: number[] = []
+    for (const path of ['', '/none', '/fail']) {
+      sent.push((await (await send(`/api/v1/thing${path}`)).bytes()).byteLength)
+    }
+    expect(rows.map(({ bytes_out }) => bytes_out)).toEqual(sent)
+    expect(sent[1]).toBe(0)
+  })
+
+  it('is nothing for HEAD', async () => {
+    const { send, rows } = noting([get('/api/v1/thing', { ...read, response: Named }, () => ({ name: 'thing' }))])
+    await send('/api/v1/thing', { method: 'HEAD' })
+    expect(rows).toMatchObject([{ method: 'HEAD', status_code: 200, bytes_out: 0 }])
+  })
+
+  it('is known of a stream once it has ended', async () => {
+    const { send, rows } = noting([streamed(pieces('one', 'Grüße'))])
+    const response = await send('/api/v1/thing')
+    expect(rows).toEqual([])
+    expect(await response.text()).toBe('oneGrüße')
+    await expect.poll(() => rows).toMatchObject([{ status_code: 200, bytes_out: 10 }])
+  })
+
+  it('is what was read of a stream whose reader left, or that broke', async () => {
+    const { send, rows } = noting([streamed(pieces('one', 'two', 'three'))])
+    const reader = (await send('/api/v1/thing')).body?.getReader()
+    await reader?.read()
+    await reader?.cancel()
+    await expect.poll(() => rows).toMatchObject([{ bytes_out: 3 }])
+
+    const breaking = new ReadableStream({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('some')),
+      pull: (controller) => controller.error(new Error('broken')),
+    })
+    const other = noting([streamed(breaking)])
+    await expect((await other.send('/api/v1/thing')).text()).rejects.toThrow('broken')
+    await expect.poll(() => other.rows).toMatchObject([{ bytes_out: 4 }])
   })
 })
 

@@ -47,6 +47,35 @@ describe('a call of a model', () => {
   it.each([
     ['whole', {}],
     ['streamed', { stream: true }],
+    ['with an error', { model: 'no-such-model' }],
+    ['as a text', { messages: undefined, prompt: 'Grüße' }],
+    ['as a streamed text', { messages: undefined, prompt: 'Grüße', stream: true }],
+  ])('(%s) weighs in its row what its caller received', async (_form, more) => {
+    const { apiKey } = await org()
+    const path = 'prompt' in more ? '/v1/completions' : chat
+    const response = await stack.call(apiKey, path, hello('Say something nice, with ümlauts.', more))
+    const bytes = await response.bytes()
+    expect(bytes.byteLength).toBeGreaterThan(50)
+    const { bytes_out } = await rowOf(idOf(response))
+    expect(Number(bytes_out)).toBe(bytes.byteLength)
+  })
+
+  it('that its caller left is a row with what was written until then', async () => {
+    const { apiKey } = await org()
+    const aborter = new AbortController()
+    const response = await stack.call(apiKey, chat, hello('fault:pieces=20000,slow=1 Tell me.', { stream: true }), {
+      signal: aborter.signal,
+    })
+    const reader = response.body?.getReader()
+    const first = await reader?.read()
+    aborter.abort()
+    const { bytes_out } = await rowOf(idOf(response))
+    expect(Number(bytes_out)).toBeGreaterThanOrEqual(first?.value?.byteLength ?? 0)
+  })
+
+  it.each([
+    ['whole', {}],
+    ['streamed', { stream: true }],
   ])('(%s) leaves one row, which comes with its ledger row and tells of no text', async (_form, more) => {
     const { apiKey, orgId, keyId } = await org()
     const headers = { 'user-agent': 'a-client/1.0', 'x-client-request-id': 'client-request-1' }

@@ -12,6 +12,7 @@ import { usdFromNano, usdTextFromNano } from '../../core/money.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { wireUsageOf } from '../../core/usage.ts'
 import { sseHeaders } from '../../http/sse.ts'
+import { wholeResponse } from '../../http/whole.ts'
 import { book, costOf, type Ending, NO_USAGE } from '../ledger/service.ts'
 import { answerHeaders, type Dispatched, type Target } from '../routing/service.ts'
 import { createAllowance } from './allowance.ts'
@@ -20,7 +21,10 @@ import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
 /** Who the answer is for: `leave` says that they hung up, `end` that nothing more comes from the vendor. */
-export type Caller = { leave: () => void; end: () => void }
+export type Caller = { leave: () => void; end: () => void; shape: Shape }
+
+/** Our own events, which arrive whole, as the caller reads them; nothing where they are the same. */
+export type Shape = ((events: string) => string) | undefined
 
 type Answered<A extends ChatAnswer = ChatAnswer> = Extract<Dispatched<A>, { ok: true }>
 type Whole = Extract<ChatAnswer, { kind: 'whole' }>
@@ -41,7 +45,7 @@ export function deliverWhole(ctx: Ctx, asked: Asked, { answer, ...outcome }: Ans
   }
   ctx.defer(book(ctx, ending))
   const body = completion.usage ? completion : { ...completion, usage: wireUsageOf(usage) }
-  return new Response(JSON.stringify(body), {
+  return wholeResponse(JSON.stringify(body), {
     headers: {
       ...answerHeaders(ctx, { answer, ...outcome }),
       'content-type': 'application/json',
@@ -116,7 +120,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
 
   const usageOf = (how: RelayEnd) => countedUsage(asked, meter, how === 'finished' || meter.open().length === 0)
 
-  const ending = (how: RelayEnd): Ending | undefined => {
+  const ending = (how: RelayEnd, bytesOut: number): Ending | undefined => {
     if (!answered) return undefined
     const status = statusOf(how)
     return {
@@ -128,6 +132,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
       stream: true,
       firstContentMs,
       errorCode: typeof how === 'object' && status === 'error' ? errorFacts(how.failed).code : undefined,
+      bytesOut,
     }
   }
 
@@ -139,21 +144,22 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
       ...(asked.includeUsage && answered ? [usageEvent(answered.target, usageOf(how), last)] : []),
     ],
     failure: (error) => failureEvent(error, meter, last),
+    shape: caller.shape,
     onLeave: caller.leave,
     drains: asked.onDisconnect === 'drain',
     signal: ctx.signal,
     nowMs: ctx.now,
     isLate,
-    onEnd: (how) => {
+    onEnd: (how, bytesOut) => {
       caller.end()
-      settled.resolve(close(how))
+      settled.resolve(close(how, bytesOut))
     },
   })
 
-  async function close(how: RelayEnd): Promise<void> {
+  async function close(how: RelayEnd, bytesOut: number): Promise<void> {
     // A vendor may begin to answer while its caller leaves.
     if (how === 'left') await source.catch(() => undefined)
-    const end = ending(how)
+    const end = ending(how, bytesOut)
     if (end) await book(ctx, end)
   }
 }

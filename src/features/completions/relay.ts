@@ -19,8 +19,10 @@ export type Relay = {
   epilogue: (end: 'finished' | 'stopped') => readonly string[]
   /** The event that tells the caller of a failure. */
   failure: (error: unknown) => string
-  /** Called once, however the stream ends. */
-  onEnd: (end: RelayEnd) => void
+  /** What of a text of whole events is written, where that is not the text itself. */
+  shape?: ((events: string) => string) | undefined
+  /** Called once, however the stream ends, with the bytes that were written. */
+  onEnd: (end: RelayEnd, bytesOut: number) => void
   /** Called when the caller has hung up, before `onEnd`. */
   onLeave: () => void
   /** What the caller leaves unread is still read, to know what it cost. */
@@ -39,12 +41,12 @@ export type Passed = { events: readonly string[]; stop: boolean }
  * seconds of silence; and whatever happens, an end that the caller can tell from a cut connection.
  */
 export function relay(given: Relay): ReadableStream<Uint8Array> {
-  const { source, pass, epilogue, failure, onEnd, signal, nowMs } = given
+  const { source, pass, epilogue, failure, shape, onEnd, signal, nowMs } = given
   let stream: ChatStream | undefined = 'read' in source ? source : undefined
   let reading: Promise<readonly StreamPart[] | undefined> | undefined
   let lastMs = nowMs()
   let ended = false
-  let writes = 0
+  let bytesOut = 0
   let asked = false
   let watch: ReturnType<typeof setInterval> | undefined
   let leave: (() => void) | undefined
@@ -59,13 +61,16 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
   const end = (how: RelayEnd): void => {
     if (ended) return
     hush()
-    onEnd(how)
+    onEnd(how, bytesOut)
   }
 
   const write = (controller: ReadableStreamDefaultController<Uint8Array>, text: string): void => {
+    const shaped = shape ? shape(text) : text
+    if (shaped === '') return
+    const bytes = encoder.encode(shaped)
     lastMs = nowMs()
-    writes += 1
-    controller.enqueue(encoder.encode(text))
+    bytesOut += bytes.byteLength
+    controller.enqueue(bytes)
   }
 
   const open = async (): Promise<readonly StreamPart[] | undefined> => {
@@ -107,7 +112,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
     given.onLeave()
     if (given.drains) {
       hush()
-      void readOn().finally(() => onEnd('left'))
+      void readOn().finally(() => onEnd('left', bytesOut))
     } else end('left')
   }
 
@@ -140,12 +145,12 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
         else signal.addEventListener('abort', leave, { once: true })
       },
       async pull(controller) {
-        const before = writes
+        const before = bytesOut
         asked = true
         try {
           // Parts that say nothing to the caller leave the queue empty, and nobody would pull again.
           do await step(controller)
-          while (!ended && writes === before)
+          while (!ended && bytesOut === before)
         } catch (error) {
           if (ended) return
           stream?.cancel()

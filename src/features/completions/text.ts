@@ -1,6 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import type { ChatChunk, ChatCompletion } from '../../core/models.ts'
 import { sseData } from '../../http/sse.ts'
+import { wholeResponse } from '../../http/whole.ts'
 import { complete } from './complete.ts'
 import { type Asked, readRequest } from './request.ts'
 import { lostOf, type TextRequest } from './text-schema.ts'
@@ -14,16 +15,16 @@ export function askedOfText(request: TextRequest): Asked {
 
 /** The legacy text endpoint, served by chat models: the same call, in the shape that old clients read. */
 export async function completeText(ctx: Ctx, request: TextRequest): Promise<Response> {
-  const response = await complete(ctx, askedOfText(request))
+  const echoed = request.echo ? (typeof request.prompt === 'string' ? request.prompt : request.prompt[0]) : ''
+  const response = await complete(ctx, askedOfText(request), textShape(echoed))
   const headers = new Headers(response.headers)
   const ignored = lostOf(request)
   const known = headers.get('x-helix-ignored-params')
   if (ignored.length > 0) headers.set('x-helix-ignored-params', [known, ...ignored].filter(Boolean).join(','))
-  const echoed = request.echo ? (typeof request.prompt === 'string' ? request.prompt : request.prompt[0]) : ''
   if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
-    return new Response(JSON.stringify(textOf(await response.json(), echoed)), { headers })
+    return wholeResponse(JSON.stringify(textOf(await response.json(), echoed)), { headers })
   }
-  return new Response(response.body && textStream(response.body, echoed), { headers })
+  return new Response(response.body, { headers })
 }
 
 function textOf(completion: ChatCompletion, echoed: string) {
@@ -42,24 +43,11 @@ function textOf(completion: ChatCompletion, echoed: string) {
 
 const textId = (id = ''): string => id.replace(/^chatcmpl-/, 'cmpl-')
 
-/** Our own events, which arrive whole, one by one in the other shape; comments and `[DONE]` as they are. */
-function textStream(body: ReadableStream<Uint8Array>, echoed: string): ReadableStream<Uint8Array> {
-  const reader = body.getReader()
-  const decoder = new TextDecoder()
-  const encoder = new TextEncoder()
+/** Our own events one by one in the other shape; comments and `[DONE]` as they are. */
+function textShape(echoed: string): (events: string) => string {
   const echo = createEcho(echoed)
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) return controller.close()
-        const events = decoder.decode(value, { stream: true }).split('\n\n').filter(Boolean)
-        const text = events.map((event) => textEvent(event, echo)).join('')
-        if (text !== '') return controller.enqueue(encoder.encode(text))
-      }
-    },
-    cancel: (reason) => reader.cancel(reason),
-  })
+  const shaped = (event: string) => textEvent(event, echo)
+  return (events) => events.split('\n\n').filter(Boolean).map(shaped).join('')
 }
 
 /** The prompt stands before the first text of each choice. */

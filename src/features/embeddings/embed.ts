@@ -3,6 +3,7 @@ import type { Ctx, Deps } from '../../core/context.ts'
 import type { EmbedAnswer, EmbedBody, Usage } from '../../core/models.ts'
 import { usdTextFromNano } from '../../core/money.ts'
 import { byteBound, estimateTokens, roughTokens } from '../../core/tokens.ts'
+import { wholeResponse } from '../../http/whole.ts'
 import { costNanoUsd } from '../catalog/service.ts'
 import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
@@ -118,7 +119,7 @@ function respond(
     model: target.model,
     usage: { prompt_tokens: usage.prompt, total_tokens: usage.prompt },
   }
-  return new Response(JSON.stringify(body), {
+  return wholeResponse(JSON.stringify(body), {
     headers: {
       ...answerHeaders(ctx, { answer, target, attempts }),
       'content-type': 'application/json',

@@ -1,6 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { OnceCall } from '../../core/once.ts'
+import { wholeResponse } from '../../http/whole.ts'
 import { open, seal } from '../encryption/service.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type Answer, type Claim, claim, finish, release, sweep } from './rows.ts'
@@ -80,8 +81,7 @@ async function repeated(ctx: Ctx, id: string, { status, headers, body }: Answer)
     )
   }
   const text = await open(ctx, placeOf(ctx, id), body)
-  const init = { status: status ?? 200, headers: { ...headers, 'idempotent-replayed': 'true' } }
-  return new Response(text === '' ? null : text, init)
+  return responseOf(text, { status: status ?? 200, headers: { ...headers, 'idempotent-replayed': 'true' } })
 }
 
 /** The same response, once what can be kept of it is: whoever has it can rely on its repetition. */
@@ -98,8 +98,11 @@ async function keep(ctx: Ctx, own: Claim, response: Response): Promise<Response>
     await finish(ctx, own, { status, headers, body })
   }
   await unlessStuck(ctx, store())
-  return new Response(text === '' ? null : text, { status, headers: response.headers })
+  return responseOf(text, { status, headers: response.headers })
 }
+
+const responseOf = (text: string, init: { status: number; headers: HeadersInit }): Response =>
+  text === '' ? new Response(null, init) : wholeResponse(text, init)
 
 function isWhole({ body, headers }: Response): boolean {
   return body === null || /^application\/(?:[\w.-]+\+)?json\b/.test(headers.get('content-type') ?? '')

@@ -22,6 +22,8 @@ export type Ending = {
   /** Unix milliseconds of the first content, for streams. */
   firstContentMs?: number | undefined
   errorCode?: string | undefined
+  /** What a stream wrote to its caller; a whole answer says so itself. */
+  bytesOut?: number | undefined
 }
 
 type World = Pick<
@@ -97,7 +99,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
       ttlSeconds,
     })),
     counters: takeTallies(ctx),
-    request: await requestOf(ctx, row),
+    request: await requestOf(ctx, row, ending.bytesOut),
   }
   for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
     try {
@@ -121,13 +123,19 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
 }
 
 /** What the log of requests keeps of the call; its status is known as soon as its response begins. */
-async function requestOf({ arrival, admission }: World, row: LedgerRow): Promise<RequestRow | undefined> {
+async function requestOf(
+  { arrival, admission }: World,
+  row: LedgerRow,
+  bytesOut: number | undefined,
+): Promise<RequestRow | undefined> {
   if (arrival === undefined) return undefined
+  const response = await arrival.response
   return requestRow(arrival, {
     policy: admission.policy,
-    statusCode: await arrival.status,
+    statusCode: response.statusCode,
     errorCode: row.error_code,
     durationMs: row.latency_ms,
+    bytesOut: bytesOut ?? response.bytesOut,
     nowSeconds: row.created_at,
   })
 }

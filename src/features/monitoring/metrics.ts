@@ -1,4 +1,5 @@
 import type { Ctx } from '../../core/context.ts'
+import { wholeResponse } from '../../http/whole.ts'
 import { DURATION_EDGES, metricsKey } from '../ledger/service.ts'
 
 const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
@@ -9,13 +10,20 @@ const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
   helix_errors_total: { type: 'counter', text: 'Failed calls by class.' },
   helix_budget_thresholds_total: { type: 'counter', text: 'Budgets that reached a share of their limit, in percent.' },
   helix_refused_total: { type: 'counter', text: 'Requests refused before any provider, by error code.' },
+  helix_jobs_total: { type: 'counter', text: 'Runs of scheduled work, by job.' },
+  helix_job_failures_total: { type: 'counter', text: 'What a job was to do and could not, organisations for most.' },
+  helix_system_queries_total: { type: 'counter', text: 'Statements of jobs that cross organisations.' },
+  helix_ledger_drift_total: {
+    type: 'counter',
+    text: 'Days whose books do not agree, by what they were compared with.',
+  },
 }
 
 /** Counters that the ledgers flush every second; Prometheus text format 0.0.4. */
 export async function metricsText(ctx: Ctx): Promise<Response> {
   const orgId = ctx.caller.kind === 'scraper' ? undefined : ctx.caller.orgId
   const [fields] = await ctx.redis.pipeline([['HGETALL', metricsKey(orgId)]])
-  return new Response(render(fields), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } })
+  return wholeResponse(render(fields), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } })
 }
 
 type Sample = { name: string; labels: string; value: number }

@@ -48,12 +48,16 @@ function fedSource() {
 
 function open(given: Partial<Relay> & Pick<Relay, 'source'>) {
   const ends: RelayEnd[] = []
+  const written: number[] = []
   let leaves = 0
   const body = relay({
     pass: (parts) => ({ events: parts.map(({ json }) => json), stop: false }),
     epilogue: () => [],
     failure: (error) => JSON.stringify({ error: errorFacts(error) }),
-    onEnd: (end) => ends.push(end),
+    onEnd: (end, bytesOut) => {
+      ends.push(end)
+      written.push(bytesOut)
+    },
     onLeave: () => {
       leaves += 1
     },
@@ -74,7 +78,7 @@ function open(given: Partial<Relay> & Pick<Relay, 'source'>) {
     for (let piece = await next(); piece !== undefined; piece = await next()) text += piece
     return text
   }
-  return { ends, leaves: () => leaves, reader, next, rest }
+  return { ends, written, leaves: () => leaves, reader, next, rest }
 }
 
 const turns = async (count = 20) => {
@@ -128,6 +132,37 @@ describe('a relayed stream', () => {
     })
     feed([part('hidden')], [part('hidden')], [part('shown')])
     expect(await next()).toContain('shown')
+  })
+})
+
+describe('the bytes of a stream', () => {
+  it('are counted as they are written, comments, the epilogue and [DONE] included', async () => {
+    const { stream, feed } = fedSource()
+    const { rest, written } = open({ source: stream, isLate: true, epilogue: () => ['{"cost":1}'] })
+    feed([part('Grüße 🦊')], undefined)
+    const text = await rest()
+    expect(text).toContain('🦊')
+    expect(written).toEqual([Buffer.byteLength(text)])
+  })
+
+  it('are those of the shape that the caller reads', async () => {
+    const { stream, feed } = fedSource()
+    const shape = (events: string) => (events.includes('hidden') ? '' : events.toUpperCase())
+    const { rest, written } = open({ source: stream, shape })
+    feed([part('hidden')], [part('shown')], undefined)
+    const text = await rest()
+    expect(text).toBe('DATA: {"CONTENT":"SHOWN"}\n\nDATA: [DONE]\n\n')
+    expect(written).toEqual([text.length])
+  })
+
+  it('are no more once the caller has left', async () => {
+    const { stream, feed } = fedSource()
+    const { next, reader, written } = open({ source: stream, drains: true })
+    feed([part('a')])
+    const first = await next()
+    await reader.cancel()
+    feed([part('b')], undefined)
+    await expect.poll(() => written).toEqual([first?.length])
   })
 })
 

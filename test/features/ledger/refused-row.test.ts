@@ -42,11 +42,12 @@ it('writes a call whose row in the log of requests is refused', async () => {
     userAgent: 'odd agent',
     clientRequestId: undefined,
     bytesIn: null,
-    status: Promise.resolve(200),
+    response: Promise.resolve({ statusCode: 200, bytesOut: null }),
     isBooked: true,
   }
   const policy = { orgId: 'org_1', keyId: 'key_1' }
-  const request = requestRow(arrival, { policy, statusCode: 200, errorCode: null, durationMs: 1, nowSeconds: 1 })
+  const ended = { statusCode: 200, errorCode: null, durationMs: 1, bytesOut: null, nowSeconds: 1 }
+  const request = requestRow(arrival, { policy, ...ended })
   book.settle(settlementOf('req_a', 1), 1000)
   book.settle({ ...settlement, request }, 1000)
   await outbox.flush()

@@ -1,0 +1,47 @@
+const encoder = new TextEncoder()
+
+/**
+ * A response in one piece. Its headers say how long it is, which is where the log of requests learns it: the text is
+ * encoded once, and nobody counts it again.
+ */
+export function wholeResponse(text: string, { headers, status = 200 }: { headers: HeadersInit; status?: number }) {
+  const bytes = encoder.encode(text)
+  const response = new Response(bytes, { status, headers })
+  response.headers.set('content-length', String(bytes.byteLength))
+  return response
+}
+
+/** How many bytes a response has; null for one that is still being written. */
+export function lengthOf({ body, headers }: Response): number | null {
+  if (body === null) return 0
+  const length = headers.get('content-length')
+  return length === null ? null : Number(length)
+}
+
+/** A body that tells how many bytes of it were read, when it has ended in whatever way. */
+export function countedBody(body: ReadableStream<Uint8Array>, onEnd: (bytes: number) => void) {
+  const reader = body.getReader()
+  let bytes = 0
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (!done) {
+            bytes += value.byteLength
+            return controller.enqueue(value)
+          }
+          controller.close()
+        } catch (error) {
+          controller.error(error)
+        }
+        onEnd(bytes)
+      },
+      cancel(reason) {
+        onEnd(bytes)
+        return reader.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
