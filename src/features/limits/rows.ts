@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, gt, lt } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
-import type { Subject } from '../subjects/service.ts'
+import { namesSubject, type Subject } from '../subjects/service.ts'
 import { type LimitRow, limitOf } from './compile.ts'
 import type { LimitsQuery, LimitView } from './schema.ts'
 import { limits } from './table.ts'
@@ -32,7 +32,7 @@ export async function listLimits({ db, caller: { orgId } }: Ctx, query: LimitsQu
         and(
           isOwn(orgId),
           subject_kind === undefined ? undefined : eq(limits.subject_kind, subject_kind),
-          subject_id === undefined ? undefined : eq(limits.subject_id, subject_id),
+          subject_id === undefined ? undefined : namesSubject(limits.subject_id, orgId, subject_id),
           after === undefined ? undefined : isNext(limits.id, after),
         ),
       )

@@ -1,4 +1,5 @@
-import { and, eq, isNull } from 'drizzle-orm'
+import { and, desc, eq, or, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Ctx } from '../../core/context.ts'
 import { unfit } from '../../core/errors.ts'
 import { recordsOfKeys } from '../keys/service.ts'
@@ -16,7 +17,8 @@ type NamedSubject = { subject_kind: Subject['subject_kind']; subject_id?: string
 export type KnownSubject = Subject & { userId: string | undefined }
 
 /**
- * A subject of the caller's organisation, which is the one that need not be named.
+ * A subject of the caller's organisation, which is the one that need not be named. A key goes by the name of the newest
+ * of its line, since what binds a key binds every one that replaces it.
  * Throws 422 for every other one: whether it is another organisation's or nobody's is not told.
  */
 export async function requireSubject(ctx: Ctx, { subject_kind, subject_id }: NamedSubject): Promise<KnownSubject> {
@@ -25,15 +27,9 @@ export async function requireSubject(ctx: Ctx, { subject_kind, subject_id }: Nam
     return { subject_kind, subject_id: orgId, userId: undefined }
   }
   if (subject_id === undefined) throw unfit('subject_id', 'is missing')
-  const userId = await personOf(ctx, { subject_kind, subject_id })
-  if (userId === undefined) throw unfit('subject_id', `is not the id of ${nouns[subject_kind]}`)
-  return { subject_kind, subject_id, userId: userId ?? undefined }
-}
-
-/** Null for a key that nobody made; undefined for what the organisation does not have. */
-async function personOf(ctx: Ctx, { subject_kind, subject_id }: Subject): Promise<string | null | undefined> {
-  if (subject_kind === 'user') return findMember(ctx, subject_id)
-  return subject_kind === 'key' ? (await findLiveKey(ctx, subject_id))?.userId : undefined
+  const known = await (subject_kind === 'key' ? newestOfLine(ctx, subject_id) : findMember(ctx, subject_id))
+  if (known === undefined) throw unfit('subject_id', `is not the id of ${nouns[subject_kind]}`)
+  return { subject_kind, subject_id: known.id, userId: known.userId ?? undefined }
 }
 
 const nouns: Readonly<Record<Subject['subject_kind'], string>> = {
@@ -42,27 +38,51 @@ const nouns: Readonly<Record<Subject['subject_kind'], string>> = {
   key: 'a key that works',
 }
 
-async function findMember({ db, caller: { orgId } }: Ctx, userId: string): Promise<string | undefined> {
+/** The person behind a subject is null for a key that nobody made. */
+type Found = { id: string; userId: string | null }
+
+async function findMember({ db, caller: { orgId } }: Ctx, userId: string): Promise<Found | undefined> {
   const [[row]] = await db.atomically(orgId, (query) => [
     query
-      .select({ id: memberships.user_id })
+      .select({ id: memberships.user_id, userId: memberships.user_id })
       .from(memberships)
       .where(and(eq(memberships.org_id, orgId), eq(memberships.user_id, userId))),
-  ])
-  return row?.id
-}
-
-async function findLiveKey({ db, caller: { orgId } }: Ctx, keyId: string) {
-  const [[row]] = await db.atomically(orgId, (query) => [
-    query
-      .select({ hash: apiKeys.secret_hash, userId: apiKeys.user_id })
-      .from(apiKeys)
-      .where(and(eq(apiKeys.org_id, orgId), eq(apiKeys.id, keyId), isNull(apiKeys.revoked_at))),
   ])
   return row
 }
 
-/** Has the next call of everybody know of a change: of one person, of one key, or (for any other kind) of all. */
+/** Only a key that works can be named: undefined for a revoked one, and for one that the organisation does not have. */
+async function newestOfLine(ctx: Ctx, keyId: string): Promise<Found | undefined> {
+  const line = await findLine(ctx, keyId)
+  const isLive = line.some(({ id, revokedAt }) => id === keyId && revokedAt === null)
+  return isLive ? line[0] : undefined
+}
+
+/** A key with those that it replaced and those that replaced it, the newest first; none for an unknown key. */
+async function findLine({ db, caller: { orgId } }: Ctx, keyId: string) {
+  const [rows] = await db.atomically(orgId, (query) => [
+    query
+      .select({ id: apiKeys.id, hash: apiKeys.secret_hash, userId: apiKeys.user_id, revokedAt: apiKeys.revoked_at })
+      .from(apiKeys)
+      .where(and(eq(apiKeys.org_id, orgId), sql`${apiKeys.root_id} = (${rootOf(orgId, keyId)})`))
+      .orderBy(desc(apiKeys.created_at), desc(apiKeys.id)),
+  ])
+  return rows
+}
+
+const rootOf = (orgId: string, keyId: string): SQL =>
+  sql`select k.root_id from ${apiKeys} k where k.org_id = ${orgId} and k.id = ${keyId}`
+
+/** Whether a column names a key or one of its line, whichever of them is asked for; any other subject is only itself. */
+export const namesSubject = (column: PgColumn, orgId: string, subjectId: string): SQL | undefined =>
+  or(
+    eq(column, subjectId),
+    sql`${column} in (select l.id from ${apiKeys} l where l.org_id = ${orgId} and l.root_id = (${rootOf(orgId, subjectId)}))`,
+  )
+
+/**
+ * Has the next call of everybody know of a change: of one person, of a key and its line, or (for any other kind) of all.
+ */
 export async function markSubject(
   ctx: Ctx,
   { subject_kind, subject_id }: { subject_kind: string; subject_id: string },
@@ -77,8 +97,8 @@ export async function markSubject(
 }
 
 async function recordsOfKey(ctx: Ctx, keyId: string): Promise<string[]> {
-  const key = await findLiveKey(ctx, keyId)
-  return key ? [recordKeys.key(key.hash)] : []
+  const line = await findLine(ctx, keyId)
+  return line.flatMap(({ hash, revokedAt }) => (revokedAt === null ? [recordKeys.key(hash)] : []))
 }
 
 async function recordsOfPeople(ctx: Ctx, userId: string | undefined): Promise<string[]> {
