@@ -9,10 +9,11 @@ import { createVendors, vendorOrigins } from './adapters/providers/vendors.ts'
 import { createRedis, createUpstash } from './adapters/upstash.ts'
 import type { Deps } from './core/context.ts'
 import { newId } from './core/ids.ts'
+import type { JobDeps } from './core/jobs.ts'
 import { createMemory } from './core/memory.ts'
 import type { Provider } from './core/models.ts'
 import type { Outbound } from './core/outbound.ts'
-import type { LedgerSettings, Settings } from './core/settings.ts'
+import type { JobsSettings, LedgerSettings, Settings } from './core/settings.ts'
 
 export type Bindings = { LEDGER: LedgerNamespace; ASSETS?: { fetch(request: Request): Promise<Response> } }
 
@@ -45,14 +46,7 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
 /** What the ledger object uses of it. */
 export function createLedgerDeps(settings: LedgerSettings): Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> {
   const now = () => Date.now()
-  const outbound = createOutbound({
-    trustedOrigins: storeOrigins(settings),
-    testOrigins: [],
-    deniedHosts: [],
-    dohUrl: '',
-    fetch: (input, init) => fetch(input, init),
-    now,
-  })
+  const outbound = createStoreOutbound(storeOrigins(settings), now)
   return {
     db: createDatabase({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl, outbound }),
     redis: createRedis(createUpstash({ url: settings.redisUrl, token: settings.redisToken })),
@@ -61,6 +55,33 @@ export function createLedgerDeps(settings: LedgerSettings): Pick<Deps, 'db' | 'r
     newId: (prefix) => newId(prefix, now()),
   }
 }
+
+/** What scheduled work uses: what the ledger object does, the objects themselves, and a way across organisations. */
+export function createJobDeps(settings: JobsSettings, { LEDGER }: Pick<Bindings, 'LEDGER'>): JobDeps {
+  const { systemDatabaseUrl, neonProxyUrl: proxyUrl, kekCurrent, kekPrevious } = settings
+  const ledgerDeps = createLedgerDeps(settings)
+  const systemOrigin = databaseOrigin({ databaseUrl: systemDatabaseUrl, proxyUrl })
+  const outbound = createStoreOutbound([...storeOrigins(settings), systemOrigin], ledgerDeps.now)
+  const { query } = createDatabase({ databaseUrl: systemDatabaseUrl, proxyUrl, outbound })
+  return {
+    ...ledgerDeps,
+    settings: { kekCurrent, kekPrevious },
+    system: { query },
+    ledgerOf: createLedgers(LEDGER),
+    memory: createMemory(),
+  }
+}
+
+/** A way out that leads to the stores alone. */
+const createStoreOutbound = (trustedOrigins: readonly string[], now: () => number): Outbound =>
+  createOutbound({
+    trustedOrigins,
+    testOrigins: [],
+    deniedHosts: [],
+    dohUrl: '',
+    fetch: (input, init) => fetch(input, init),
+    now,
+  })
 
 const storeOrigins = ({ databaseUrl, neonProxyUrl, redisUrl }: LedgerSettings): string[] => [
   databaseOrigin({ databaseUrl, proxyUrl: neonProxyUrl }),

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
+import type { JobsSettings, LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
 
 /** Vendors whose `<NAME>_API_KEY` and `<NAME>_BASE_URL` are read, by their name in the catalog. */
 export const vendorNames = [
@@ -64,11 +64,13 @@ const VendorVariables = z.object(
   ),
 )
 
+const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
+
 const Variables = z.object({
   ENVIRONMENT: z.enum(['development', 'test', 'staging', 'production']).default('development'),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   HELIX_VERSION: z.string().default('0.1.0'),
-  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL'),
+  DATABASE_URL: postgresUrl,
   NEON_PROXY_URL: httpUrl.optional(),
   UPSTASH_REDIS_REST_URL: httpUrl,
   UPSTASH_REDIS_REST_TOKEN: credential,
@@ -136,6 +138,28 @@ export function parseLedgerEnv(env: Readonly<Record<string, unknown>>): LedgerSe
   const parsed = LedgerVariables.safeParse(given)
   if (!parsed.success) throw wrongVariables(parsed.error.issues, given)
   return storeSettings(parsed.data)
+}
+
+const JobsVariables = LedgerVariables.extend({
+  DATABASE_SYSTEM_URL: postgresUrl,
+  KEK_CURRENT: kek,
+  KEK_PREVIOUS: kek.optional(),
+})
+
+/**
+ * Parses what scheduled work needs, beyond what the ledger does: without it there are no jobs, and money goes on.
+ * Throws `ConfigurationError`.
+ */
+export function parseJobsEnv(env: Readonly<Record<string, unknown>>): JobsSettings {
+  const given = givenOf(env)
+  const parsed = JobsVariables.safeParse(given)
+  if (!parsed.success) throw wrongVariables(parsed.error.issues, given)
+  return {
+    ...storeSettings(parsed.data),
+    systemDatabaseUrl: parsed.data.DATABASE_SYSTEM_URL,
+    kekCurrent: parsed.data.KEK_CURRENT,
+    kekPrevious: parsed.data.KEK_PREVIOUS,
+  }
 }
 
 const storeSettings = (variables: z.output<typeof LedgerVariables>): LedgerSettings => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigurationError, parseEnv, parseLedgerEnv, vendorNames } from '../src/env.ts'
+import { ConfigurationError, parseEnv, parseJobsEnv, parseLedgerEnv, vendorNames } from '../src/env.ts'
 
 const complete = {
   DATABASE_URL: 'postgresql://helix_app:secret@db.example/helix',
@@ -130,6 +130,18 @@ describe('the environment', () => {
       holdGraceMs: 60_000,
     })
     expect(() => parseLedgerEnv({ DATABASE_URL })).toThrow('UPSTASH_REDIS_REST_URL is missing')
+  })
+
+  it('asks the jobs for what opens sealed values and crosses organisations, and for no pepper', () => {
+    const given = { ...complete, KEY_PEPPER: '', PASSWORD_PEPPER: '' }
+    const DATABASE_SYSTEM_URL = 'postgresql://helix_system:secret@db.example/helix'
+    expect(parseJobsEnv({ ...given, DATABASE_SYSTEM_URL })).toMatchObject({
+      systemDatabaseUrl: DATABASE_SYSTEM_URL,
+      kekCurrent: complete.KEK_CURRENT,
+      kekPrevious: undefined,
+    })
+    expect(() => parseJobsEnv(given)).toThrow('DATABASE_SYSTEM_URL is missing')
+    expect(JSON.stringify(parseEnv({ ...complete, DATABASE_SYSTEM_URL }))).not.toContain('helix_system')
   })
 
   it('reads nothing but strings: bindings are not variables', () => {

@@ -49,7 +49,7 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   const model = node.model ?? firstVendorModel(Object.keys(vendors))
   if (model === undefined) throw new Error(noModel(node))
   const [configs] = await Promise.all([
-    writeWorkerConfigs(join(folder.path, 'generated'), variables),
+    writeWorkerConfigs(join(folder.path, 'generated'), variables, { DATABASE_SYSTEM_URL: stores.systemUrl }),
     copyStaticFiles(),
   ])
   const { port, verbose } = options

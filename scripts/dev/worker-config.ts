@@ -5,24 +5,32 @@ import { toVarsFile, type Variables } from './variables.ts'
 const root = join(import.meta.dirname, '../..')
 
 /** The Workers by the folder that their generated configuration gets; the first is the one that serves HTTP. */
-const sources = { gateway: join(root, 'wrangler.toml'), jobs: join(root, 'workers/jobs/wrangler.toml') }
+const sources = [
+  { name: 'gateway', source: join(root, 'wrangler.toml') },
+  { name: 'jobs', source: join(root, 'workers/jobs/wrangler.toml') },
+] as const
 
 /** Settings whose value is a path beside the configuration. */
 const PATHS = new Set(['main', 'base_dir', 'tsconfig', 'assets.directory'])
 
 /**
  * Writes, for each Worker, a configuration and a vars file into a folder of its own below `folder`, both readable by
- * the user alone: the user's own files stay as they are, and every Worker gets the same variables.
+ * the user alone: the user's own files stay as they are. Every Worker gets the same variables, and the jobs' one what
+ * is for it alone.
  * @returns the paths of the configurations, in the order that wrangler wants them
  */
-export async function writeWorkerConfigs(folder: string, variables: Variables): Promise<string[]> {
-  const varsFile = toVarsFile(variables)
+export async function writeWorkerConfigs(
+  folder: string,
+  variables: Variables,
+  forJobs: Variables = {},
+): Promise<string[]> {
   return Promise.all(
-    Object.entries(sources).map(async ([name, source]) => {
+    sources.map(async ({ name, source }) => {
       const target = join(folder, name)
       await mkdir(target, { recursive: true, mode: 0o700 })
       const config = join(target, 'wrangler.toml')
       await writeFile(config, relocate(await readFile(source, 'utf8'), dirname(source)))
+      const varsFile = toVarsFile(name === 'jobs' ? { ...variables, ...forJobs } : variables)
       await writeFile(join(target, '.dev.vars'), varsFile, { mode: 0o600 })
       return config
     }),

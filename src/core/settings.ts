@@ -6,6 +6,12 @@ export type LedgerSettings = Pick<
   'logLevel' | 'databaseUrl' | 'neonProxyUrl' | 'redisUrl' | 'redisToken' | 'holdGraceMs'
 >
 
+/** What a job may know of the environment: the keys that sealed values are opened with, and nothing that admits anybody. */
+export type JobSettings = Pick<Settings, 'kekCurrent' | 'kekPrevious'>
+
+/** What the Worker of the jobs needs to run them. */
+export type JobsSettings = LedgerSettings & JobSettings & { systemDatabaseUrl: string }
+
 /** The environment, parsed and checked once (`env.ts`); nothing else reads a variable. */
 export type Settings = {
   environment: 'development' | 'test' | 'staging' | 'production'

@@ -12,7 +12,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   features: ['core', 'http', 'features'],
   deps: ['core', 'adapters'],
   app: ['core', 'http', 'features'],
-  workers: ['core', 'env', 'adapters', 'http', 'features', 'deps', 'app', 'workers'],
+  jobs: ['core', 'features'],
+  workers: ['core', 'env', 'adapters', 'http', 'features', 'deps', 'app', 'jobs', 'workers'],
 }
 
 /** Packages that belong to some parts only. */
@@ -29,13 +30,15 @@ const mayFetch = /^src\/(adapters\/outbound(-[a-z]+)*|deps)\.ts$/
 const shared = /^(service|table|events)\.ts$/
 
 const INDEX = 'src/features/index.ts'
+const JOBS = 'src/features/jobs.ts'
 
 const partOf = (path: string) => {
   const [root = '', second = ''] = path.split('/')
   return root === 'src' ? second.replace(/\.ts$/, '') : root
 }
 
-const featureOf = (path: string) => (partOf(path) === 'features' && path !== INDEX ? path.split('/')[2] : undefined)
+const featureOf = (path: string) =>
+  partOf(path) === 'features' && path !== INDEX && path !== JOBS ? path.split('/')[2] : undefined
 
 /** The text without comments, so that an example in one is not taken for code. */
 const codeOf = (text: string) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')
@@ -53,6 +56,7 @@ const callsFetch = (text: string) =>
 function featureRule(from: string, to: string, rank: readonly string[]): string | undefined {
   const [mine, theirs] = [featureOf(from), featureOf(to)]
   if (from === INDEX) return to.endsWith('/routes.ts') ? undefined : 'the list of features names only their routes'
+  if (from === JOBS) return to.endsWith('/jobs.ts') ? undefined : 'the list of jobs names only those of features'
   if (mine === undefined) return undefined
   if (!rank.includes(mine)) return `${mine} is not in ${INDEX}`
   if (to === INDEX) return mine === rank.at(-1) ? undefined : 'only the last feature may see the list of all'

@@ -47,6 +47,8 @@ describe('a planted violation', () => {
     ],
     ['src/features/a/service.ts', "export { x } from '../zz/service.ts'", 'zz is not in src/features/index.ts'],
     ['src/features/index.ts', "import { x } from './a/service.ts'", 'the list of features names only their routes'],
+    ['src/features/jobs.ts', "import { x } from './a/service.ts'", 'the list of jobs names only those of features'],
+    ['src/jobs.ts', "import { x } from './deps.ts'", 'jobs may not import deps'],
     [
       'src/features/b/service.ts',
       "import { Redis } from '@upstash/redis/cloudflare'",
@@ -76,6 +78,7 @@ describe('what is allowed', () => {
     ['src/features/b/routes.ts', "import { x } from '../a/service.ts'\nimport { y } from './store.ts'"],
     ['src/features/b/table.ts', "import { x } from '../a/table.ts'"],
     ['src/features/c/routes.ts', "import { areas } from '../index.ts'"],
+    ['src/features/jobs.ts', "import { aJobs } from './a/jobs.ts'"],
     ['src/features/index.ts', "const load = () => import('./a/routes.ts')"],
     ['src/features/a/service.ts', '// fetch(url)\ntype A = { fetch(request: Request): void }\nassets.fetch(request)'],
     ['src/adapters/outbound.ts', 'await fetch(url)'],

@@ -2,6 +2,7 @@ import type { Admission, Admit, Policy } from '../../src/core/admission.ts'
 import type { Deps, Log } from '../../src/core/context.ts'
 import { AppError } from '../../src/core/errors.ts'
 import { newId } from '../../src/core/ids.ts'
+import type { JobDeps } from '../../src/core/jobs.ts'
 import type { Mail, Mailer } from '../../src/core/mail.ts'
 import { createMemory } from '../../src/core/memory.ts'
 import type { Settings } from '../../src/core/settings.ts'
@@ -137,4 +138,10 @@ export function fakeExecution() {
     },
     settled: () => Promise.all(deferred),
   }
+}
+
+/** The same for a job. */
+export function fakeJobDeps(given: Partial<JobDeps> = {}): JobDeps {
+  const { db, redis, ledgerOf, memory, log, now, newId, settings } = fakeDeps()
+  return { db, redis, ledgerOf, memory, log, now, newId, settings, system: { query: refuse('system') }, ...given }
 }

@@ -31,6 +31,8 @@ export type Stack = {
   query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>
   /** A request with a key. */
   call(apiKey: string, path: string, body?: unknown, init?: RequestInit): Promise<Response>
+  /** What the clock does at that time (Unix milliseconds): every job that is due then has run. */
+  tick(dueMs: number): Promise<void>
   /** Ends workerd without warning. */
   kill(): void
   /** Starts it again on the same port and storage. */
@@ -62,6 +64,7 @@ export async function startStack(given: StackOptions = {}): Promise<Stack> {
   }
   const options = {
     vars: { ...vars, NEON_PROXY_URL: postgres.url, UPSTASH_REDIS_REST_URL: redis.url },
+    jobsVars: { DATABASE_SYSTEM_URL: stores.systemUrl },
     persistTo,
     jobsScript,
     assets,
@@ -87,6 +90,11 @@ export async function startStack(given: StackOptions = {}): Promise<Stack> {
           ...init.headers,
         },
       }),
+    tick: async (dueMs) => {
+      const jobs = await workers.getWorker('helix-jobs')
+      const { outcome } = await jobs.scheduled({ scheduledTime: new Date(dueMs), cron: '30 * * * *' })
+      if (outcome !== 'ok') throw new Error(`the jobs ended with ${outcome}`)
+    },
     kill: () => {
       for (const pid of workerdChildren()) process.kill(pid, 'SIGKILL')
     },

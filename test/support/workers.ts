@@ -13,6 +13,8 @@ const staticFiles = {
 
 export type WorkersOptions = {
   vars: Readonly<Record<string, string>>
+  /** What the jobs Worker gets beside them. */
+  jobsVars?: Readonly<Record<string, string>> | undefined
   /** Folder of the Durable Objects' storage; without it they forget. */
   persistTo?: string | undefined
   /** Source of a stand-in for the jobs Worker. */
@@ -25,6 +27,7 @@ export type WorkersOptions = {
 /** The built Workers in workerd, bound to each other as their configurations say. */
 export async function startWorkers({
   vars,
+  jobsVars,
   persistTo,
   jobsScript,
   port = 0,
@@ -54,7 +57,7 @@ export async function startWorkers({
           modules: [{ type: 'ESModule', path: 'index.js', contents: jobs }],
           compatibilityDate,
           compatibilityFlags: ['nodejs_compat', 'global_fetch_strictly_public'],
-          bindings: vars,
+          bindings: { ...vars, ...jobsVars },
           durableObjects: { LEDGER: { className: 'OrgLedger', useSQLite: true } },
         },
       ],

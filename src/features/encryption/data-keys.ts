@@ -2,11 +2,11 @@ import { nowSeconds } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
 import type { QueryBuilder } from '../../core/db.ts'
 import type { DataKey, Memory } from '../../core/memory.ts'
-import { kekIdIn, kekIdOf, unwrap, wrap } from './keys.ts'
+import { type KekSettings, kekIdIn, kekIdOf, unwrap, wrap } from './keys.ts'
 import { importDataKey, newDataKeyBytes, SealError } from './seal.ts'
 import type { dataKeys as DataKeys } from './table.ts'
 
-export type KeyDeps = Pick<Deps, 'settings' | 'db' | 'memory' | 'now'>
+export type KeyDeps = Pick<Deps, 'db' | 'memory' | 'now'> & { settings: KekSettings }
 
 export type DataKeyRow = typeof DataKeys.$inferSelect
 

@@ -55,4 +55,13 @@ describe('the generated files', () => {
       expect((await stat(file)).mode & 0o777).toBe(0o600)
     }
   })
+
+  it('give the jobs alone what is for them', async () => {
+    await writeWorkerConfigs(folder, { A: 'one' }, { DATABASE_SYSTEM_URL: 'postgres://system' })
+    const [gateway, jobs] = await Promise.all(
+      ['gateway', 'jobs'].map((name) => readFile(join(folder, name, '.dev.vars'), 'utf8')),
+    )
+    expect(gateway).toBe("A='one'\n")
+    expect(jobs).toBe("A='one'\nDATABASE_SYSTEM_URL='postgres://system'\n")
+  })
 })

@@ -1,0 +1,4 @@
+import type { Job } from '../core/jobs.ts'
+
+/** Everything that is done by the clock, in the order in which jobs of the same hour run. */
+export const jobs: readonly Job[] = []
