@@ -1,13 +1,6 @@
-import { type ChatMessage, UpstreamError } from '../../core/models.ts'
-import { isObject, type JsonObject, objectsOf, parseJson, stringOf } from './json-shape.ts'
-
-/** What a node reports when a request cannot be put into its wire at all; the caller sees it as its own mistake. */
-export function inexpressible(message: string, param: string): UpstreamError {
-  return new UpstreamError('status', message, {
-    status: 400,
-    vendor: { message, type: 'invalid_request_error', param, code: 'unsupported_value' },
-  })
-}
+import type { ChatMessage } from '../../core/models.ts'
+import { isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
+import { argumentsObject, inexpressible } from './neutral.ts'
 
 /**
  * A conversation for `/api/chat`: text parts joined by line breaks, images as raw base64, arguments as objects, tool
@@ -89,14 +82,6 @@ function callsOf(message: ChatMessage, path: string, { toolNames, ignored }: Cal
     const given = argumentsObject(call.function.arguments, `${here}.function.arguments`)
     return [{ ...(id === undefined ? {} : { id }), function: { index: position, name, arguments: given } }]
   })
-}
-
-function argumentsObject(value: unknown, path: string): JsonObject {
-  if (isObject(value)) return value
-  const text = stringOf(value)?.trim() ?? ''
-  const parsed = text === '' ? {} : parseJson(text)
-  if (isObject(parsed)) return parsed
-  throw inexpressible('The arguments of a tool call are not a JSON object.', path)
 }
 
 function resultOf(message: ChatMessage, toolNames: ReadonlyMap<string, string>): JsonObject {

@@ -1,6 +1,6 @@
 import type { ChatBody, ChatCall } from '../../core/models.ts'
 import { isObject, type JsonObject, objectsOf } from './json-shape.ts'
-import { isNeutral } from './neutral.ts'
+import { isNeutral, outputLimit } from './neutral.ts'
 import { contextFor } from './ollama-context.ts'
 import { ollamaMessages } from './ollama-messages.ts'
 import type { WireRequest } from './openai-request.ts'
@@ -87,13 +87,6 @@ export function ollamaChatRequest(call: ChatCall, contextWindow: number | undefi
     },
     ignored: [...ignored],
   }
-}
-
-/** `max_completion_tokens` supersedes `max_tokens`; neither may pass the call's own bound. */
-function outputLimit({ body, maxOutputTokens }: ChatCall): number | undefined {
-  const wish = body.max_completion_tokens ?? body.max_tokens ?? undefined
-  if (wish === undefined) return maxOutputTokens
-  return maxOutputTokens === undefined ? wish : Math.min(wish, maxOutputTokens)
 }
 
 function optionsOf(body: ChatBody): JsonObject {
