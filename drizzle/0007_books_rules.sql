@@ -55,3 +55,13 @@ alter function "hand_rules_on"() owner to helix_system;--> statement-breakpoint
 revoke all on function "hand_rules_on"() from public;--> statement-breakpoint
 create trigger "hand_rules_on" after insert on "api_keys"
   for each row when (new.rotated_from is not null) execute function "hand_rules_on"();
+--> statement-breakpoint
+
+-- A row of the release before says nothing of the cache writes of an hour: it knew of none.
+create function "fill_ledger_row"() returns trigger language plpgsql as $$
+begin
+  new.cache_write_1h_tokens := 0;
+  return new;
+end $$;--> statement-breakpoint
+create trigger "fill_ledger_row" before insert on "usage_ledger"
+  for each row when (new.cache_write_1h_tokens is null) execute function "fill_ledger_row"();
