@@ -1,20 +1,20 @@
 import { OutboundError } from '../core/outbound.ts'
 import { blocked, type RequestWatch } from './outbound-failure.ts'
 
-const maxBodyBytes = 10 * 1024 * 1024
+export type BodyBounds = { maxBytes: number; remainingMs: number }
 
 /**
- * The same response with a body that ends with an `OutboundError` past 10 MB (`blocked`), after `remainingMs`
+ * The same response with a body that ends with an `OutboundError` past `maxBytes` (`blocked`), after `remainingMs`
  * (`timeout`), when the caller goes (`aborted`) or when the other side breaks off (`connect`).
  * Throws `blocked` at once when the response announces more than it may send.
  */
-export function boundBody(response: Response, watch: RequestWatch, remainingMs: number): Response {
+export function boundBody(response: Response, watch: RequestWatch, { maxBytes, remainingMs }: BodyBounds): Response {
   const source = response.body
   if (!source) {
     watch.stopListening()
     return response
   }
-  if (Number(response.headers.get('content-length')) > maxBodyBytes) {
+  if (Number(response.headers.get('content-length')) > maxBytes) {
     void source.cancel().catch(() => undefined)
     throw blocked('too_large')
   }
@@ -24,14 +24,14 @@ export function boundBody(response: Response, watch: RequestWatch, remainingMs: 
     clearTimeout(timer)
     watch.stopListening()
   }
-  return new Response(boundStream(source.getReader(), watch, settle), response)
+  return new Response(boundStream(source.getReader(), watch, { maxBytes, settle }), response)
 }
 
 /** Calls `settle` once nothing more can happen to the stream. */
 function boundStream(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   watch: RequestWatch,
-  settle: () => void,
+  { maxBytes, settle }: { maxBytes: number; settle: () => void },
 ): ReadableStream<Uint8Array> {
   let bytes = 0
   return new ReadableStream<Uint8Array>({
@@ -50,7 +50,7 @@ function boundStream(
       })
       if (watch.signal.aborted) return
       bytes += value?.byteLength ?? 0
-      if (bytes > maxBodyBytes) return watch.abort(blocked('too_large'))
+      if (bytes > maxBytes) return watch.abort(blocked('too_large'))
       if (value) return controller.enqueue(value)
       settle()
       if (done) controller.close()

@@ -14,7 +14,7 @@ const refusals: Record<Refusal, string> = {
   no_address: 'The host name has no address.',
   redirects: 'The address redirects too often.',
   header: 'The request carries a header that may not be set.',
-  too_large: 'The response is larger than 10 MB.',
+  too_large: 'The response is larger than was allowed.',
   untrusted_origin: 'The origin is not one that the environment names.',
 }
 

@@ -5,6 +5,7 @@ import type { Resolve } from './outbound-dns.ts'
 import { blocked, connectFailure, watchRequest } from './outbound-failure.ts'
 
 const maxRedirects = 5
+const maxBodyBytes = 10 * 1024 * 1024
 const totalTimeoutMs = 30_000
 
 /** Framing belongs to the runtime, `cookie` to nobody, and the prefixes to this program, proxies and the edge. */
@@ -23,7 +24,7 @@ type Hop = { method: string; headers: Record<string, string>; body: string | Uin
 
 /**
  * Sends to an address that a caller named: judge the URL, judge its name's addresses, send, and do so again for each
- * redirect. Throws `OutboundError`; the body ends with one too when it grows past 10 MB or the 30 s are over.
+ * redirect. Throws `OutboundError`; the body ends with one too when it grows past its limit or the 30 s are over.
  */
 export function createPublicSend({ rules, resolve, fetch, now }: PublicOptions): Outbound {
   async function send(url: URL, hop: Hop, signal: AbortSignal): Promise<Response> {
@@ -59,7 +60,8 @@ export function createPublicSend({ rules, resolve, fetch, now }: PublicOptions):
     const watch = watchRequest({ ...request, headersTimeoutMs: Math.min(request.headersTimeoutMs, totalTimeoutMs) })
     try {
       const response = await follow(request, watch.signal)
-      return boundBody(response, watch, deadlineMs - now())
+      const limits = { maxBytes: request.maxBodyBytes ?? maxBodyBytes, remainingMs: deadlineMs - now() }
+      return boundBody(response, watch, limits)
     } catch (error) {
       watch.stopListening()
       const isAnswerOfGuard = error instanceof OutboundError && error.fault !== 'connect'

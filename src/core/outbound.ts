@@ -14,6 +14,8 @@ export type OutboundRequest = {
   signal?: AbortSignal
   /** From now until the response's headers. The body's pace is the reader's to watch. */
   headersTimeoutMs: number
+  /** Of a `public` request: the response's body may not grow past this; 10 MB unless told. */
+  maxBodyBytes?: number
 }
 
 /**

@@ -311,6 +311,13 @@ describe('the response', () => {
     expect(await refusal(internet.outbound()(toPublic()))).toEqual(['blocked', 'too_large'])
   })
 
+  it('may be as large as its reader says, and no larger', async () => {
+    internet.serve((_request, response) => response.end(Buffer.concat(Array(12).fill(megabyte))))
+    const send = (maxBodyBytes: number) => internet.outbound()(toPublic({ maxBodyBytes }))
+    expect((await (await send(12 * megabyte.length)).arrayBuffer()).byteLength).toBe(12 * megabyte.length)
+    expect(await refusal(send(12 * megabyte.length - 1))).toEqual(['blocked', 'too_large'])
+  })
+
   it('is cut when it turns out to be more, also when compressed', async () => {
     const packed = gzipSync(Buffer.alloc(11 * megabyte.length))
     internet.serve((_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed))
