@@ -1,4 +1,4 @@
-import { type Timeouts, UpstreamError } from '../../core/models.ts'
+import { type Timeouts, UpstreamError, type VendorError } from '../../core/models.ts'
 import { type Outbound, OutboundError, type OutboundFault, type OutboundPurpose } from '../../core/outbound.ts'
 import { parseJson } from './json-shape.ts'
 import { readDeclared, readText, type UpstreamBody, type Watched, watchBody } from './upstream-body.ts'
@@ -10,6 +10,13 @@ const ERROR_MAX_BYTES = 256 * 1024
 /** The status is what matters; its words get no more patience than this. */
 const ERROR_BODY_MS = 5000
 
+/** What an error's body tells in a wire's own words; each wins over what is read from status and headers. */
+export type ErrorFacts = {
+  status?: number | undefined
+  retryAfterMs?: number | undefined
+  vendor?: VendorError | undefined
+}
+
 /** What every request to one upstream has in common. */
 export type Upstream = {
   name: string
@@ -19,9 +26,14 @@ export type Upstream = {
   headers: Readonly<Record<string, string>>
   /** Blanked out of everything that the upstream says. */
   secret: string | undefined
+  /** Reads an error's body; without it, what most vendors have in common is read. */
+  errorFacts?: ((body: unknown) => ErrorFacts) | undefined
   /** Unix milliseconds. */
   now: () => number
 }
+
+/** What is needed to read an upstream's errors. */
+export type ErrorSource = Pick<Upstream, 'name' | 'secret' | 'errorFacts'>
 
 export type UpstreamRequest = {
   path: string
@@ -126,10 +138,11 @@ async function statusError(upstream: Upstream, response: Response, body: Upstrea
     body.cancel()
     return ''
   })
+  const facts = upstream.errorFacts?.(parseJson(text)) ?? {}
   return new UpstreamError('status', `${upstream.name} answered with status ${status}.`, {
-    status,
-    retryAfterMs: retryAfterMs(headers, upstream.now()),
-    vendor: withoutSecret(vendorErrorOf(text), upstream.secret),
+    status: facts.status ?? status,
+    retryAfterMs: facts.retryAfterMs ?? retryAfterMs(headers, upstream.now()),
+    vendor: withoutSecret(facts.vendor ?? vendorErrorOf(text), upstream.secret),
   })
 }
 
@@ -148,10 +161,14 @@ export async function fetchJson(upstream: Upstream, request: UpstreamRequest): P
 }
 
 /** An `error` that an upstream put inside a successful answer, event or line. */
-export function reportedError(upstream: Pick<Upstream, 'name' | 'secret'>, parsed: unknown): UpstreamError | undefined {
+export function reportedError(upstream: ErrorSource, parsed: unknown): UpstreamError | undefined {
   if (typeof parsed !== 'object' || parsed === null || !('error' in parsed)) return undefined
   const { error } = parsed
   if (error === null || error === undefined || error === false || error === '') return undefined
-  const vendor = withoutSecret(vendorErrorOf(parsed), upstream.secret)
-  return new UpstreamError('reported', `${upstream.name} reported an error inside its answer.`, { vendor })
+  const { status, retryAfterMs, vendor = vendorErrorOf(parsed) } = upstream.errorFacts?.(parsed) ?? {}
+  return new UpstreamError('reported', `${upstream.name} reported an error inside its answer.`, {
+    vendor: withoutSecret(vendor, upstream.secret),
+    retryAfterMs,
+    ...(status === undefined ? {} : { status }),
+  })
 }
