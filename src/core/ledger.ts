@@ -66,6 +66,8 @@ export type LedgerRow = CallFacts & {
   prompt_tokens: number
   cached_tokens: number
   cache_write_tokens: number
+  /** Those of them that are kept for an hour; an earlier release said nothing of it. */
+  cache_write_1h_tokens?: number
   completion_tokens: number
   reasoning_tokens: number
   cost_nanos: number
