@@ -17,8 +17,8 @@ export class DroppedModel extends Error {
 }
 
 /**
- * The figures of a price list. A class without a price of its own costs what the input costs; reasoning costs the
- * dearer of its own and the output price. Throws `DroppedModel` when tokens alone cannot tell the cost.
+ * The figures of a price list. A class without a price of its own costs what the input costs, a cache write of an hour
+ * what any write costs; reasoning costs the dearer of its own and the output price. Throws `DroppedModel` when tokens alone cannot tell the cost.
  */
 export function figuresOf(units: UnitPrices): Figures {
   const unpriceable = Object.keys(units).find((unit) => UNPRICEABLE.test(unit))
@@ -46,10 +46,13 @@ function pricesAt(units: UnitPrices, start: number | undefined): TokenPrices {
     return nanoFromUsd(highest?.price ?? price.base)
   }
   const input = nano('input_mtok') ?? 0
+  const cacheWrite = nano('cache_write_mtok') ?? input
+  const cacheWriteHour = nano('cache_write_1h_mtok') ?? cacheWrite
   return {
     input,
     cachedInput: nano('cache_read_mtok') ?? input,
-    cacheWrite: nano('cache_write_mtok') ?? input,
+    cacheWrite,
+    ...(cacheWriteHour !== cacheWrite && { cacheWriteHour }),
     output: Math.max(nano('output_mtok') ?? 0, nano('output_reasoning_mtok') ?? 0),
   }
 }
@@ -63,6 +66,13 @@ export function implausibilities(prices: TokenPrices, allowed: { cheaperOutput: 
   if (prices.output < prices.input && !allowed.cheaperOutput) found.push('output cheaper than input')
   if (prices.cachedInput > prices.input) found.push('cached input dearer than input')
   if (prices.cacheWrite > prices.input * 2) found.push('cache writes dearer than twice the input')
+  const { cacheWriteHour } = prices
+  if (cacheWriteHour !== undefined && cacheWriteHour < prices.cacheWrite) {
+    found.push('cache writes of an hour cheaper than others')
+  }
+  if (cacheWriteHour !== undefined && cacheWriteHour > prices.input * 2) {
+    found.push('cache writes of an hour dearer than twice the input')
+  }
   return found
 }
 
@@ -71,17 +81,19 @@ export function withCacheWriteFloor(prices: TokenPrices): TokenPrices {
   return prices.cacheWrite < prices.input ? { ...prices, cacheWrite: prices.input } : prices
 }
 
-/** `input,cached,write,output` in USD per million, what equals the input left empty, tiers after `;threshold:`. */
+/**
+ * `input,cached,write,output,write of an hour` in USD per million, tiers after `;threshold:`. What equals the input is
+ * left empty, and the last where it costs what any write does.
+ */
 export function encodeFigures({ base, tiers }: Figures): string {
   const steps = tiers.map(({ abovePromptTokens, prices }) => `;${abovePromptTokens}:${encodePrices(prices)}`)
   return encodePrices(base) + steps.join('')
 }
 
-function encodePrices({ input, cachedInput, cacheWrite, output }: TokenPrices): string {
-  const ownUnlessInput = (nano: number): string => (nano === input ? '' : decimalUsd(nano))
-  return [decimalUsd(input), ownUnlessInput(cachedInput), ownUnlessInput(cacheWrite), ownUnlessInput(output)]
-    .join(',')
-    .replace(/,+$/, '')
+function encodePrices({ input, cachedInput, cacheWrite, cacheWriteHour, output }: TokenPrices): string {
+  const classes = [cachedInput, cacheWrite, output].map((nano) => (nano === input ? '' : decimalUsd(nano)))
+  const text = [decimalUsd(input), ...classes].join(',')
+  return cacheWriteHour === undefined ? text.replace(/,+$/, '') : `${text},${decimalUsd(cacheWriteHour)}`
 }
 
 function decimalUsd(nano: number): string {

@@ -12,7 +12,7 @@ export type ChargeLine = { units: number; nanoUsdPerMillion: number }
 
 /**
  * The cost of all lines together in nano-USD, rounded up once, at the end.
- * Exact for four lines of counts up to 2^31 and prices up to 10^12. Throws `RangeError` on a negative or fractional
+ * Exact for five lines of counts up to 2^31 and prices up to 10^12. Throws `RangeError` on a negative or fractional
  * figure, and when the cost itself passes the safe integers (9 million USD).
  */
 export function chargeNanoUsd(lines: readonly ChargeLine[]): number {

@@ -2,7 +2,7 @@
 // Source: @pydantic/genai-prices 0.1.8 (MIT), prices as of 2026-11-21, and the rows of price-rows.ts and overrides.ts.
 
 /** Of the tables below; kept in each ledger row. */
-export const pricesHash = 'a5fd5be611926fa7'
+export const pricesHash = '1aaa1d83e507d56b'
 
 /** The day whose prices these are. */
 export const pricesAsOf = '2026-11-21'
@@ -135,27 +135,27 @@ o4-mini,o4-mini-2025-04-16|200000|1.1,.275,,4.4|40
 text-embedding-3-large|8192|.13,,,0|2
 text-embedding-3-small|8192|.02,,,0|2
 text-embedding-ada-002,text-embedding-ada,text-embedding-ada-002-v2|8192|.1,,,0|2`],
-  ['anthropic', `claude-3-5-haiku-latest,^claude-3-5-haiku,=claude-3.5-haiku|200000|.8,.08,1,4|68|d
-claude-3-5-sonnet-latest,^claude-3-5-sonnet,=claude-3.5-sonnet,=claude-3.5|200000|3,.3,3.75,15|69|d
-claude-3-7-sonnet-latest,^claude-3-7-sonnet,=claude-3.7-sonnet,=claude-sonnet-3.7,=claude-sonnet-3-7|200000|3,.3,3.75,15|73|d
-claude-3-haiku-20240307,^claude-3-haiku|200000|.25,.03,.3,1.25|62|d
-claude-3-opus-latest,^claude-3-opus|200000|15,1.5,18.75,75|64|d
-claude-3-sonnet-20240229,^claude-3-sonnet|200000|3,.3,3.75,15|63|d
-claude-fable-5|1000000|10,1,12.5,50|46
-claude-fable-5-1|1000000|10,.25,12.5,50|46
-*claude-haiku-4-5,=claude-haiku-4.5,=claude-4-5-haiku,=claude-4.5-haiku|200000|1,.1,1.25,5|48
-*claude-opus-4-0,=claude-4-opus,^claude-opus-4,claude-opus-4-20250514|200000|15,1.5,18.75,75|70
-*claude-opus-4-1,=claude-opus-4.1|200000|15,1.5,18.75,75|47
-*claude-opus-4-5,=claude-opus-4.5,=claude-4-5-opus,=claude-4.5-opus|200000|5,.5,6.25,25|48
-*claude-opus-4-6,=claude-opus-4.6,=claude-4-6-opus,=claude-4.6-opus|1000000|5,.5,6.25,25|46
-*claude-opus-4-7,=claude-opus-4.7,=claude-4-7-opus,=claude-4.7-opus|1000000|5,.5,6.25,25|46
-*claude-opus-4-8,=claude-opus-4.8,=claude-4-8-opus,=claude-4.8-opus|1000000|5,.5,6.25,25|46
-claude-opus-5,=claude-opus-5.0,=claude-5-opus,=claude-5.0-opus|1000000|5,.5,6.25,25|46
-claude-opus-5-5,=claude-opus-5.5,=claude-5-5-opus,=claude-5.5-opus|1000000|4,.2,5,20|46
-*claude-sonnet-4-0,^claude-sonnet-4,=claude-4-sonnet|200000|3,.3,3.75,15|73
-*claude-sonnet-4-5,=claude-sonnet-4.5|200000|3,.3,3.75,15;200000:6,.6,7.5,22.5|48
-*claude-sonnet-4-6,=claude-sonnet-4.6|1000000|3,.3,3.75,15|46
-*claude-sonnet-5,=claude-sonnet-5.0,=claude-5-sonnet,=claude-5.0-sonnet|1000000|2,.2,2.5,10|46`],
+  ['anthropic', `claude-3-5-haiku-latest,^claude-3-5-haiku,=claude-3.5-haiku|200000|.8,.08,1,4,1.6|68|d
+claude-3-5-sonnet-latest,^claude-3-5-sonnet,=claude-3.5-sonnet,=claude-3.5|200000|3,.3,3.75,15,6|69|d
+claude-3-7-sonnet-latest,^claude-3-7-sonnet,=claude-3.7-sonnet,=claude-sonnet-3.7,=claude-sonnet-3-7|200000|3,.3,3.75,15,6|73|d
+claude-3-haiku-20240307,^claude-3-haiku|200000|.25,.03,.3,1.25,.5|62|d
+claude-3-opus-latest,^claude-3-opus|200000|15,1.5,18.75,75,30|64|d
+claude-3-sonnet-20240229,^claude-3-sonnet|200000|3,.3,3.75,15,6|63|d
+claude-fable-5|1000000|10,1,12.5,50,20|46
+claude-fable-5-1|1000000|10,.25,12.5,50,20|46
+*claude-haiku-4-5,=claude-haiku-4.5,=claude-4-5-haiku,=claude-4.5-haiku|200000|1,.1,1.25,5,2|48
+*claude-opus-4-0,=claude-4-opus,^claude-opus-4,claude-opus-4-20250514|200000|15,1.5,18.75,75,30|70
+*claude-opus-4-1,=claude-opus-4.1|200000|15,1.5,18.75,75,30|47
+*claude-opus-4-5,=claude-opus-4.5,=claude-4-5-opus,=claude-4.5-opus|200000|5,.5,6.25,25,10|48
+*claude-opus-4-6,=claude-opus-4.6,=claude-4-6-opus,=claude-4.6-opus|1000000|5,.5,6.25,25,10|46
+*claude-opus-4-7,=claude-opus-4.7,=claude-4-7-opus,=claude-4.7-opus|1000000|5,.5,6.25,25,10|46
+*claude-opus-4-8,=claude-opus-4.8,=claude-4-8-opus,=claude-4.8-opus|1000000|5,.5,6.25,25,10|46
+claude-opus-5,=claude-opus-5.0,=claude-5-opus,=claude-5.0-opus|1000000|5,.5,6.25,25,10|46
+claude-opus-5-5,=claude-opus-5.5,=claude-5-5-opus,=claude-5.5-opus|1000000|4,.2,5,20,8|46
+*claude-sonnet-4-0,^claude-sonnet-4,=claude-4-sonnet|200000|3,.3,3.75,15,6|73
+*claude-sonnet-4-5,=claude-sonnet-4.5|200000|3,.3,3.75,15,6;200000:6,.6,7.5,22.5,12|48
+*claude-sonnet-4-6,=claude-sonnet-4.6|1000000|3,.3,3.75,15,6|46
+*claude-sonnet-5,=claude-sonnet-5.0,=claude-5-sonnet,=claude-5.0-sonnet|1000000|2,.2,2.5,10,4|46`],
   ['gemini', `gemini-1.0-pro-vision-001|32768|.125,,,.375|66|d
 *gemini-1.5-flash|1000000|.075,.01875,,.3;128000:.15,.0375,,.6|52|d
 *gemini-1.5-pro|1000000|1.25,,,5;128000:2.5,,,10|52|d

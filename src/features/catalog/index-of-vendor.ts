@@ -129,10 +129,10 @@ function decodePrice(model: string, text: string): Price {
 function decodePrices(text: string): TokenPrices {
   const [input = '', ...others] = text.split(',')
   const inputNano = nanoFromUsd(`0${input}`)
-  const [cachedInput = inputNano, cacheWrite = inputNano, output = inputNano] = others.map((usd) =>
+  const [cachedInput = inputNano, cacheWrite = inputNano, output = inputNano, cacheWriteHour] = others.map((usd) =>
     usd === '' ? inputNano : nanoFromUsd(`0${usd}`),
   )
-  return { input: inputNano, cachedInput, cacheWrite, output }
+  return { input: inputNano, cachedInput, cacheWrite, output, ...(cacheWriteHour !== undefined && { cacheWriteHour }) }
 }
 
 /** FNV-1a over the figures: tells two price rows of one model apart, nothing more. */

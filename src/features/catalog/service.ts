@@ -83,10 +83,12 @@ export function costNanoUsd(price: Price, usage: Usage): number {
   const promptTokens = uncached + usage.cached + usage.cacheWrite
   const tier = price.tiers.findLast(({ abovePromptTokens }) => promptTokens > abovePromptTokens)
   const prices = tier?.prices ?? price.base
+  const writtenForHour = Math.min(usage.cacheWriteHour ?? 0, usage.cacheWrite)
   return chargeNanoUsd([
     { units: uncached, nanoUsdPerMillion: prices.input },
     { units: usage.cached, nanoUsdPerMillion: prices.cachedInput },
-    { units: usage.cacheWrite, nanoUsdPerMillion: prices.cacheWrite },
+    { units: usage.cacheWrite - writtenForHour, nanoUsdPerMillion: prices.cacheWrite },
+    { units: writtenForHour, nanoUsdPerMillion: prices.cacheWriteHour ?? prices.cacheWrite },
     { units: usage.completion, nanoUsdPerMillion: prices.output },
   ])
 }

@@ -1,5 +1,12 @@
 /** Prices of the token classes of a call, in nano-USD per 1,000,000 tokens. Reasoning tokens are output tokens. */
-export type TokenPrices = { input: number; cachedInput: number; cacheWrite: number; output: number }
+export type TokenPrices = {
+  input: number
+  cachedInput: number
+  cacheWrite: number
+  /** Cache writes that are kept for an hour; absent where they cost what the others do. */
+  cacheWriteHour?: number | undefined
+  output: number
+}
 
 /**
  * What a model costs. `id` is `vendor/model@hash` and changes when any figure does, so a ledger row that holds the id

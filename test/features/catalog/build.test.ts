@@ -69,28 +69,41 @@ describe('agreement with the price package', () => {
       .map((model) => ({ model, providerId })),
   )
   const tokens = fc.oneof(fc.constant(0), fc.nat({ max: 3_000 }), fc.nat({ max: 400_000 }))
-  const usage = fc.record({ uncached: tokens, cached: tokens, cacheWrite: tokens, completion: tokens })
+  const usage = fc
+    .record({
+      uncached: tokens,
+      cached: tokens,
+      cacheWrite: tokens,
+      completion: tokens,
+      hourShare: fc.nat({ max: 100 }),
+    })
+    .map(({ hourShare, ...counts }) => ({
+      ...counts,
+      cacheWriteHour: Math.floor((counts.cacheWrite * hourShare) / 100),
+    }))
 
   function difference(
     entry: (typeof models)[number],
-    counts: { uncached: number; cached: number; cacheWrite: number; completion: number },
+    counts: { uncached: number; cached: number; cacheWrite: number; cacheWriteHour?: number; completion: number },
   ) {
     const { model, providerId } = entry
     // Storage fees that the package lists in place of a write price are below the input price; we charge that.
     const cacheWrite = listsWritesBelowInput(model, providerId) ? 0 : counts.cacheWrite
+    const cacheWriteHour = Math.min(cacheWrite, counts.cacheWriteHour ?? 0)
     const prompt = counts.uncached + counts.cached + cacheWrite
     const theirs = calcPrice(
       {
         input_tokens: prompt,
         cache_read_tokens: counts.cached,
         cache_write_tokens: cacheWrite,
+        cache_write_1h_tokens: cacheWriteHour,
         output_tokens: counts.completion,
       },
       model.name,
       { providerId, timestamp },
     )
     if (!theirs || !model.price) return undefined
-    const ours = costNanoUsd(model.price, { ...counts, cacheWrite, prompt, reasoning: 0 })
+    const ours = costNanoUsd(model.price, { ...counts, cacheWrite, cacheWriteHour, prompt, reasoning: 0 })
     return ours - theirs.total_price * 1e9
   }
 
@@ -121,7 +134,7 @@ describe('agreement with the price package', () => {
   it('agrees for every model at least once, below and above every tier', () => {
     for (const entry of models) {
       for (const uncached of [1_000, 127_999, 128_001, 200_001, 272_001]) {
-        const over = difference(entry, { uncached, cached: 7, cacheWrite: 3, completion: 11 }) ?? 0
+        const over = difference(entry, { uncached, cached: 7, cacheWrite: 3, cacheWriteHour: 2, completion: 11 }) ?? 0
         expect(Math.abs(over - 0.5), entry.model.name).toBeLessThan(0.51)
       }
     }
@@ -179,6 +192,14 @@ describe('figures', () => {
     expect(encodeFigures(figures)).toBe('1.25,.125,,10;128000:1.25,.125,,12;200000:2.5,.125,,15')
   })
 
+  it('name the cache writes of an hour only where they cost more than others', () => {
+    const units = { input_mtok: 3, cache_read_mtok: 0.3, cache_write_mtok: 3.75, output_mtok: 15 }
+    expect(encodeFigures(figuresOf({ ...units, cache_write_1h_mtok: 6 }))).toBe('3,.3,3.75,15,6')
+    expect(encodeFigures(figuresOf({ ...units, cache_write_1h_mtok: 3.75 }))).toBe('3,.3,3.75,15')
+    expect(figuresOf(units).base).not.toHaveProperty('cacheWriteHour')
+    expect(encodeFigures(figuresOf({ input_mtok: 1, cache_write_1h_mtok: 2 }))).toBe('1,,,0,2')
+  })
+
   it('refuse units that token counts say nothing about', () => {
     expect(() => figuresOf({ input_mtok: 1, output_image_mtok: 30 })).toThrow(DroppedModel)
     expect(() => figuresOf({ audio_hours: 3 })).toThrow(DroppedModel)
@@ -195,6 +216,9 @@ describe('figures', () => {
     expect(implausibilities({ ...plain, output: 99 }, strict)).toHaveLength(1)
     expect(implausibilities({ ...plain, output: 99 }, { ...strict, cheaperOutput: true })).toEqual([])
     expect(implausibilities({ ...plain, cachedInput: 101 }, strict)).toHaveLength(1)
-    expect(implausibilities({ ...plain, cacheWrite: 201 }, strict)).toHaveLength(1)
+    expect(implausibilities({ ...plain, cacheWrite: 201, cacheWriteHour: 201 }, strict)).toHaveLength(2)
+    expect(implausibilities({ ...plain, cacheWriteHour: 200 }, strict)).toEqual([])
+    expect(implausibilities({ ...plain, cacheWriteHour: 201 }, strict)).toHaveLength(1)
+    expect(implausibilities({ ...plain, cacheWriteHour: 124 }, strict)).toHaveLength(1)
   })
 })

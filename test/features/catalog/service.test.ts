@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Usage } from '../../../src/core/models.ts'
 import {
   type CatalogModel,
   costNanoUsd,
@@ -237,7 +238,7 @@ describe('models of a vendor', () => {
 
 describe('cost', () => {
   const none = { prompt: 0, cached: 0, cacheWrite: 0, completion: 0, reasoning: 0 }
-  const cost = (name: string, usage: Partial<typeof none>): number => {
+  const cost = (name: string, usage: Partial<Usage>): number => {
     const { price } = first(name)
     if (!price) throw new Error(`${name} has no price`)
     return costNanoUsd(price, { ...none, ...usage })
@@ -259,6 +260,17 @@ describe('cost', () => {
     expect(cost('gemini-2.5-pro', { prompt: 200_001, completion: 1_000 })).toBe(200_001 * 2_500 + 1_000 * 15_000)
     expect(cost('qwen3-max', { prompt: 32_001 })).toBe(32_001 * 2_400)
     expect(cost('qwen3-max', { prompt: 128_001 })).toBe(128_001 * 3_000)
+  })
+
+  it('charges cache writes that are kept for an hour at their own price, where they have one', () => {
+    // Of claude-opus-4-5: 6.25 USD a million, and 10 for an hour.
+    expect(cost('claude-opus-4-5', { prompt: 1_000, cacheWrite: 1_000 })).toBe(1_000 * 6_250)
+    expect(cost('claude-opus-4-5', { prompt: 1_000, cacheWrite: 1_000, cacheWriteHour: 400 })).toBe(7_750_000)
+    expect(cost('claude-sonnet-4-5', { prompt: 300_000, cacheWrite: 10, cacheWriteHour: 10 })).toBe(
+      299_990 * 6_000 + 10 * 12_000,
+    )
+    expect(cost('gpt-4o', { prompt: 10, cacheWrite: 10, cacheWriteHour: 4 })).toBe(10 * 2_500)
+    expect(cost('claude-opus-4-5', { prompt: 10, cacheWrite: 10, cacheWriteHour: 11 })).toBe(10 * 10_000)
   })
 
   it('charges cached tokens even when a vendor counts more of them than prompt tokens', () => {
