@@ -64,6 +64,7 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     prompt_tokens: usage.prompt,
     cached_tokens: usage.cached,
     cache_write_tokens: usage.cacheWrite,
+    cache_write_1h_tokens: usage.cacheWriteHour ?? 0,
     completion_tokens: usage.completion,
     reasoning_tokens: usage.reasoning,
     cost_nanos: costOf(ending),
