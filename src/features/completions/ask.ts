@@ -70,5 +70,8 @@ export function refuseUnbounded({ policy, held }: Admission, asked: Asked, targe
 export function costBound({ price }: Target, prompt: number, completion: number): number {
   if (!price) return 0
   const usage = { prompt, cached: 0, cacheWrite: 0, completion, reasoning: 0 }
-  return Math.max(costNanoUsd(price, usage), costNanoUsd(price, { ...usage, cacheWrite: prompt }))
+  return Math.max(
+    costNanoUsd(price, usage),
+    costNanoUsd(price, { ...usage, cacheWrite: prompt, cacheWriteHour: prompt }),
+  )
 }
