@@ -15,7 +15,8 @@ import {
 } from '../routing/service.ts'
 import { refuseUnbounded } from './ask.ts'
 import { attemptChat } from './attempt.ts'
-import { type Caller, deliverLater, deliverStream, deliverWhole, type Shape } from './deliver.ts'
+import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
+import { openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
 /** A vendor that is silent for this long gets its caller a response that begins with comments. */
@@ -28,12 +29,12 @@ const DRAIN_MS = 24_000
 
 /**
  * One chat call after its admission: find the targets, put them in order, let one of them answer, deliver the answer,
- * and book it once it has left; `shape` is what a stream is written as. Throws `AppError`; money that was held is
+ * and book it once it has left; `rendering` is how its caller reads it. Throws `AppError`; money that was held is
  * settled on every way out.
  */
-export async function complete(ctx: Ctx, asked: Asked, shape?: Shape): Promise<Response> {
+export async function complete(ctx: Ctx, asked: Asked, rendering: Rendering = openAiRendering): Promise<Response> {
   const planned = await prepare(ctx, asked)
-  const caller = { ...watchCaller(ctx, asked), shape }
+  const caller = { ...watchCaller(ctx, asked), rendering }
   const answering = dispatch(ctx, planned, {
     attempt: (target) => attemptChat(ctx, target, asked, caller.upstream),
     repeatable: false,
@@ -55,7 +56,7 @@ export async function complete(ctx: Ctx, asked: Asked, shape?: Shape): Promise<R
   const { answer } = outcome
   if (answer.kind === 'stream') return deliverStream(ctx, asked, { ...outcome, answer, caller })
   caller.end()
-  return deliverWhole(ctx, asked, { ...outcome, answer })
+  return deliverWhole(ctx, asked, { ...outcome, answer, caller })
 }
 
 /** Everything that can still refuse the call before a vendor hears of it. */
@@ -74,7 +75,7 @@ async function prepare(ctx: Ctx, asked: Asked) {
 }
 
 /** Ends the vendor's work when the caller hangs up, or a while later for a caller who wants the exact count. */
-function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Omit<Caller, 'shape'> & { upstream: AbortSignal } {
+function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Omit<Caller, 'rendering'> & { upstream: AbortSignal } {
   const upstream = new AbortController()
   let draining: ReturnType<typeof setTimeout> | undefined
   const leave = (): void => {

@@ -1,11 +1,9 @@
 import { AppError } from '../../core/errors.ts'
 import { type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
-import { SSE_DONE, sseComment, sseData } from '../../http/sse.ts'
 
 const KEEP_ALIVE_MS = 10_000
 /** How often silence is looked for: a timer for each chunk would cost more than the chunk. */
 const WATCH_MS = 2500
-const KEEP_ALIVE = sseComment('keep-alive')
 const encoder = new TextEncoder()
 
 export type RelayEnd = 'finished' | 'stopped' | 'left' | { failed: unknown }
@@ -15,12 +13,12 @@ export type Relay = {
   source: ChatStream | Promise<ChatStream>
   /** What of a batch the caller gets to see; `stop` ends the stream after it, with the vendor told to end. */
   pass: (parts: readonly StreamPart[]) => Passed | Promise<Passed>
-  /** Written between the last part and `[DONE]`. */
-  epilogue: (end: 'finished' | 'stopped') => readonly string[]
-  /** The event that tells the caller of a failure. */
+  /** Written after the last part. */
+  epilogue: (end: 'finished' | 'stopped') => string
+  /** Tells the caller of a failure. */
   failure: (error: unknown) => string
-  /** What of a text of whole events is written, where that is not the text itself. */
-  shape?: ((events: string) => string) | undefined
+  /** Written in long silences, so that nobody takes the connection for dead. */
+  keepAlive: string
   /** Called once, however the stream ends, with the bytes that were written. */
   onEnd: (end: RelayEnd, bytesOut: number) => void
   /** Called when the caller has hung up, before `onEnd`. */
@@ -30,18 +28,19 @@ export type Relay = {
   /** Aborted when the caller hangs up, if the runtime says so before it gives the stream up. */
   signal: AbortSignal
   nowMs: () => number
-  /** The vendor has been silent for long already: the first comment leaves at once. */
-  isLate: boolean
+  /** Written at once: the vendor has been silent for long already. */
+  opening?: string | undefined
 }
 
-export type Passed = { events: readonly string[]; stop: boolean }
+/** Whole events as text; empty where the caller gets to see nothing. */
+export type Passed = { text: string; stop: boolean }
 
 /**
- * A vendor's stream as bytes for the caller: pulled, so that a slow caller slows the vendor; a comment in every ten
- * seconds of silence; and whatever happens, an end that the caller can tell from a cut connection.
+ * A vendor's stream as bytes for the caller: pulled, so that a slow caller slows the vendor; a sign of life in every
+ * ten seconds of silence; and whatever happens, an end that the caller can tell from a cut connection.
  */
 export function relay(given: Relay): ReadableStream<Uint8Array> {
-  const { source, pass, epilogue, failure, shape, onEnd, signal, nowMs } = given
+  const { source, pass, epilogue, failure, keepAlive, onEnd, signal, nowMs } = given
   let stream: ChatStream | undefined = 'read' in source ? source : undefined
   let reading: Promise<readonly StreamPart[] | undefined> | undefined
   let lastMs = nowMs()
@@ -65,9 +64,8 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
   }
 
   const write = (controller: ReadableStreamDefaultController<Uint8Array>, text: string): void => {
-    const shaped = shape ? shape(text) : text
-    if (shaped === '') return
-    const bytes = encoder.encode(shaped)
+    if (text === '') return
+    const bytes = encoder.encode(text)
     lastMs = nowMs()
     bytesOut += bytes.byteLength
     controller.enqueue(bytes)
@@ -93,16 +91,16 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
     if (ended) return
     if (!parts) return finish(controller, 'finished')
     const passed = pass(parts)
-    const { events, stop } = passed instanceof Promise ? await passed : passed
+    const { text, stop } = passed instanceof Promise ? await passed : passed
     if (ended) return
-    if (events.length > 0) write(controller, events.map(sseData).join(''))
+    write(controller, text)
     if (!stop) return
     stream?.cancel()
     finish(controller, 'stopped')
   }
 
   const finish = (controller: ReadableStreamDefaultController<Uint8Array>, how: 'finished' | 'stopped'): void => {
-    write(controller, epilogue(how).map(sseData).join('') + SSE_DONE)
+    write(controller, epilogue(how))
     end(how)
     controller.close()
   }
@@ -131,11 +129,11 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        if (given.isLate) write(controller, KEEP_ALIVE)
+        write(controller, given.opening ?? '')
         watch = setInterval(() => {
           // A caller who does not read what is there needs no more of it.
           const wanted = asked && (controller.desiredSize ?? -1) >= 0
-          if (!ended && wanted && nowMs() - lastMs >= KEEP_ALIVE_MS) write(controller, KEEP_ALIVE)
+          if (!ended && wanted && nowMs() - lastMs >= KEEP_ALIVE_MS) write(controller, keepAlive)
         }, WATCH_MS)
         leave = () => {
           left()
@@ -154,7 +152,7 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
         } catch (error) {
           if (ended) return
           stream?.cancel()
-          write(controller, sseData(failure(error)))
+          write(controller, failure(error))
           end({ failed: error })
           controller.close()
         } finally {

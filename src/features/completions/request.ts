@@ -14,6 +14,8 @@ export type Asked = {
   onDisconnect: 'cancel' | 'drain'
   /** Undefined leaves the time to the targets. */
   timeoutMs: number | undefined
+  /** Fields of the caller's body that no target gets, for the caller to know. */
+  lost?: readonly string[]
 }
 
 /** Output tokens that a call without a limit of its own is expected to need. */

@@ -1,8 +1,8 @@
 import type { Ctx } from '../../core/context.ts'
 import type { ChatChunk, ChatCompletion } from '../../core/models.ts'
 import { sseData } from '../../http/sse.ts'
-import { wholeResponse } from '../../http/whole.ts'
 import { complete } from './complete.ts'
+import { openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, readRequest } from './request.ts'
 import { lostOf, type TextRequest } from './text-schema.ts'
 
@@ -10,22 +10,34 @@ import { lostOf, type TextRequest } from './text-schema.ts'
 export function askedOfText(request: TextRequest): Asked {
   const { prompt, echo, suffix, best_of, logprobs, ...rest } = request
   const content = typeof prompt === 'string' ? prompt : prompt[0]
-  return readRequest({ ...rest, messages: [{ role: 'user', content }] }, 'completion')
+  const asked = readRequest({ ...rest, messages: [{ role: 'user', content }] }, 'completion')
+  return { ...asked, lost: lostOf(request) }
 }
 
 /** The legacy text endpoint, served by chat models: the same call, in the shape that old clients read. */
-export async function completeText(ctx: Ctx, request: TextRequest): Promise<Response> {
+export function completeText(ctx: Ctx, request: TextRequest): Promise<Response> {
   const echoed = request.echo ? (typeof request.prompt === 'string' ? request.prompt : request.prompt[0]) : ''
-  const response = await complete(ctx, askedOfText(request), textShape(echoed))
-  const headers = new Headers(response.headers)
-  const ignored = lostOf(request)
-  const known = headers.get('x-helix-ignored-params')
-  if (ignored.length > 0) headers.set('x-helix-ignored-params', [known, ...ignored].filter(Boolean).join(','))
-  if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
-    return wholeResponse(JSON.stringify(textOf(await response.json(), echoed)), { headers })
-  }
-  return new Response(response.body, { headers })
+  return complete(ctx, askedOfText(request), textRendering(echoed))
 }
+
+/** OpenAI's chat completions and chunks in the legacy shape. */
+const textRendering = (echoed: string): Rendering => ({
+  whole: (answer, counted) => textOf(openAiRendering.whole(answer, counted), echoed),
+  stream(asked, open) {
+    const writer = openAiRendering.stream(asked, open)
+    const echo = createEcho(echoed)
+    const shaped = (events: string) => {
+      const texts = events.split('\n\n').filter(Boolean)
+      return texts.map((event) => textEvent(event, echo)).join('')
+    }
+    return {
+      ...writer,
+      part: (part) => shaped(writer.part(part)),
+      end: (how, booked) => shaped(writer.end(how, booked)),
+      failure: (error) => shaped(writer.failure(error)),
+    }
+  },
+})
 
 function textOf(completion: ChatCompletion, echoed: string) {
   return {
@@ -42,13 +54,6 @@ function textOf(completion: ChatCompletion, echoed: string) {
 }
 
 const textId = (id = ''): string => id.replace(/^chatcmpl-/, 'cmpl-')
-
-/** Our own events one by one in the other shape; comments and `[DONE]` as they are. */
-function textShape(echoed: string): (events: string) => string {
-  const echo = createEcho(echoed)
-  const shaped = (event: string) => textEvent(event, echo)
-  return (events) => events.split('\n\n').filter(Boolean).map(shaped).join('')
-}
 
 /** The prompt stands before the first text of each choice. */
 function createEcho(echoed: string): (index: number) => string {

@@ -19,16 +19,19 @@ export function answerHeaders(
   { answer, target, attempts }: Answered,
 ): Record<string, string> {
   const elapsedMs = String(ctx.now() - ctx.startedMs)
-  const headers: Record<string, string> = {
+  const headers = {
     'x-helix-provider': target.provider.name,
     'x-helix-model': headerText(target.model),
     'x-helix-attempts': String(attempts),
     'x-helix-latency-ms': elapsedMs,
     'openai-processing-ms': elapsedMs,
   }
-  if (answer.ignored.length > 0) headers['x-helix-ignored-params'] = headerText(answer.ignored.join(','))
-  return headers
+  return { ...headers, ...ignoredHeader(answer.ignored) }
 }
+
+/** Names the fields of a request that nothing came of. */
+export const ignoredHeader = (fields: readonly string[]): Record<string, string> =>
+  fields.length > 0 ? { 'x-helix-ignored-params': headerText(fields.join(',')) } : {}
 
 /** The call ends before any provider has answered: what it held is free again. */
 export function releaseUnused(ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' | 'requestId'>): void {

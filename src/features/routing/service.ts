@@ -7,7 +7,7 @@ import { NODE_RETRY_SECONDS } from './failure.ts'
 import { isStale, listingOf, refreshListing } from './listing.ts'
 import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
-export { answerHeaders, budgetsOn, holdOf, releaseUnused } from './answer.ts'
+export { answerHeaders, budgetsOn, holdOf, ignoredHeader, releaseUnused } from './answer.ts'
 export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
 export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failure.ts'
 export { listingOf } from './listing.ts'

@@ -2,6 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { AppError } from '../../../src/core/errors.ts'
 import { type ChatStream, type StreamPart, UpstreamError } from '../../../src/core/models.ts'
 import { errorFacts, type Relay, type RelayEnd, relay } from '../../../src/features/completions/relay.ts'
+import { SSE_DONE, sseComment, sseData } from '../../../src/http/sse.ts'
+
+const COMMENT = sseComment('keep-alive')
 
 const part = (content: string): StreamPart => ({
   chunk: { choices: [{ index: 0, delta: { content } }] },
@@ -51,9 +54,10 @@ function open(given: Partial<Relay> & Pick<Relay, 'source'>) {
   const written: number[] = []
   let leaves = 0
   const body = relay({
-    pass: (parts) => ({ events: parts.map(({ json }) => json), stop: false }),
-    epilogue: () => [],
-    failure: (error) => JSON.stringify({ error: errorFacts(error) }),
+    pass: (parts) => ({ text: parts.map(({ json }) => sseData(json)).join(''), stop: false }),
+    epilogue: () => SSE_DONE,
+    failure: (error) => sseData(JSON.stringify({ error: errorFacts(error) })),
+    keepAlive: COMMENT,
     onEnd: (end, bytesOut) => {
       ends.push(end)
       written.push(bytesOut)
@@ -64,7 +68,6 @@ function open(given: Partial<Relay> & Pick<Relay, 'source'>) {
     drains: false,
     signal: new AbortController().signal,
     nowMs: Date.now,
-    isLate: false,
     ...given,
   })
   const reader = body.getReader()
@@ -93,12 +96,12 @@ afterEach(() => {
 })
 
 describe('a relayed stream', () => {
-  it('ends with what its epilogue says and [DONE]', async () => {
+  it('ends with what its epilogue says', async () => {
     const { stream, feed } = fedSource()
-    const { rest, ends } = open({ source: stream, epilogue: (end) => [JSON.stringify({ end })] })
+    const { rest, ends } = open({ source: stream, epilogue: (end) => sseData(JSON.stringify({ end })) })
     feed([part('a'), part('b')], [part('c')], undefined)
     expect(await rest()).toBe(
-      'data: {"content":"a"}\n\ndata: {"content":"b"}\n\ndata: {"content":"c"}\n\ndata: {"end":"finished"}\n\ndata: [DONE]\n\n',
+      'data: {"content":"a"}\n\ndata: {"content":"b"}\n\ndata: {"content":"c"}\n\ndata: {"end":"finished"}\n\n',
     )
     expect(ends).toEqual(['finished'])
     expect(vi.getTimerCount()).toBe(0)
@@ -118,7 +121,7 @@ describe('a relayed stream', () => {
 
   it('is stopped where its reader of parts says so, with the vendor told to end', async () => {
     const { stream, feed, isCancelled } = fedSource()
-    const { rest, ends } = open({ source: stream, pass: () => ({ events: ['{"last":1}'], stop: true }) })
+    const { rest, ends } = open({ source: stream, pass: () => ({ text: sseData('{"last":1}'), stop: true }) })
     feed([part('a')])
     expect(await rest()).toBe('data: {"last":1}\n\ndata: [DONE]\n\n')
     expect([ends, isCancelled()]).toEqual([['stopped'], true])
@@ -128,7 +131,7 @@ describe('a relayed stream', () => {
     const { stream, feed } = fedSource()
     const { next } = open({
       source: stream,
-      pass: (parts) => ({ events: parts.flatMap(({ json }) => (json.includes('shown') ? [json] : [])), stop: false }),
+      pass: (parts) => ({ text: parts.map(({ json }) => (json.includes('shown') ? json : '')).join(''), stop: false }),
     })
     feed([part('hidden')], [part('hidden')], [part('shown')])
     expect(await next()).toContain('shown')
@@ -136,23 +139,13 @@ describe('a relayed stream', () => {
 })
 
 describe('the bytes of a stream', () => {
-  it('are counted as they are written, comments, the epilogue and [DONE] included', async () => {
+  it('are counted as they are written, comments and the epilogue included', async () => {
     const { stream, feed } = fedSource()
-    const { rest, written } = open({ source: stream, isLate: true, epilogue: () => ['{"cost":1}'] })
+    const { rest, written } = open({ source: stream, opening: COMMENT })
     feed([part('Grüße 🦊')], undefined)
     const text = await rest()
     expect(text).toContain('🦊')
     expect(written).toEqual([Buffer.byteLength(text)])
-  })
-
-  it('are those of the shape that the caller reads', async () => {
-    const { stream, feed } = fedSource()
-    const shape = (events: string) => (events.includes('hidden') ? '' : events.toUpperCase())
-    const { rest, written } = open({ source: stream, shape })
-    feed([part('hidden')], [part('shown')], undefined)
-    const text = await rest()
-    expect(text).toBe('DATA: {"CONTENT":"SHOWN"}\n\nDATA: [DONE]\n\n')
-    expect(written).toEqual([text.length])
   })
 
   it('are no more once the caller has left', async () => {
@@ -202,7 +195,7 @@ describe('silence', () => {
   it('before the first part is broken by a comment at once', async () => {
     const coming = Promise.withResolvers<ChatStream>()
     const { stream, feed } = fedSource()
-    const { next } = open({ source: coming.promise, isLate: true })
+    const { next } = open({ source: coming.promise, opening: COMMENT })
     expect(await next()).toBe(': keep-alive\n\n')
     const second = next()
     await vi.advanceTimersByTimeAsync(12_500)
@@ -214,7 +207,7 @@ describe('silence', () => {
 
   it('that ends in a failure ends in an error event', async () => {
     const failed = new AppError('all_providers_failed', 'Every provider failed.')
-    const { rest, ends } = open({ source: Promise.reject(failed), isLate: true })
+    const { rest, ends } = open({ source: Promise.reject(failed), opening: COMMENT })
     expect(await rest()).toMatch(/^: keep-alive\n\ndata: \{"error":.*"code":"all_providers_failed"/)
     expect(ends).toEqual([{ failed }])
   })
@@ -276,7 +269,7 @@ describe('a caller who leaves', () => {
       drains: true,
       pass: (parts) => {
         seen.push(...parts.map(({ json }) => json))
-        return { events: parts.map(({ json }) => json), stop: false }
+        return { text: parts.map(({ json }) => json).join(''), stop: false }
       },
     })
     feed([part('a')])
