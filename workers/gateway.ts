@@ -1,7 +1,7 @@
 import { createGateway, createMisconfigured, type Gateway } from '../src/app.ts'
 import { type Bindings, createDeps } from '../src/deps.ts'
 import { ConfigurationError, parseEnv } from '../src/env.ts'
-import { createAdmit } from '../src/features/admission/service.ts'
+import { createAdmit, createStrangers } from '../src/features/admission/service.ts'
 import { createOnce } from '../src/features/idempotency/service.ts'
 import { areas } from '../src/features/index.ts'
 import { noteRequest } from '../src/features/requests/service.ts'
@@ -16,6 +16,7 @@ function build(env: Env): Gateway {
   try {
     return createGateway(areas, createDeps(parseEnv(env), env), {
       admit: createAdmit(),
+      strangers: createStrangers(),
       once: createOnce(),
       note: noteRequest,
     })

@@ -112,3 +112,9 @@ export type Admit = {
   /** False for a credential that its look alone gives away: what comes with it is not worth reading. */
   mayBeKnown?(deps: Pick<Deps, 'settings'>, credential: string | undefined): boolean
 }
+
+/**
+ * Holds those to a limit, by their address, who show no credential that could be one (`private`), and those who ask
+ * routes that need none (`public`). Throws a 429 `AppError`.
+ */
+export type Strangers = (deps: Deps, visit: { ip: string; door: 'private' | 'public' }) => Promise<void>

@@ -1,11 +1,11 @@
 import { type Context, Hono } from 'hono'
-import type { Admission, Admit, Ask, Policy } from '../core/admission.ts'
+import type { Admission, Admit, Ask, Policy, Strangers } from '../core/admission.ts'
 import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
 import type { Once } from '../core/once.ts'
 import { type Note, watchArrival } from './arrival.ts'
 import { byName, isBodyless, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES, readForm, readJson } from './body.ts'
-import { credentialOf } from './credential.ts'
+import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse, failureCodeOf } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
@@ -26,7 +26,12 @@ type MountEnv = { Bindings: Exchange }
 export type MountedApp = Hono<MountEnv>
 
 /** What features do around every route: who may come in, what runs once only, and what is noted of a request. */
-export type Hooks = { admit: Admit; once?: Once | undefined; note?: Note | undefined }
+export type Hooks = {
+  admit: Admit
+  strangers?: Strangers | undefined
+  once?: Once | undefined
+  note?: Note | undefined
+}
 type Services = Hooks & { deps: Deps }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -92,9 +97,10 @@ async function toResponse(route: Route, reply: unknown, around: { exchange: Exch
   return wholeResponse(JSON.stringify(response.parse(reply)), { status: status ?? 200, headers })
 }
 
-async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Services): Promise<Response> {
+async function servePublic(route: Route, c: Context<MountEnv>, { deps, strangers }: Services): Promise<Response> {
   const exchange = c.env
   try {
+    if (!route.spec.isProbe) await strangers?.(deps, { ip: addressOf(exchange.request), door: 'public' })
     const input = await readInput(route, c)
     if (input instanceof AppError) throw input
     const { request, requestId, startedMs, defer } = exchange
@@ -110,7 +116,8 @@ async function servePublic(route: Route, c: Context<MountEnv>, { deps }: Service
  * before; what is wrong with it is said only to those who may come in. Everywhere else nobody's input is worth reading
  * who may not.
  */
-async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, note }: Services): Promise<Response> {
+async function serve(route: Route, c: Context<MountEnv>, services: Services): Promise<Response> {
+  const { deps, admit, once, note } = services
   const exchange = c.env
   const { request, requestId, startedMs, defer } = exchange
   const { arrival, known, answered, close } = watchArrival(deps, note, { route, exchange })
@@ -143,9 +150,35 @@ async function serve(route: Route, c: Context<MountEnv>, { deps, admit, once, no
     if (key === undefined || !once) return close(await run())
     const answer = await once(ctx, { key, route: `POST ${exchange.path}`, body: input.body }, run)
     return close(finishResponse(answer, exchange, admission))
-  } catch (error) {
+  } catch (thrown) {
+    const error = isRefused ? await unlessTooMany(thrown, request, services) : thrown
     if (isRefused && error instanceof AppError) tally(deps, error)
     return close(errorResponse(error, exchange, { admission }), failureCodeOf(error))
+  }
+}
+
+/**
+ * Who shows nothing that could be a credential is told so a few times only. Looked at here, where a call is refused
+ * already, it costs those who have one nothing.
+ */
+async function unlessTooMany(thrown: unknown, request: Request, { deps, admit, strangers }: Services) {
+  if (!strangers || !(thrown instanceof AppError) || thrown.status !== 401) return thrown
+  try {
+    if (admit.mayBeKnown?.(deps, readCredential(request)) === false) {
+      await strangers(deps, { ip: addressOf(request), door: 'private' })
+    }
+    return thrown
+  } catch (error) {
+    return error
+  }
+}
+
+/** Undefined where there is none, or not exactly one. */
+function readCredential({ headers }: Request): string | undefined {
+  try {
+    return credentialOf(headers)
+  } catch {
+    return undefined
   }
 }
 

@@ -119,7 +119,7 @@ function errorStatuses(route: Route, dialect: Dialect): number[] {
   return [
     ...(heedsIdempotencyKey(route) ? [400, 409, 422] : []),
     ...(spec.body ? [400, 413, 415] : []),
-    ...(spec.scope === 'public' ? [] : [401, 403, 429, 503]),
+    ...(spec.scope === 'public' ? (spec.isProbe ? [] : [429]) : [401, 403, 429, 503]),
     ...(spec.params ? [404] : []),
     ...(spec.query ? [400] : []),
     ...(dialect === 'problem' && (spec.body || spec.query) ? [422] : []),

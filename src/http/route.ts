@@ -37,6 +37,8 @@ type Described<P, Q, B, R, S> = {
   response?: R
   /** 200 with a response schema and 204 without, unless said here. */
   status?: 200 | 201 | 202
+  /** A probe is answered however often it is asked. */
+  isProbe?: true
   /** False where no answer may be kept: it runs at every call, and an `Idempotency-Key` changes nothing. */
   isKept?: false
   /** Media types of the answers that the handler makes itself: a stream, a page. */

@@ -6,6 +6,17 @@ const SHARE = 0.1
 /** What adding and taking away times as large as today's leaves of rounding. */
 const ROUNDING_MS = 0.001
 
+/** A token bucket in one isolate, kept as the time at which it would be empty; `burst` is what it holds here. */
+type Bucket = { nowMs: number; windowMs: number; amount: number; burst: number }
+
+/** When the bucket would be empty after one more request, and how long that one has to wait: 0 if it may pass now. */
+export function nextArrival(emptyMs: number, { nowMs, windowMs, amount, burst }: Bucket) {
+  const stepMs = windowMs / (amount * SHARE)
+  const arrivalMs = Math.max(emptyMs, nowMs) + stepMs
+  const overMs = arrivalMs - nowMs - stepMs * Math.max(1, burst)
+  return { arrivalMs, waitMs: overMs > ROUNDING_MS ? Math.ceil(overMs) : 0 }
+}
+
 /**
  * Stands in for the request limits while Redis is away: a token bucket per limit in this isolate's memory.
  * Returns the wait in ms of the first limit that refuses, or 0.
@@ -15,15 +26,14 @@ export function createLocalLimit(): (limits: readonly Limit[], nowMs: number) =>
   return (limits, nowMs) => {
     const next = countedLimits(limits)
       .filter(isHeld)
-      .map((limit) => {
-        const stepMs = frameOf('', limit, nowMs).windowMs / (limit.amount * SHARE)
-        const arrival = Math.max(arrivals.get(limit.id) ?? nowMs, nowMs) + stepMs
-        const overMs = arrival - nowMs - stepMs * Math.max(1, (limit.burst ?? limit.amount) * SHARE)
-        return { id: limit.id, arrival, overMs }
+      .map(({ id, ...limit }) => {
+        const { windowMs } = frameOf('', { id, ...limit }, nowMs)
+        const { amount, burst = amount } = limit
+        return { id, ...nextArrival(arrivals.get(id) ?? nowMs, { nowMs, windowMs, amount, burst: burst * SHARE }) }
       })
-    const refused = next.find(({ overMs }) => overMs > ROUNDING_MS)
-    if (refused) return Math.ceil(refused.overMs)
-    for (const { id, arrival } of next) arrivals.set(id, arrival)
+    const refused = next.find(({ waitMs }) => waitMs > 0)
+    if (refused) return refused.waitMs
+    for (const { id, arrivalMs } of next) arrivals.set(id, arrivalMs)
     return 0
   }
 }

@@ -18,6 +18,7 @@ import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
 
 export { redisKeys } from './keys.ts'
+export { createStrangers } from './strangers.ts'
 
 /** A record can be missing, change and come of age while we load it, not more often than that by honest means. */
 const MAX_ROUNDS = 6

@@ -25,6 +25,7 @@ const healthSpec = {
   summary: 'Tell that the gateway is alive',
   description: 'Touches nothing and is always 200.',
   scope: 'public',
+  isProbe: true,
   response: Health,
 } as const
 
@@ -33,6 +34,7 @@ const readySpec = {
   description:
     '200 `ready`, 200 `degraded` when something optional fails, 503 `not_ready` when Postgres or every provider is out.',
   scope: 'public',
+  isProbe: true,
   raw: ['application/json'],
 } as const
 
