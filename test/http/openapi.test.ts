@@ -132,7 +132,7 @@ describe('the document', () => {
     ]
     expect(errorsOf('/v1/trees', 'post')).toEqual(['200', ...[...errors, ...once].sort(), 'default'])
     expect(errorsOf('/api/v1/named/end', 'post')).toEqual(['204', ...[...errors, '422'].sort(), 'default'])
-    expect(errorsOf('/api/v1/named/{id}', 'get')).toEqual(['204', '404', 'default'])
+    expect(errorsOf('/api/v1/named/{id}', 'get')).toEqual(['204', '404', '429', 'default'])
     expect(at('components', 'responses', 'openai_401', 'content')).toHaveProperty('application/json')
     expect(at('components', 'responses', 'problem_422', 'content')).toHaveProperty(['application/problem+json'])
   })

@@ -19,12 +19,12 @@ function setup(isOpen = true) {
     mayBeKnown: (_deps: unknown, credential: string | undefined) => credential?.startsWith('hx_') ?? false,
   })
   const routes = [
-    get('/private', { summary: 'Private', scope: 'tools:read' }, () => undefined),
-    get('/secret', { summary: 'Secret', scope: 'keys:write' }, () => undefined),
-    get('/public', { summary: 'Public', scope: 'public' }, () => undefined),
-    get('/probe', { summary: 'Probe', scope: 'public', isProbe: true }, () => undefined),
+    get('/t/private', { summary: 'Private', scope: 'tools:read' }, () => undefined),
+    get('/t/secret', { summary: 'Secret', scope: 'keys:write' }, () => undefined),
+    get('/t/public', { summary: 'Public', scope: 'public' }, () => undefined),
+    get('/t/probe', { summary: 'Probe', scope: 'public', isProbe: true }, () => undefined),
   ]
-  const areas = [{ name: 'all', at: ['/'], errors: 'problem', load: async () => ({ routes }) }] as const
+  const areas = [{ name: 'all', at: ['/t'], errors: 'problem', load: async () => ({ routes }) }] as const
   const gateway = createGateway(areas, fakeDeps(), { admit: looking, strangers })
   const send = (path: string, credential?: string) => {
     const headers = new Headers({ 'cf-connecting-ip': ip })
@@ -41,9 +41,9 @@ describe('requests without a credential', () => {
     ['one in a header of another form', 'Basic YTpi'],
   ])('are held to a limit: %s', async (_what, credential) => {
     const open = setup()
-    expect((await open.send('/private', credential)).status).toBe(401)
+    expect((await open.send('/t/private', credential)).status).toBe(401)
     expect(open.visits).toEqual([{ ip, door: 'private' }])
-    const refused = await setup(false).send('/private', credential)
+    const refused = await setup(false).send('/t/private', credential)
     expect(refused.status).toBe(429)
     expect(refused.headers.get('retry-after')).toBe('7')
     expect(refused.headers.get('www-authenticate')).toBeNull()
@@ -51,21 +51,21 @@ describe('requests without a credential', () => {
 
   it('of routes that need none are held to one of their own, but for probes', async () => {
     const { send, visits } = setup()
-    expect((await send('/public')).status).toBe(204)
-    expect((await send('/probe')).status).toBe(204)
+    expect((await send('/t/public')).status).toBe(204)
+    expect((await send('/t/probe')).status).toBe(204)
     expect(visits).toEqual([{ ip, door: 'public' }])
     const refused = setup(false)
-    expect((await refused.send('/public')).status).toBe(429)
-    expect((await refused.send('/probe')).status).toBe(204)
+    expect((await refused.send('/t/public')).status).toBe(429)
+    expect((await refused.send('/t/probe')).status).toBe(204)
   })
 })
 
 describe('requests with a credential', () => {
   it('cost nothing more, whether or not it is valid and may do what it asks', async () => {
     const { send, visits } = setup(false)
-    expect((await send('/private', `Bearer ${KEY}`)).status).toBe(204)
-    expect((await send('/secret', `Bearer ${KEY}`)).status).toBe(403)
-    expect((await send('/private', 'Bearer hx_other')).status).toBe(401)
+    expect((await send('/t/private', `Bearer ${KEY}`)).status).toBe(204)
+    expect((await send('/t/secret', `Bearer ${KEY}`)).status).toBe(403)
+    expect((await send('/t/private', 'Bearer hx_other')).status).toBe(401)
     expect((await send('/nowhere')).status).toBe(404)
     expect(visits).toEqual([])
   })
