@@ -36,6 +36,8 @@ export type Policy = {
   kind: 'api_key' | 'user' | 'operator' | 'scraper'
   /** The person who is signed in or who made the key; a key made by the seed script has none. */
   userId?: string | undefined
+  /** The agent whose key it is. */
+  agentId?: string | undefined
   /** That person's role in the organisation now. */
   role?: Role | undefined
   mode: 'live' | 'test'
@@ -56,7 +58,7 @@ export type Policy = {
 
 /** Money to reserve before a call is made, in these budgets of its caller; none where only concurrency is limited. */
 export type WantedHold = {
-  facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id' | 'user_id'>
+  facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id' | 'user_id' | 'agent_id'>
   amountNanoUsd: number
   /** Unix milliseconds. */
   deadlineMs: number
@@ -81,6 +83,8 @@ export type Admission = {
   policy: Policy
   /** True when money or a place is held under this request's id: the call must be settled or released. */
   held: boolean
+  /** The run that the call is part of, and the budgets of it and of those above it, in which the call holds, too. */
+  run?: { id: string; budgets: readonly BudgetRef[] } | undefined
   /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
   openBreakers: ReadonlyMap<string, number>
   cached: string | undefined

@@ -1,3 +1,6 @@
+/** A name that a caller gives to what is theirs, such as an agent or a run. */
+export const LABEL = /^[A-Za-z0-9_.:-]{1,64}$/
+
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const TIME_CHARS = 10
 const RANDOM_CHARS = 16

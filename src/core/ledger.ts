@@ -27,6 +27,10 @@ export type CallFacts = {
   key_id: string
   /** The person behind the credential. */
   user_id: string | null
+  /** The agent whose key it is. */
+  agent_id: string | null
+  /** The run that the call is part of: its budget and those of the runs above it apply, too. */
+  run_id: string | null
   operation: 'chat' | 'completion' | 'embedding'
   provider: string
   model: string
@@ -42,7 +46,10 @@ export type HoldRequest = {
   amountNanoUsd: number
   /** Unix milliseconds after which the call cannot be alive any more. */
   deadlineMs: number
-  /** Hard ones, to be held in, and soft ones, in which the call counts if it is never heard of again. */
+  /**
+   * Hard ones, to be held in, and soft ones, in which the call counts if it is never heard of again. The budgets of a
+   * run are not among them: the ledger knows them by the run's name.
+   */
   budgets: readonly BudgetRef[]
   /** The hold is a place under each of these, until it is settled, released or overdue. */
   concurrency?: readonly ConcurrencyRef[]
@@ -54,8 +61,16 @@ export type ExtendRequest = { requestId: string; amountNanoUsd: number; budgets:
 /** `remainingNanoUsd` is what is left in the budget that was short. */
 export type ExtendAnswer = { ok: true } | { ok: false; budgetId: string; remainingNanoUsd: number }
 
-/** A hold may also be refused because as much is under way as a concurrency limit allows. */
-export type HoldAnswer = ExtendAnswer | { ok: false; limitId: string }
+/**
+ * Of a call that names a run a hold tells the budgets of that run and of those above it: they belong to what the call
+ * extends and settles. It may also be refused because as much is under way as a concurrency limit allows, or because
+ * there is no such run.
+ */
+export type HoldAnswer =
+  | { ok: true; runBudgets?: readonly BudgetRef[] }
+  | Exclude<ExtendAnswer, { ok: true }>
+  | { ok: false; limitId: string }
+  | { ok: false; runId: string }
 
 export type LedgerStatus = 'ok' | 'error' | 'aborted' | 'budget' | 'unknown'
 
@@ -78,8 +93,6 @@ export type LedgerRow = CallFacts & {
   ttft_ms: number | null
   error_code: string | null
   stream: boolean
-  /** The agent that made the call; no call has one yet. */
-  agent_id: null
   /** Unix seconds. */
   created_at: number
 }
@@ -113,4 +126,6 @@ export type OrgLedger = {
   settle(settlement: Settlement): Promise<boolean>
   /** What each of these budgets has used, in their order. */
   spend(budgets: readonly BudgetRef[]): Promise<BudgetSpend[]>
+  /** The budget of this run was made, changed or deleted: its next call reads it anew. */
+  forgetRun(runId: string): Promise<void>
 }

@@ -7,6 +7,8 @@ export const ledgerRow = (given: Partial<LedgerRow> = {}): LedgerRow => ({
   org_id: 'org_1',
   key_id: 'key_1',
   user_id: null,
+  agent_id: null,
+  run_id: null,
   operation: 'chat',
   provider: 'openai',
   model: 'gpt-4o',
@@ -25,7 +27,6 @@ export const ledgerRow = (given: Partial<LedgerRow> = {}): LedgerRow => ({
   ttft_ms: null,
   error_code: null,
   stream: false,
-  agent_id: null,
   created_at: 1_700_000_000,
   ...given,
 })

@@ -59,6 +59,10 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
     return this.#ledger.spend(budgets)
   }
 
+  forgetRun(runId: string) {
+    return this.#ledger.forgetRun(runId)
+  }
+
   override async alarm() {
     this.#alarmMs = undefined
     await this.#ledger.wake()

@@ -1,9 +1,9 @@
-import type { AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
+import type { Admission, AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { redisKeys } from './keys.ts'
-import { budgetUnavailable, limitError, quotaError } from './refusals.ts'
+import { budgetUnavailable, limitError, quotaError, unknownRun } from './refusals.ts'
 
 /** When to ask again for a place: nobody knows when one of those who have one is done. */
 const BUSY_MS = 1000
@@ -11,8 +11,8 @@ const BUSY_MS = 1000
 /** The hold of a call, where a hard budget or a limit of concurrency applies to its caller. */
 export function holdRequest(policy: Policy, request: AdmissionRequest, { hold }: Ask): HoldRequest | undefined {
   if (!hold) return undefined
-  const { orgId: org_id, keyId: key_id, userId: user_id = null } = policy
-  const held = { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id } }
+  const { orgId: org_id, keyId: key_id, userId: user_id = null, agentId: agent_id = null } = policy
+  const held = { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id, agent_id } }
   const concurrency = policy.limits.flatMap(({ id, metric, amount }) =>
     metric === 'concurrency' ? [{ id, amount }] : [],
   )
@@ -20,27 +20,37 @@ export function holdRequest(policy: Policy, request: AdmissionRequest, { hold }:
 }
 
 /** False for a hold that is a place among the calls under way and nothing else. */
-export const holdsMoney = ({ budgets }: HoldRequest): boolean => budgets.some(({ soft }) => !soft)
+export const holdsMoney = ({ budgets, facts }: HoldRequest): boolean =>
+  facts.run_id !== null || budgets.some(({ soft }) => !soft)
 
 /**
- * Whether something is held for the call. Throws 429 where the ledger refuses it, and 503 where money must be held and
- * the ledger does not answer; without it nobody counts what is under way.
+ * What is held for the call. Throws 429 where the ledger refuses it, 400 where it knows no such run, and 503 where money
+ * must be held and the ledger does not answer; without it nobody counts what is under way.
  */
 export function requireHeld(
   { policy, hold, asked }: { policy: Policy; hold: HoldRequest | undefined; asked: Ask },
   answer: PromiseSettledResult<HoldAnswer | undefined>,
-): boolean {
-  if (!hold) return false
+): Pick<Admission, 'held' | 'run'> {
+  if (!hold) return { held: false }
   if (answer.status === 'rejected') {
     if (holdsMoney(hold)) throw budgetUnavailable(answer.reason)
-    return true
+    return { held: true }
   }
   const { value } = answer
-  if (!value || value.ok) return value !== undefined
+  if (!value) return { held: false }
+  if (value.ok) return { held: true, ...runOf(hold, value) }
   if ('budgetId' in value) throw quotaError(value.budgetId)
+  if ('runId' in value) throw unknownRun(value.runId)
   const limit = policy.limits.find(({ id }) => id === value.limitId)
   if (!limit) throw new TypeError('admission: the ledger named a limit that was not asked')
   throw limitError({ limit, retryMs: BUSY_MS, remaining: 0, resetMs: BUSY_MS }, asked)
+}
+
+function runOf({ facts }: HoldRequest, { runBudgets }: HoldAnswer & { ok: true }): Pick<Admission, 'run'> {
+  if (facts.run_id === null) return {}
+  // A ledger of an earlier release holds nothing for a run.
+  if (runBudgets === undefined) throw budgetUnavailable(new Error('the ledger told nothing of the run'))
+  return { run: { id: facts.run_id, budgets: runBudgets } }
 }
 
 /** The call will not be made: what it may hold is free again, also where the ledger's answer got lost. */

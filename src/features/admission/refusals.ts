@@ -43,6 +43,11 @@ export const quotaError = (budgetId: string) =>
     details: { budget_id: budgetId },
   })
 
+export const unknownRun = (runId: string) =>
+  new AppError('invalid_request', `There is no budget of a run '${runId}', or it was deleted.`, {
+    param: 'helix.run_id',
+  })
+
 /** A request that a limit refused: when it would pass, and where that limit stands. */
 type Refusal = { limit: Limit; retryMs: number; remaining: number; resetMs: number }
 

@@ -139,7 +139,7 @@ function decide(
   if (refusal) throw refusal
   return {
     policy,
-    held: requireHeld({ policy, hold, asked }, held),
+    ...requireHeld({ policy, hold, asked }, held),
     openBreakers: openBreakers(asked, reply.breakers, nowMs),
     cached: reply.cached ?? undefined,
     requests: rateOf(policy.limits, reply.rates, 'requests'),

@@ -1,4 +1,4 @@
-import type { Policy } from '../../core/admission.ts'
+import type { Admission, Policy } from '../../core/admission.ts'
 import type { BudgetRef } from '../../core/ledger.ts'
 import type { budgets } from './table.ts'
 
@@ -24,6 +24,10 @@ export function budgetsOf(rows: readonly BudgetRow[]): Required<Pick<Policy, 'bu
   const refs = rows.map(refOf)
   return { budgets: refs.filter(({ soft }) => !soft), watched: refs.filter(({ soft }) => soft) }
 }
+
+/** The hard budgets of an admitted call: its caller's, and those of its run. */
+export const budgetsOfCall = ({ policy, run }: Pick<Admission, 'policy' | 'run'>): readonly BudgetRef[] =>
+  run ? [...policy.budgets, ...run.budgets] : policy.budgets
 
 /** The budgets that a call counts in which one of these models answers: a budget of a model is not everybody's. */
 export function budgetsFor(budgets: readonly BudgetRef[], models: readonly NamedModel[]): BudgetRef[] {

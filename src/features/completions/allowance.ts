@@ -1,5 +1,6 @@
 import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
+import { budgetsOfCall } from '../budgets/service.ts'
 import { budgetsOn, type Target } from '../routing/service.ts'
 import { costBound, heldOutput, sliceOf } from './ask.ts'
 import { type Asked, outputBound } from './request.ts'
@@ -19,10 +20,11 @@ export function createAllowance(
   target: Target,
 ): { covers(outputTokens: number): Promise<boolean> | boolean } {
   const { admission } = ctx
-  if (!admission.held || admission.policy.budgets.length === 0) return { covers: () => true }
+  const budgets = budgetsOfCall(admission)
+  if (!admission.held || budgets.length === 0) return { covers: () => true }
   const most = outputBound(asked, target)
   let held = heldOutput(asked, target, admission.policy)
-  const step = sliceOf(target, admission.policy)
+  const step = sliceOf(target, { budgets })
   const askAhead = Math.floor(step * ASK_AHEAD_SHARE)
   let asking: Promise<boolean> | undefined
   let refused = false
@@ -32,10 +34,9 @@ export function createAllowance(
     const slice = Math.min(Math.max(outputTokens - held, 0) + step, most - held)
     const amountNanoUsd = costBound(target, 0, slice)
     try {
-      const { policy } = admission
       const answer = await ctx
-        .ledgerOf(policy.orgId)
-        .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: budgetsOn(policy.budgets, [target]) })
+        .ledgerOf(admission.policy.orgId)
+        .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: budgetsOn(budgets, [target]) })
       if (answer.ok) held += slice
       refused = !answer.ok
       return answer.ok

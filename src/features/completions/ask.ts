@@ -2,7 +2,7 @@ import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { costNanoUsd } from '../catalog/service.ts'
-import { budgetsOn, holdOf, idsOf, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
+import { holdOf, idsOf, isPaid, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 
@@ -40,7 +40,10 @@ export function heldOutput(asked: Asked, target: Target, policy: Pick<Policy, 'b
   return watched ? Math.min(most, sliceOf(target, policy) * (asked.body.n ?? 1)) : most
 }
 
-/** Output tokens by which a stream's hold grows. All budgets of the caller count, whichever of them apply to the call. */
+/**
+ * Output tokens by which a stream's hold grows. All budgets of the caller count, whichever of them apply to the call;
+ * those of a run are known only once the call holds in them.
+ */
 export function sliceOf({ price }: Target, { budgets }: Pick<Policy, 'budgets'>): number {
   const dearest = price && Math.max(price.base.output, ...price.tiers.map(({ prices }) => prices.output))
   if (!dearest || budgets.length === 0) return STREAM_SLICE
@@ -57,9 +60,9 @@ function worstCase(asked: Asked, target: Target, policy: Policy): number | undef
   return input === undefined ? undefined : costBound(target, input, heldOutput(asked, target, policy))
 }
 
-/** Under a hard budget nothing runs whose input could be of any size. Throws a 400 `AppError`. */
+/** Under a hard budget, and within a run, nothing runs whose input could be of any size. Throws a 400 `AppError`. */
 export function refuseUnbounded({ policy, held }: Admission, asked: Asked, targets: readonly Target[]): void {
-  if (held || budgetsOn(policy.budgets, targets).length === 0) return
+  if (held || !isPaid(policy, { targets, runId: asked.runId })) return
   const unbounded = targets.find((target) => inputBound(asked, target) === undefined)
   if (!unbounded) return
   const message = `No limit is known for what '${unbounded.id}' reads of these parts, so their cost cannot be held against a hard budget.`

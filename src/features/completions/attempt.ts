@@ -1,5 +1,6 @@
 import type { Ctx } from '../../core/context.ts'
 import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
+import { budgetsOfCall } from '../budgets/service.ts'
 import { type Target, timeoutsFor } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { isContent } from './meter.ts'
@@ -26,7 +27,7 @@ export async function attemptChat(ctx: World, target: Target, asked: Asked, sign
 
 /** Under a hard budget the vendor is told to stop where the hold ends; a stream is stopped by us, slice by slice. */
 function outputLimit({ admission }: World, target: Target, asked: Asked): number | undefined {
-  if (!admission.held || admission.policy.budgets.length === 0) return undefined
+  if (!admission.held || budgetsOfCall(admission).length === 0) return undefined
   const most = outputPerChoice(asked.body, target)
   return asked.stream ? most : Math.min(most, heldOutput(asked, target, admission.policy))
 }

@@ -63,7 +63,7 @@ export async function complete(ctx: Ctx, asked: Asked, rendering: Rendering = op
 async function prepare(ctx: Ctx, asked: Asked) {
   try {
     const targets = requireTargets(ctx, asked.wanted)
-    refuseUnheld(ctx.admission, targets)
+    refuseUnheld(ctx.admission, { targets, runId: asked.runId })
     refuseUnbounded(ctx.admission, asked, targets)
     const { openBreakers } = ctx.admission
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')

@@ -1,4 +1,4 @@
-import type { ChatBody, ChatMessage } from '../../core/models.ts'
+import type { ChatBody, ChatMessage, NativeRequest } from '../../core/models.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
 import type { Need, Target, Wanted } from '../routing/service.ts'
 import type { ChatRequest } from './schema.ts'
@@ -12,11 +12,30 @@ export type Asked = {
   stream: boolean
   includeUsage: boolean
   onDisconnect: 'cancel' | 'drain'
+  /** The run that the call is part of. */
+  runId: string | undefined
   /** Undefined leaves the time to the targets. */
   timeoutMs: number | undefined
   /** Fields of the caller's body that no target gets, for the caller to know. */
   lost?: readonly string[]
+  /** What else there is to a request whose body was translated from another wire. */
+  translation?: Translation
 }
+
+export type Translation = {
+  /** As it was sent, for targets of its own wire; undefined where its history could not be sent there. */
+  native: NativeRequest | undefined
+  /** Fields and kinds of content that the body does not have, because only its own wire has a word for them. */
+  untranslated: readonly string[]
+  /** How hard to think, for models that can; `field` is what the caller calls it. */
+  effort: { level: string; field: string } | undefined
+  /** A target of its own wire reads more in the course of the call, of which nobody knows how much. */
+  readsMore: boolean
+}
+
+/** The request for this target in the words in which it was sent, where it speaks them. */
+export const nativeFor = ({ translation }: Asked, { provider }: Target): NativeRequest | undefined =>
+  translation?.native !== undefined && translation.native.wire === provider.wire ? translation.native : undefined
 
 /** Output tokens that a call without a limit of its own is expected to need. */
 const EXPECTED_OUTPUT = 1000
@@ -46,6 +65,7 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
     stream: request.stream === true,
     includeUsage: request.stream_options?.include_usage === true,
     onDisconnect: helix?.on_disconnect ?? 'cancel',
+    runId: helix?.run_id,
     timeoutMs: helix?.timeout_ms,
   }
 }

@@ -37,7 +37,8 @@ export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingReque
 function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
   const { targets } = targetsFor(deps, policy, wantedOf(request))
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
-  const call = { operation: 'embedding' as const, policy, targets, timeoutMs: request.helix?.timeout_ms }
+  const { timeout_ms: timeoutMs, run_id: runId } = request.helix ?? {}
+  const call = { operation: 'embedding' as const, policy, targets, timeoutMs, runId }
   return {
     tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
     candidates: idsOf(targets),
@@ -48,7 +49,7 @@ function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): As
 /** Vectors for texts, in their order. Throws `AppError`. */
 export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Response> {
   const wanted = wantedOf(request)
-  const planned = await prepare(ctx, wanted)
+  const planned = await prepare(ctx, wanted, request.helix?.run_id)
   const timeoutMs = request.helix?.timeout_ms
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
@@ -91,10 +92,10 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
   return respond(ctx, request, { answer, ending })
 }
 
-async function prepare(ctx: Ctx, wanted: Wanted) {
+async function prepare(ctx: Ctx, wanted: Wanted, runId: string | undefined) {
   try {
     const targets = requireTargets(ctx, wanted)
-    refuseUnheld(ctx.admission, targets)
+    refuseUnheld(ctx.admission, { targets, runId })
     const { openBreakers } = ctx.admission
     return plan({ targets, openBreakers, model: wanted.model, nowMs: ctx.now() })
   } catch (error) {

@@ -28,6 +28,7 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       .map((row) => [String(row.budget_id), { nanos: Number(row.nanos), untilMs: Number(row.until_ms) }]),
   )
   const opened = new Set(storage.exec('select budget_id from opened').map((row) => String(row.budget_id)))
+  let looked = 0
   /** A mark's time is written this far ahead, so that it too moves seldom. */
   const untilSlackMs = Math.ceil(graceMs / 2)
 
@@ -98,7 +99,14 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       accounts.delete(budgetId)
     },
 
-    openIds: (): string[] => [...opened],
+    /** As many of the open budgets as that, in turn. */
+    nextOpenIds(limit: number): string[] {
+      const all = [...opened]
+      if (looked >= all.length) looked = 0
+      const next = all.slice(looked, looked + limit)
+      looked += limit
+      return next
+    },
 
     /** Reserves in every budget, or in none. Throws `RangeError` for one that is not open. */
     reserve(

@@ -70,7 +70,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   return {
     /** Those that must be opened before they can be used. */
     unopened: (budgets: readonly BudgetRef[]): BudgetRef[] => budgets.filter(({ id }) => !accounts.isOpen(id)),
-    openIds: accounts.openIds,
+    nextOpenIds: accounts.nextOpenIds,
     drop: accounts.drop,
 
     /** From now on the budget is counted here; `spent` is everything that was booked before. */

@@ -4,7 +4,7 @@ import { AppError, DependencyError } from '../../core/errors.ts'
 import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
 import { type RequestRow, requestRow } from '../../core/request-log.ts'
-import { budgetsFor } from '../budgets/service.ts'
+import { budgetsFor, budgetsOfCall } from '../budgets/service.ts'
 import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
 import { rowTextOf, writeCall } from './flush.ts'
 
@@ -47,7 +47,7 @@ const since = (startMs: number, endMs: number): number => Math.min(MAX_MS, Math.
 /** The row of a finished call. */
 export function rowOf(ctx: World, ending: Ending): LedgerRow {
   const { usage, target } = ending
-  const { policy } = ctx.admission
+  const { policy, run } = ctx.admission
   const nowMs = ctx.now()
   return {
     id: ctx.newId('led'),
@@ -55,6 +55,8 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     org_id: policy.orgId,
     key_id: policy.keyId,
     user_id: policy.userId ?? null,
+    agent_id: policy.agentId ?? null,
+    run_id: run?.id ?? null,
     operation: ending.operation,
     provider: target.provider.name,
     model: target.model,
@@ -74,7 +76,6 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     ttft_ms: ending.firstContentMs === undefined ? null : since(ctx.startedMs, ending.firstContentMs),
     error_code: ending.errorCode ?? null,
     stream: ending.stream,
-    agent_id: null,
     created_at: secondsOf(nowMs),
   }
 }
@@ -91,7 +92,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
   const settlement: Settlement = {
     row,
     budgets: budgetsFor(
-      [...policy.budgets, ...(policy.watched ?? [])],
+      [...budgetsOfCall(ctx.admission), ...(policy.watched ?? [])],
       [{ provider: row.provider, model: row.model, priceId: row.price_id }],
     ),
     tokenCorrections: tokenCharges.map(({ key, tokens, ttlSeconds }) => ({

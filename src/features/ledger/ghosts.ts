@@ -12,6 +12,8 @@ type Parts = {
   graceMs: number
   /** Takes a call off the list of open ones. */
   close: (requestId: string) => void
+  /** The call with the budgets of its run, which Redis does not know; undefined where there never was such a run. */
+  withRun: (call: HoldRequest) => Promise<HoldRequest | undefined>
 }
 
 /**
@@ -19,7 +21,7 @@ type Parts = {
  * rows. Together they never cost more than what the last life can have held, for Redis also lists calls whose hold was
  * refused a moment before the crash. False while it is too early; throws `DependencyError` when a store is away.
  */
-export async function layGhosts({ orgId, book, deps, graceMs, close }: Parts): Promise<boolean> {
+export async function layGhosts({ orgId, book, deps, graceMs, close, withRun }: Parts): Promise<boolean> {
   const untilMs = book.hauntedUntilMs()
   if (untilMs === undefined) return true
   if (untilMs > deps.now()) return false
@@ -31,9 +33,9 @@ export async function layGhosts({ orgId, book, deps, graceMs, close }: Parts): P
     .sort((left, right) => left.deadlineMs - right.deadlineMs)
   const ids = lost.map(({ facts }) => facts.request_id).filter((requestId) => !book.knows(requestId))
   const booked = ids.length === 0 ? new Set<string>() : await bookedAmong(deps, orgId, ids)
-  for (const call of lost) {
-    const { request_id } = call.facts
-    if (booked.has(request_id) || book.knows(request_id)) close(request_id)
+  const whole = await Promise.all(lost.map(async (call) => ({ id: call.facts.request_id, call: await withRun(call) })))
+  for (const { id, call } of whole) {
+    if (!call || booked.has(id) || book.knows(id)) close(id)
     else bookLost(call)
   }
   book.forgetGhosts()

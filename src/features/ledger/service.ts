@@ -6,6 +6,7 @@ import { layGhosts } from './ghosts.ts'
 import { createNotices } from './notices.ts'
 import { openBudgets } from './opening.ts'
 import { createOutbox } from './outbox.ts'
+import { type Chain, createRuns, readRuns } from './runs.ts'
 import type { LedgerStorage } from './storage.ts'
 import { unknownSettlement } from './unknown.ts'
 
@@ -16,6 +17,9 @@ export type { LedgerStorage } from './storage.ts'
 
 /** Where the last life's calls cannot be accounted for yet, because a store is away. */
 const GHOST_RETRY_MS = 1000
+
+/** Of a call that names no run. */
+const NO_RUN: Chain = { budgets: [], isOver: false }
 
 /** The one alarm of the object. `set` moves it; the object is woken by it even after a crash. */
 export type Alarm = { currentMs: () => number | undefined; set: (atMs: number) => void }
@@ -70,15 +74,36 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   /** Holds that wait for a budget to be opened; their callers may have given them up by then. */
   const waitingHolds = new Map<string, HoldRequest>()
 
-  const openFor = async (request: HoldRequest, budgets: readonly BudgetRef[]): Promise<void> => {
-    const { request_id } = request.facts
+  const runs = createRuns(readRuns(deps, orgId), deps.now)
+
+  /** The run of a call with its budgets; undefined while there is something to learn or to open first. */
+  const readyRun = ({ facts, budgets }: HoldRequest): Chain | 'none' | undefined => {
+    const run = facts.run_id ? runs.chainOf(facts.run_id) : NO_RUN
+    if (run === undefined || run === 'none') return run
+    return book.unopened(hardOf([...budgets, ...run.budgets])).length > 0 ? undefined : run
+  }
+
+  const prepare = async (request: HoldRequest): Promise<Chain | 'none'> => {
+    const { request_id, run_id } = request.facts
     waitingHolds.set(request_id, request)
     try {
-      await open(budgets)
+      const run = run_id ? await runs.resolve(run_id) : NO_RUN
+      if (run !== 'none') await open(hardOf([...request.budgets, ...run.budgets]))
       if (waitingHolds.get(request_id) !== request) throw new Error('the call was withdrawn before it held anything')
+      return run
     } finally {
       if (waitingHolds.get(request_id) === request) waitingHolds.delete(request_id)
     }
+  }
+
+  /** What is known of a run is looked at again from time to time: a change that was told may have got lost. */
+  const lookAgain = (runId: string): void => {
+    if (outbox.isHeldUp(deps.now()) || !runs.isDue(runId)) return
+    background(
+      runs.learn(runId).catch((cause: unknown) => {
+        deps.log.warn('run_not_read', { org_id: orgId, run_id: runId, cause: String(cause) })
+      }),
+    )
   }
 
   /** Once Postgres has just taken what there was, it will also tell. */
@@ -107,9 +132,15 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     notices.take()
   }
 
+  /** A call that only Redis remembers, with the budgets of its run; undefined where that never was, nor the call. */
+  const withRun = async (call: HoldRequest): Promise<HoldRequest | undefined> => {
+    const run = call.facts.run_id === null ? NO_RUN : await runs.resolve(call.facts.run_id)
+    return run === 'none' ? undefined : { ...call, budgets: [...call.budgets, ...run.budgets] }
+  }
+
   /** False while the last life's calls are not accounted for; whatever is in the way, the alarm must go on. */
   const accountForGhosts = (): Promise<boolean> =>
-    layGhosts({ orgId, book, deps, graceMs, close: outbox.close }).catch((cause: unknown) => {
+    layGhosts({ orgId, book, deps, graceMs, close: outbox.close, withRun }).catch((cause: unknown) => {
       deps.log.warn('ledger_ghosts_not_laid', { org_id: orgId, cause: String(cause) })
       return false
     })
@@ -124,13 +155,17 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
 
   return {
     async hold(request) {
-      const hard = request.budgets.filter(({ soft }) => !soft)
-      if (book.unopened(hard).length > 0) await openFor(request, hard)
-      const answer = book.hold(request, deps.now())
+      const { request_id, run_id: runId } = request.facts
+      const run = readyRun(request) ?? (await prepare(request))
+      if (runId && (run === 'none' || run.isOver)) return { ok: false, runId }
+      const runBudgets = run === 'none' ? [] : run.budgets
+      const answer = book.hold({ ...request, budgets: [...request.budgets, ...runBudgets] }, deps.now())
       if (!answer.ok) return answer
-      outbox.reopen(request.facts.request_id)
+      outbox.reopen(request_id)
       wakeBy(request.deadlineMs + graceMs)
-      return answer
+      if (!runId) return answer
+      lookAgain(runId)
+      return { ok: true, runBudgets }
     },
 
     async extend(request) {
@@ -164,6 +199,10 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       })
     },
 
+    async forgetRun(runId) {
+      runs.forget(runId)
+    },
+
     /** What the alarm runs: overdue calls, ghosts, the outbox, and the next alarm. */
     async wake() {
       settleOverdue()
@@ -176,3 +215,5 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     },
   }
 }
+
+const hardOf = (budgets: readonly BudgetRef[]): BudgetRef[] => budgets.filter(({ soft }) => !soft)

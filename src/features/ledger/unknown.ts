@@ -11,6 +11,8 @@ const OpenCall = z.object({
     key_id: z.string(),
     // Absent in entries of an earlier release.
     user_id: z.string().nullable().default(null),
+    agent_id: z.string().nullable().default(null),
+    run_id: z.string().nullable().default(null),
     operation: z.enum(['chat', 'completion', 'embedding']),
     provider: z.string(),
     model: z.string(),
@@ -58,7 +60,6 @@ export function unknownSettlement(call: HoldRequest, id: string, nowMs: number):
       ttft_ms: null,
       error_code: 'unknown',
       stream: false,
-      agent_id: null,
       created_at: secondsOf(nowMs),
     },
     // Which of its targets answered is not known: its row names the first of them.

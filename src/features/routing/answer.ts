@@ -42,6 +42,8 @@ type Held = {
   operation: CallFacts['operation']
   policy: Pick<Policy, 'budgets' | 'watched' | 'limits'>
   targets: readonly Target[]
+  /** The run that the call is part of. */
+  runId: string | undefined
   timeoutMs: number | undefined
 }
 
@@ -56,22 +58,24 @@ export function budgetsOn(budgets: readonly BudgetRef[], targets: readonly Targe
 
 /**
  * What a call holds under hard budgets: the dearest target decides, for any of them may be the one that answers.
- * Undefined when neither a budget nor a concurrency limit applies, when there is no target, or when the worst case of
+ * Undefined when no budget, run or concurrency limit applies, when there is no target, or when the worst case of
  * one is not known.
  */
 export function holdOf(
   deps: Pick<Deps, 'now'>,
-  { operation, policy, targets, timeoutMs }: Held,
+  { operation, policy, targets, timeoutMs, runId }: Held,
   worstCaseNanoUsd: (target: Target) => number | undefined,
 ): WantedHold | undefined {
   const hard = budgetsOn(policy.budgets, targets)
   const [first] = targets
   const isCounted = policy.limits.some(({ metric }) => metric === 'concurrency')
-  if (hard.length === 0 && !isCounted) return undefined
-  const amounts = targets.map(hard.length === 0 ? () => 0 : worstCaseNanoUsd).filter((amount) => amount !== undefined)
+  const isPaid = hard.length > 0 || runId !== undefined
+  if (!isPaid && !isCounted) return undefined
+  const amounts = targets.map(isPaid ? worstCaseNanoUsd : () => 0).filter((amount) => amount !== undefined)
   if (!first || amounts.length < targets.length) return undefined
   const facts = {
     operation,
+    run_id: runId ?? null,
     provider: first.provider.name,
     model: first.model,
     price_id: first.price?.id ?? '',

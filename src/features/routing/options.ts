@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { LABEL } from '../../core/ids.ts'
 
 /**
  * What a caller of a model may ask of Helix itself, beside the model. Unknown names are refused: a typing error must
@@ -10,4 +11,6 @@ export const HelixOptions = z.strictObject({
   strict: z.boolean().optional(),
   /** The most time the whole call may take, all its attempts together. */
   timeout_ms: z.int().min(1000).max(600_000).optional(),
+  /** The run that the call is part of: it must have a budget. */
+  run_id: z.string().regex(LABEL).optional(),
 })

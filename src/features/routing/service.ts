@@ -101,13 +101,22 @@ function silentNodeOf(deps: Pick<Deps, 'providers' | 'memory'>, { model, provide
   })
 }
 
-/** Under a hard budget nothing runs whose worst case could not be held. */
-export function refuseUnheld({ policy, held }: Admission, targets: readonly Target[]): void {
+/** Under a hard budget, and within a run, nothing runs whose worst case could not be held. */
+export function refuseUnheld(
+  { policy, held }: Admission,
+  { targets, runId }: { targets: readonly Target[]; runId: string | undefined },
+): void {
   const unpriced = targets.find(({ price }) => !price)
-  if (held || !unpriced || budgetsOn(policy.budgets, targets).length === 0) return
+  if (held || !unpriced || !isPaid(policy, { targets, runId })) return
   const message = `No price is known for '${unpriced.id}', so its cost cannot be held against a hard budget.`
   throw new AppError('invalid_request', message, { param: 'model' })
 }
+
+/** Whether a call which any of these targets may answer can be refused for want of money. */
+export const isPaid = (
+  { budgets }: Pick<Policy, 'budgets'>,
+  { targets, runId }: { targets: readonly Target[]; runId: string | undefined },
+): boolean => runId !== undefined || budgetsOn(budgets, targets).length > 0
 
 /** Targets as the breaker and the decision know them. */
 export const idsOf = (targets: readonly Target[]): string[] => targets.map((target) => target.id)

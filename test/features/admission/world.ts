@@ -153,6 +153,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
       }),
     settle: () => answered('settle', () => true),
     spend: () => answered('spend', () => []),
+    forgetRun: () => answered('forgetRun', () => undefined),
   }
   const orAway = <T>(value: T): T => {
     if (state.postgresAway) throw new DependencyError('postgres', new Error('away'))
@@ -264,7 +265,14 @@ const worstCase = ({ budgets }: Policy, nowMs: number): Ask => ({
     budgets.length === 0
       ? undefined
       : {
-          facts: { operation: 'chat', provider: 'openai', model: 'gpt-4o', price_id: 'p', prices_hash: 'h' },
+          facts: {
+            operation: 'chat',
+            provider: 'openai',
+            model: 'gpt-4o',
+            price_id: 'p',
+            prices_hash: 'h',
+            run_id: null,
+          },
           amountNanoUsd: 100,
           deadlineMs: nowMs + 60_000,
           budgets,

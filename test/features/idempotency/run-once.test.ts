@@ -130,7 +130,14 @@ describe('a key that is taken', () => {
       throw new DependencyError('ledger', new Error('gone'))
     }
     const refuse = () => Promise.reject(new Error('not asked for'))
-    ledger.ledgerOf = () => ({ hold: refuse, extend: refuse, settle: refuse, spend: refuse, release })
+    ledger.ledgerOf = () => ({
+      hold: refuse,
+      extend: refuse,
+      settle: refuse,
+      spend: refuse,
+      forgetRun: refuse,
+      release,
+    })
     await expect(once(ledger, call, ran)).rejects.toMatchObject({ code: 'idempotency_in_progress' })
     expect(released).toEqual(['req_1'])
     expect(lines).toMatchObject([{ event: 'hold_not_released' }])

@@ -20,6 +20,8 @@ export const factsOf = (requestId: string) => ({
   org_id: 'org_1',
   key_id: 'key_1',
   user_id: null,
+  agent_id: null,
+  run_id: null,
   operation: 'chat' as const,
   provider: 'openai',
   model: 'gpt-4o',
@@ -55,7 +57,6 @@ export const rowOf = (requestId: string, costNanoUsd: number): LedgerRow => ({
   ttft_ms: null,
   error_code: null,
   stream: false,
-  agent_id: null,
   created_at: Math.floor(NOON / 1000),
 })
 

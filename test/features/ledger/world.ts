@@ -25,6 +25,10 @@ export function ledgerWorld() {
     rows: new Map<string, LedgerRow>(),
     /** What each budget counts; those that are not here count the whole organisation. */
     subjects: new Map<string, { kind: string; id: string }>(),
+    /** Runs by name, each with the budget that it has and the run above it. */
+    runs: new Map<string, { limitNanoUsd: number; parentId: string | null; isOver: boolean }>(),
+    /** Look-ups of runs. */
+    runsRead: 0,
     deleted: new Set<string>(),
     audited: [] as { budget_id: string; details: Record<string, unknown> }[],
     /** Look-ups of what was spent. */
@@ -50,16 +54,31 @@ export function ledgerWorld() {
   const bookedRows = (wanted: { id: string; since: number }[], except: string) => {
     state.opened += 1
     return wanted.map(({ id, since }) => {
-      const { kind, id: subject } = state.subjects.get(id) ?? { kind: 'org', id: 'org_1' }
+      const run = id.startsWith('bud_run_') ? { kind: 'run', id: id.slice('bud_run_'.length) } : undefined
+      const { kind, id: subject } = run ?? state.subjects.get(id) ?? { kind: 'org', id: 'org_1' }
+      const names = kind === 'run' ? below(subject) : [subject]
       const counted = [...state.rows.values()].filter(
         (row) =>
           row.created_at >= since &&
           !JSON.parse(except).includes(row.request_id) &&
-          (kind === 'org' || row.key_id === subject || row.user_id === subject || row.model === subject),
+          (kind === 'org' ||
+            [row.key_id, row.user_id, row.model, row.agent_id, row.run_id].some((name) => names.includes(name ?? ''))),
       )
       const nanos = counted.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)
-      return { id, subject_kind: kind, subject_id: subject, bucket: nanos === 0 ? null : 'total', nanos: String(nanos) }
+      return { id, subject_kind: kind, names, bucket: nanos === 0 ? null : 'total', nanos: String(nanos) }
     })
+  }
+  const below = (name: string): string[] => [
+    name,
+    ...[...state.runs].flatMap(([id, { parentId }]) => (parentId === name ? below(id) : [])),
+  ]
+  const chainRows = (name: string): object[] => {
+    const run = state.runs.get(name)
+    if (!run) return []
+    const { limitNanoUsd, parentId, isOver } = run
+    const row = { id: `bud_run_${name}`, subject_id: name, parent_id: parentId, soft_percent: [] }
+    const above = parentId === null ? [] : chainRows(parentId)
+    return [{ ...row, limit_nanos: String(limitNanoUsd), is_over: isOver }, ...above]
   }
   /** As much of the query builder as the ledger uses. */
   const builder = {
@@ -68,6 +87,10 @@ export function ledgerWorld() {
       if (sql.startsWith('insert into usage_ledger')) insert(String(params[0]))
       if (sql.startsWith('insert into audit_log')) state.audited.push(...JSON.parse(String(params[1])))
       if (sql.startsWith('select b.id')) return { rows: bookedRows(JSON.parse(String(params[0])), String(params[3])) }
+      if (sql.startsWith('with recursive chain')) {
+        state.runsRead += 1
+        return { rows: chainRows(String(params[1])) }
+      }
       if (sql.startsWith('select id from budgets')) return { rows: [...state.deleted].map((id) => ({ id })) }
       return { rows: [] }
     },
