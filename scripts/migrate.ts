@@ -2,7 +2,8 @@
  * Brings the database to this release's schema: `npm run migrate`.
  *
  * With DATABASE_ADMIN_URL (needed the first time, and whenever a password changes) it first makes the three roles and
- * sets their passwords from DATABASE_OWNER_URL, DATABASE_URL and DATABASE_SYSTEM_URL; then the owner's migrations run.
+ * sets their passwords from DATABASE_OWNER_URL, DATABASE_URL and DATABASE_SYSTEM_URL; then the owner's migrations run,
+ * and the prices of this release's catalog become rows.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { Pool } from '@neondatabase/serverless'
 import { drizzle } from 'drizzle-orm/neon-serverless'
 import { migrate as runMigrations } from 'drizzle-orm/neon-serverless/migrator'
+import { writePrices } from './catalog/write-prices.ts'
 import { requireVariable, withDatabase } from './database.ts'
 
 export type DatabaseUrls = {
@@ -33,6 +35,7 @@ export async function migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl 
   await withDatabase({ url: ownerUrl, proxyUrl }, async (pool) => {
     await runMigrations(drizzle({ client: pool }), { migrationsFolder: folder })
     await checkRole(pool, appUrl)
+    await writePrices(pool)
   })
 }
 

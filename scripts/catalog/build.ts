@@ -79,6 +79,9 @@ function header(body: string): string {
     '/** The day whose prices these are. */',
     `export const pricesAsOf = '${AS_OF}'`,
     '',
+    '/** Where those come from that are not kept by hand. */',
+    `export const pricesSource = '${name} ${version}'`,
+    '',
   ].join('\n')
 }
 

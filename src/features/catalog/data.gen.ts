@@ -7,6 +7,9 @@ export const pricesHash = '1aaa1d83e507d56b'
 /** The day whose prices these are. */
 export const pricesAsOf = '2026-11-21'
 
+/** Where those come from that are not kept by hand. */
+export const pricesSource = '@pydantic/genai-prices 0.1.8'
+
 /** Letters, output limit, image bound, prior quality and latency, shared by the rows that name their index. */
 export const profiles: readonly string[] = [
   ',,,,',

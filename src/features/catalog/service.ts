@@ -93,6 +93,17 @@ export function costNanoUsd(price: Price, usage: Usage): number {
   ])
 }
 
+/** Every price of this catalog, each once, with the model that it is of; the free one of nodes is of none. */
+export function allPrices(): { price: Price; vendor: string; model: string }[] {
+  const found = new Map([[nodePrice.id, { price: nodePrice, vendor: 'node', model: '' }]])
+  for (const vendor of tables.keys()) {
+    for (const { price, name: model } of modelsOf(vendor)) {
+      if (price && !found.has(price.id)) found.set(price.id, { price, vendor, model })
+    }
+  }
+  return [...found.values()]
+}
+
 /** The price of an id as long as its figures are still the catalog's; undefined for a price of an earlier catalog. */
 export function findPrice(priceId: string): Price | undefined {
   if (priceId === nodePrice.id) return nodePrice
