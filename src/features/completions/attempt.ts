@@ -3,26 +3,30 @@ import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from
 import { budgetsOfCall } from '../budgets/service.ts'
 import { type Target, timeoutsFor } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
+import { requestFor } from './for-target.ts'
 import { isContent } from './meter.ts'
 import { type Asked, outputPerChoice } from './request.ts'
 
-type World = Pick<Ctx, 'requestId' | 'admission' | 'startedMs' | 'now'>
+type World = Pick<Ctx, 'requestId' | 'admission' | 'startedMs' | 'now' | 'memory'>
 
 /**
  * One try at one target. A stream counts as an answer from its first content on: until then nothing has been shown to
  * the caller, and another target may still take over. Throws `UpstreamError`.
  */
 export async function attemptChat(ctx: World, target: Target, asked: Asked, signal: AbortSignal): Promise<ChatAnswer> {
+  const { body, native, mostOutput, ignored } = requestFor(ctx, target, asked)
   const answer = await target.provider.chat({
     requestId: ctx.requestId,
     model: target.model,
-    body: asked.body,
-    maxOutputTokens: outputLimit(ctx, target, asked),
+    body,
+    native,
+    maxOutputTokens: outputLimit(ctx, target, asked) ?? mostOutput,
     strict: asked.strict,
     signal,
     timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs: asked.timeoutMs }, ctx.now()),
   })
-  return answer.kind === 'whole' ? answer : { ...answer, stream: await untilContent(answer.stream) }
+  const told = ignored.length === 0 ? answer : { ...answer, ignored: [...answer.ignored, ...ignored] }
+  return told.kind === 'whole' ? told : { ...told, stream: await untilContent(told.stream) }
 }
 
 /** Under a hard budget the vendor is told to stop where the hold ends; a stream is stopped by us, slice by slice. */

@@ -44,6 +44,8 @@ const UNKNOWN_MAX_OUTPUT = 8192
 /** What a chat template and a tool's declaration add to the bytes of their text, at the most. */
 const TOKENS_PER_MESSAGE = 16
 const TOKENS_PER_TOOL = 64
+/** What a model is told about tools as such; the longest of those that vendors state is of 530 tokens. */
+const TOKENS_BEFORE_TOOLS = 1024
 const DEFAULT_IMAGE_BOUND = 8192
 
 export function readRequest(request: ChatRequest, operation: Asked['operation'] = 'chat'): Asked {
@@ -127,18 +129,44 @@ export function estimatedPrompt({ body }: Asked, countTokens: (text: string) => 
  * them a vendor puts into its prompt. What only names its content, or packs it, is bounded by nothing but the model's
  * window; undefined where that is not known.
  */
-export function inputBound({ body }: Asked, target: Target): number | undefined {
-  const { messages, tools } = body
-  const images = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isImage) : [])).length
-  const text = byteBound(JSON.stringify(images === 0 ? body : { ...body, messages: messages.map(withoutImages) }))
+export function inputBound(asked: Asked, target: Target): number | undefined {
+  const { messages, tools } = asked.body
+  const native = nativeFor(asked, target)
+  if (native && asked.translation?.readsMore) return undefined
+  const { text, images } = native ? measureNative(native) : measureChat(asked.body)
   const perImage = target.entry?.imageTokenBound ?? DEFAULT_IMAGE_BOUND
   const declared = Array.isArray(tools) ? tools.length : 0
-  const bound = text + images * perImage + messages.length * TOKENS_PER_MESSAGE + declared * TOKENS_PER_TOOL
+  const around = messages.length * TOKENS_PER_MESSAGE + declared * TOKENS_PER_TOOL
+  const bound = text + images * perImage + around + (declared > 0 ? TOKENS_BEFORE_TOOLS : 0)
   // A node costs nothing, however much it reads.
   if (target.provider.kind === 'node' || !messages.some(isOpaque)) return bound
   const window = target.entry?.contextWindow
   return window === undefined ? undefined : Math.max(bound, window)
 }
+
+type Measured = { text: number; images: number }
+
+/** The bytes of a body without its images, and how many of these there are. */
+function measureChat(body: ChatBody): Measured {
+  const { messages } = body
+  const images = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isImage) : [])).length
+  const textual = images === 0 ? body : { ...body, messages: messages.map(withoutImages) }
+  return { text: byteBound(JSON.stringify(textual)), images }
+}
+
+/** The same of a native body, whose images and documents have a source. */
+function measureNative({ body }: NativeRequest): Measured {
+  let images = 0
+  const textual = JSON.stringify(body, (_name, value: unknown) => {
+    if (!isSource(value)) return value
+    images += 1
+    return { ...value, data: undefined }
+  })
+  return { text: byteBound(textual), images }
+}
+
+const isSource = (value: unknown): value is { type: string } =>
+  typeof value === 'object' && value !== null && 'type' in value && (value.type === 'base64' || value.type === 'url')
 
 /** Whether the bytes of a message say nothing about its tokens: files, films, and whatever is fetched by a name. */
 function isOpaque({ content, audio }: ChatMessage): boolean {

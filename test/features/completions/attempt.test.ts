@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createMemory } from '../../../src/core/memory.ts'
 import type { ChatStream, StreamPart } from '../../../src/core/models.ts'
 import { attemptChat } from '../../../src/features/completions/attempt.ts'
 import { readClient } from '../../support/client-events.ts'
@@ -18,7 +19,7 @@ const admission = {
   requests: undefined,
   tokens: undefined,
 }
-const world = { requestId: 'req_1', admission, startedMs: 0, now: () => 0 }
+const world = { requestId: 'req_1', admission, startedMs: 0, now: () => 0, memory: createMemory() }
 
 describe('an attempt', () => {
   it('that stumbles over a stream ends the vendor’s work and counts as its failure', async () => {
