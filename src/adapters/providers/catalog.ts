@@ -18,10 +18,6 @@ export type VendorQuirks = {
   supportsStreamUsage: boolean
   /** Where the vendor puts reasoning text, when not in `reasoning_content`. */
   reasoningField?: string
-  /** Headers that every request needs besides the key. */
-  headers?: Readonly<Record<string, string>>
-  /** The header that takes the bare key when models are listed, where that is not `authorization`. */
-  listKeyHeader?: string
   /** What the vendor puts before a model's name in its list, but does not need in a call. */
   listedNamePrefix?: string
 }
@@ -74,35 +70,7 @@ export const vendorCatalog: readonly VendorRow[] = [
     // Reasoning models refuse `max_tokens`; every chat model takes the newer name.
     quirks: { maxTokensField: 'max_completion_tokens' },
   }),
-  row({
-    name: 'anthropic',
-    baseUrl: 'https://api.anthropic.com/v1',
-    priority: 20,
-    // platform.claude.com/docs/en/api/openai-sdk: these are "ignored", and `n` must be 1.
-    quirks: {
-      omit: [
-        'n',
-        'logprobs',
-        'top_logprobs',
-        'logit_bias',
-        'metadata',
-        'prediction',
-        'presence_penalty',
-        'frequency_penalty',
-        'seed',
-        'service_tier',
-        'audio',
-        'modalities',
-        'store',
-        'user',
-        'response_format',
-        'reasoning_effort',
-      ],
-      headers: { 'anthropic-version': '2023-06-01' },
-      // The list of models is part of the native interface, which knows no bearer token.
-      listKeyHeader: 'x-api-key',
-    },
-  }),
+  row({ name: 'anthropic', wire: 'anthropic', baseUrl: 'https://api.anthropic.com', priority: 20 }),
   row({
     name: 'gemini',
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',

@@ -48,7 +48,7 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
     outbound: options.outbound,
     purpose: 'vendor',
     baseUrl: options.baseUrl.replace(/\/+$/, ''),
-    headers: { ...quirks.headers, authorization: `Bearer ${apiKey}` },
+    headers: { authorization: `Bearer ${apiKey}` },
     secret: apiKey,
     now,
   }
@@ -98,8 +98,7 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
   }
 
   async function listModels(signal: AbortSignal): Promise<ListedModel[]> {
-    const headers = quirks.listKeyHeader === undefined ? {} : { [quirks.listKeyHeader]: apiKey }
-    const request = { path: '/models', signal, timeouts: wholeTimeouts(timeouts), expect: 'whole', headers } as const
+    const request = { path: '/models', signal, timeouts: wholeTimeouts(timeouts), expect: 'whole' } as const
     return openAiModels(await fetchJson(upstream, request), quirks)
   }
 

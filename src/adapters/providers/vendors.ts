@@ -1,6 +1,7 @@
 import type { Provider } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import type { VendorSettings } from '../../core/settings.ts'
+import { createAnthropic } from './anthropic.ts'
 import { type VendorRow, type VendorWire, vendorCatalog } from './catalog.ts'
 import { createOpenAiCompatible, type OpenAiCompatibleOptions } from './openai-compatible.ts'
 
@@ -17,7 +18,7 @@ export function createVendors({ vendors, outbound }: { vendors: ByName; outbound
 /** One adapter a wire; those without quirks disregard them. */
 const creators: Readonly<Record<VendorWire, (options: OpenAiCompatibleOptions) => Provider>> = {
   openai: createOpenAiCompatible,
-  anthropic: createOpenAiCompatible,
+  anthropic: createAnthropic,
   gemini: createOpenAiCompatible,
 }
 

@@ -147,7 +147,7 @@ describe('the catalog', () => {
     expect(new Set(names).size).toBe(names.length)
     expect(new Set(vendorCatalog.map((row) => row.priority)).size).toBe(names.length)
     for (const row of vendorCatalog) {
-      expect(row.baseUrl).toMatch(/^https:\/\/[^/]+\/.*[^/]$/)
+      expect(row.baseUrl).toMatch(/^https:\/\/[^/]+(\/.*[^/])?$/)
       expect(row.envPrefix).toMatch(/^[A-Z]+$/)
     }
   })

@@ -106,7 +106,7 @@ describe('the configured vendors', () => {
     for (const provider of providers) await provider.listModels(new AbortController().signal)
     expect(requests.map(({ url }) => url)).toEqual([
       'http://127.0.0.1:9999/v1/models',
-      'https://api.anthropic.com/v1/models',
+      'https://api.anthropic.com/v1/models?limit=1000',
       'https://openrouter.ai/api/v1/models',
     ])
     expect(requests[1]?.headers).toMatchObject({ 'x-api-key': 'an-key', 'anthropic-version': '2023-06-01' })
