@@ -16,6 +16,7 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
       release: (requestId) => answered(() => stub().release(requestId)),
       settle: (settlement) => answered(() => stub().settle(settlement)),
       spend: (budgets) => answered(() => stub().spend(budgets)),
+      settledOn: (day) => answered(() => stub().settledOn(day)),
       forgetRun: (runId) => answered(() => stub().forgetRun(runId)),
     }
   }

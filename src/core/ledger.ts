@@ -20,6 +20,9 @@ export type BudgetRef = {
 /** What a budget has used in its window now. Held is what calls that run may still cost. */
 export type BudgetSpend = { id: string; settledNanoUsd: number; heldNanoUsd: number }
 
+/** What was settled on a day, and how much of it is still on its way to Postgres. */
+export type DayTotal = { settledNanoUsd: number; waitingNanoUsd: number }
+
 /** What is known of a call before it is made: enough to write its row if it is never heard of again. */
 export type CallFacts = {
   request_id: string
@@ -126,6 +129,11 @@ export type OrgLedger = {
   settle(settlement: Settlement): Promise<boolean>
   /** What each of these budgets has used, in their order. */
   spend(budgets: readonly BudgetRef[]): Promise<BudgetSpend[]>
+  /**
+   * The total of a day (`2026-01-31`, UTC) by the rows' own time, for forty days; undefined where it is not known in
+   * whole.
+   */
+  settledOn(day: string): Promise<DayTotal | undefined>
   /** The budget of this run was made, changed or deleted: its next call reads it anew. */
   forgetRun(runId: string): Promise<void>
 }

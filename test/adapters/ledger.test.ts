@@ -14,6 +14,7 @@ const object = (given: Partial<OrgLedger>): OrgLedger => ({
   release: async () => undefined,
   settle: async () => true,
   spend: async () => [],
+  settledOn: async () => undefined,
   forgetRun: async () => undefined,
   ...given,
 })

@@ -34,7 +34,7 @@ export function memoryLedger(): MemoryLedger {
   const holds = new Map<string, HoldRequest>()
   const reserved = new Map<string, number>()
   const spent = new Map<string, number>()
-  const calls = { hold: 0, extend: 0, release: 0, settle: 0, spend: 0, forgetRun: 0 }
+  const calls = { hold: 0, extend: 0, release: 0, settle: 0, spend: 0, settledOn: 0, forgetRun: 0 }
   let isAway = false
 
   const reserve = (budgets: readonly BudgetRef[], amount: number) => {
@@ -90,6 +90,10 @@ export function memoryLedger(): MemoryLedger {
       return enter('spend', given).map(({ id }) => {
         return { id, settledNanoUsd: spent.get(id) ?? 0, heldNanoUsd: reserved.get(id) ?? 0 }
       })
+    },
+    async settledOn(day) {
+      enter('settledOn', day)
+      return undefined
     },
     async forgetRun(runId) {
       enter('forgetRun', runId)

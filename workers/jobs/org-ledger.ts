@@ -59,6 +59,10 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
     return this.#ledger.spend(budgets)
   }
 
+  settledOn(day: string) {
+    return this.#ledger.settledOn(day)
+  }
+
   forgetRun(runId: string) {
     return this.#ledger.forgetRun(runId)
   }

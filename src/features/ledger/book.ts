@@ -8,6 +8,7 @@ import type {
   Settlement,
 } from '../../core/ledger.ts'
 import { createAccounts, type Spent } from './accounts.ts'
+import { createDays } from './days.ts'
 import { rowTextOf } from './flush.ts'
 import { createLeases } from './leases.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
@@ -38,6 +39,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   createTables(storage)
   const accounts = createAccounts(storage, graceMs)
   const thresholds = createThresholds(storage)
+  const days = createDays(storage)
   const holds = new Map<string, HoldRequest>()
   const leases = createLeases()
   let passed: Passed[] = []
@@ -138,6 +140,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
         )
         if (added.length === 0) return false
         accounts.record(budgets, row.cost_nanos, nowMs)
+        days.record(row, nowMs)
         return true
       })
       release(row.request_id)
@@ -209,6 +212,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     },
 
     totals: accounts.totals,
+    settledOn: days.settledOn,
   }
 }
 

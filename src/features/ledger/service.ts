@@ -199,6 +199,10 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       })
     },
 
+    async settledOn(day) {
+      return book.settledOn(day)
+    },
+
     async forgetRun(runId) {
       runs.forget(runId)
     },

@@ -15,6 +15,7 @@ export type LedgerStorage = {
  * opened  budgets whose spending before this object's first use of them is in `spent`
  * told    by budget: the highest share of its limit that somebody was told of, and in which window
  * notices what was told and is not yet in the audit log
+ * days    settled money by day (UTC), for forty days
  */
 export function createTables(storage: LedgerStorage): void {
   storage.exec(`create table if not exists outbox (
@@ -31,4 +32,5 @@ export function createTables(storage: LedgerStorage): void {
     'create table if not exists told (budget_id text primary key, bucket text not null, percent integer not null)',
   )
   storage.exec('create table if not exists notices (id text primary key, facts text not null)')
+  storage.exec('create table if not exists days (day text primary key, nanos integer not null)')
 }

@@ -153,6 +153,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
       }),
     settle: () => answered('settle', () => true),
     spend: () => answered('spend', () => []),
+    settledOn: () => answered('settledOn', () => undefined),
     forgetRun: () => answered('forgetRun', () => undefined),
   }
   const orAway = <T>(value: T): T => {

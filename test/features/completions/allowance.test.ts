@@ -18,6 +18,7 @@ function open({ answers = [], held = true, body = {} }: Given) {
     hold: () => Promise.reject(new Error('no hold here')),
     release: () => Promise.reject(new Error('no release here')),
     spend: () => Promise.reject(new Error('nobody asks what is spent')),
+    settledOn: () => Promise.reject(new Error('nobody asks for a day')),
     forgetRun: () => Promise.reject(new Error('no run changes')),
     settle: () => Promise.reject(new Error('no settlement here')),
     extend: async (request: ExtendRequest) => {

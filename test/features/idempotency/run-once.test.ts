@@ -135,6 +135,7 @@ describe('a key that is taken', () => {
       extend: refuse,
       settle: refuse,
       spend: refuse,
+      settledOn: refuse,
       forgetRun: refuse,
       release,
     })
