@@ -17,7 +17,7 @@ type ForTarget = Pick<ChatCall, 'body' | 'native'> & {
  */
 export function requestFor(world: Pick<Deps, 'memory'>, target: Target, asked: Asked): ForTarget {
   const { body, translation } = asked
-  if (!translation) return { body, native: undefined, mostOutput: undefined, ignored: [] }
+  if (!translation) return { body, native: undefined, mostOutput: limitToState(target, asked), ignored: [] }
   const native = nativeFor(asked, target)
   if (native) return { body, native, mostOutput: undefined, ignored: [] }
   const { untranslated, effort } = translation
@@ -32,6 +32,10 @@ export function requestFor(world: Pick<Deps, 'memory'>, target: Target, asked: A
     ignored,
   }
 }
+
+/** Anthropic's wire wants a limit with every request: where the caller set none, what the model can write. */
+const limitToState = (target: Target, { body }: Asked): number | undefined =>
+  target.provider.wire === 'anthropic' && target.entry ? outputPerChoice(body, target) : undefined
 
 function refuseLoss({ provider }: Target, [param]: readonly string[]): void {
   if (param === undefined) return

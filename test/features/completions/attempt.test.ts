@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createMemory } from '../../../src/core/memory.ts'
-import type { ChatStream, StreamPart } from '../../../src/core/models.ts'
+import type { ChatCall, ChatStream, Provider, StreamPart } from '../../../src/core/models.ts'
 import { attemptChat } from '../../../src/features/completions/attempt.ts'
 import { readClient } from '../../support/client-events.ts'
 import { fakePolicy } from '../../support/fake-deps.ts'
@@ -21,6 +21,8 @@ const admission = {
 }
 const world = { requestId: 'req_1', admission, startedMs: 0, now: () => 0, memory: createMemory() }
 
+const finish: StreamPart = { chunk: { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }, json: '' }
+
 describe('an attempt', () => {
   it('that stumbles over a stream ends the vendor’s work and counts as its failure', async () => {
     let cancelled = false
@@ -39,6 +41,26 @@ describe('an attempt', () => {
     const attempt = attemptChat(world, { ...target, provider }, askedOf({ stream: true }), new AbortController().signal)
     await expect(attempt).rejects.toMatchObject({ name: 'UpstreamError', fault: 'garbage' })
     expect(cancelled).toBe(true)
+  })
+
+  it.each([
+    ['what the model can write, where the caller set no limit', 'anthropic', 'claude-haiku-4-5', undefined, 64_000],
+    ['the caller’s limit', 'anthropic', 'claude-haiku-4-5', 100, 100],
+    ['nothing to a vendor that needs no limit', 'openai', 'gpt-4o', undefined, undefined],
+  ] as const)('states %s', async (_name, vendor, model, maxTokens, stated) => {
+    let call: ChatCall | undefined
+    const target = targetOf(vendor, model)
+    const provider: Provider = {
+      ...target.provider,
+      wire: vendor,
+      chat: async (given) => {
+        call = given
+        return { kind: 'stream', stream: { read: async () => [finish], cancel: () => undefined }, ignored: [] }
+      },
+    }
+    const asked = askedOf({ max_tokens: maxTokens })
+    await attemptChat(world, { ...target, provider }, asked, new AbortController().signal)
+    expect(call?.maxOutputTokens).toBe(stated)
   })
 
   it.each([
