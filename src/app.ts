@@ -26,7 +26,10 @@ export function pathOf(url: string): string | undefined {
   }
 }
 
-const dialectOf = (path: string): Dialect => (path === '/v1' || path.startsWith('/v1/') ? 'openai' : 'problem')
+function dialectOf(path: string): Dialect {
+  if (path === '/v1/messages' || path.startsWith('/v1/messages/')) return 'anthropic'
+  return path === '/v1' || path.startsWith('/v1/') ? 'openai' : 'problem'
+}
 
 /** The area with the longest prefix of a path. */
 function areaFinder(areas: readonly Area[]): (path: string) => Area | undefined {

@@ -1,6 +1,7 @@
 import type { Admission } from '../core/admission.ts'
 import { AppError, DependencyError, type ErrorCode } from '../core/errors.ts'
 import { commonHeaders, type Exchange } from './exchange.ts'
+import type { Dialect } from './route.ts'
 import { wholeResponse } from './whole.ts'
 
 const MAX_CAUSES = 5
@@ -52,6 +53,29 @@ function openaiBody(error: AppError) {
   }
 }
 
+/** https://platform.claude.com/docs/en/api/errors */
+const anthropicTypes: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  409: 'conflict_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  504: 'timeout_error',
+  529: 'overloaded_error',
+}
+
+/** What Anthropic calls an error of this status. */
+export const anthropicTypeOf = (status: number): string =>
+  anthropicTypes[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error')
+
+const anthropicBody = ({ status, code, message }: AppError, { requestId }: Exchange) => ({
+  type: 'error',
+  error: { type: anthropicTypeOf(code === 'model_overloaded' ? 529 : status), message },
+  request_id: requestId,
+})
+
 /** The sentence without its details, the same for every occurrence: `rate_limit_exceeded` → `Rate limit exceeded`. */
 const titleOf = (code: string) => code.charAt(0).toUpperCase() + code.slice(1).replaceAll('_', ' ')
 
@@ -75,16 +99,20 @@ type Surroundings = { admission?: Admission | undefined; headers?: Readonly<Reco
 /** The one place where an error becomes bytes. Never throws, and shows nothing of an error that was not meant. */
 export function errorResponse(thrown: unknown, exchange: Exchange, around: Surroundings = {}): Response {
   const error = asAppError(thrown, exchange)
-  const isOpenai = exchange.dialect === 'openai'
   const headers: Record<string, string> = {
     ...commonHeaders(exchange, around.admission),
     ...around.headers,
     ...error.headers,
-    'content-type': isOpenai ? 'application/json' : 'application/problem+json',
+    'content-type': exchange.dialect === 'problem' ? 'application/problem+json' : 'application/json',
     'cache-control': 'no-store',
   }
   if (error.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterSeconds))
   if (error.status === 401) headers['www-authenticate'] = 'Bearer'
-  const body = JSON.stringify(isOpenai ? openaiBody(error) : problemBody(error, exchange))
-  return wholeResponse(body, { status: error.status, headers })
+  return wholeResponse(JSON.stringify(bodies[exchange.dialect](error, exchange)), { status: error.status, headers })
+}
+
+const bodies: Readonly<Record<Dialect, (error: AppError, exchange: Exchange) => object>> = {
+  openai: openaiBody,
+  anthropic: anthropicBody,
+  problem: problemBody,
 }

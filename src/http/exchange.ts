@@ -78,6 +78,8 @@ export function commonHeaders(exchange: Exchange, admission?: Admission): Record
     'referrer-policy': 'no-referrer',
     'strict-transport-security': 'max-age=31536000',
   }
+  // Where Anthropic's clients look for it.
+  if (exchange.dialect === 'anthropic') headers['request-id'] = exchange.requestId
   if (exchange.clientRequestId !== undefined) headers['x-client-request-id'] = exchange.clientRequestId
   if (admission !== undefined) {
     addRate(headers, 'requests', admission.requests)

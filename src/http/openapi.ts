@@ -9,7 +9,11 @@ type Json = Record<string, unknown>
 export type DocumentedArea = { name: string; errors: Dialect; routes: readonly Route[] }
 
 const FORM = 'application/x-www-form-urlencoded'
-const ERROR_MEDIA = { openai: 'application/json', problem: 'application/problem+json' } as const
+const ERROR_MEDIA = {
+  openai: 'application/json',
+  anthropic: 'application/json',
+  problem: 'application/problem+json',
+} as const
 
 const errorSchemas: Record<Dialect, Json> = {
   openai: {
@@ -27,6 +31,19 @@ const errorSchemas: Record<Dialect, Json> = {
           retryable: { type: 'boolean', description: 'Present and true when the same request may succeed later.' },
         },
       },
+    },
+  },
+  anthropic: {
+    type: 'object',
+    required: ['type', 'error', 'request_id'],
+    properties: {
+      type: { const: 'error' },
+      error: {
+        type: 'object',
+        required: ['type', 'message'],
+        properties: { type: { type: 'string' }, message: { type: 'string' } },
+      },
+      request_id: { type: 'string' },
     },
   },
   problem: {
@@ -53,7 +70,11 @@ const errorSchemas: Record<Dialect, Json> = {
   },
 }
 
-const schemaName = (dialect: Dialect) => (dialect === 'openai' ? 'OpenAiError' : 'Problem')
+const schemaNames: Readonly<Record<Dialect, string>> = {
+  openai: 'OpenAiError',
+  anthropic: 'AnthropicError',
+  problem: 'Problem',
+}
 
 /** `post /v1/chat/completions` → `postV1ChatCompletions`; a parameter becomes `By…`. */
 export function operationIdOf({ method, path }: Pick<Route, 'method' | 'path'>): string {
@@ -179,7 +200,7 @@ function rolesOf(scope: string): string[] {
 }
 
 function errorResponses(dialect: Dialect): Json {
-  const content = { [ERROR_MEDIA[dialect]]: { schema: { $ref: `#/components/schemas/${schemaName(dialect)}` } } }
+  const content = { [ERROR_MEDIA[dialect]]: { schema: { $ref: `#/components/schemas/${schemaNames[dialect]}` } } }
   const codesByStatus = new Map<number, string[]>()
   for (const [code, { status }] of Object.entries(errorCodes)) {
     codesByStatus.set(status, [...(codesByStatus.get(status) ?? []), code])
@@ -193,7 +214,11 @@ function errorResponses(dialect: Dialect): Json {
 
 /** The OpenAPI 3.1 document of every route; nothing in it is written a second time. */
 export function buildDocument(areas: readonly DocumentedArea[], version: string): Json {
-  const schemas: Schemas = { OpenAiError: errorSchemas.openai, Problem: errorSchemas.problem }
+  const schemas: Schemas = {
+    [schemaNames.openai]: errorSchemas.openai,
+    [schemaNames.anthropic]: errorSchemas.anthropic,
+    [schemaNames.problem]: errorSchemas.problem,
+  }
   const paths: Record<string, Json> = {}
   for (const area of areas) {
     for (const route of area.routes) {
@@ -217,7 +242,7 @@ export function buildDocument(areas: readonly DocumentedArea[], version: string)
         },
       },
       schemas,
-      responses: { ...errorResponses('openai'), ...errorResponses('problem') },
+      responses: { ...errorResponses('openai'), ...errorResponses('anthropic'), ...errorResponses('problem') },
     },
   }
 }

@@ -1,16 +1,16 @@
 import type * as z from 'zod'
 import type { Ask, Policy } from '../core/admission.ts'
 import type { Ctx, Deps } from '../core/context.ts'
-import type { AreaScope, Marker } from '../core/roles.ts'
+import type { ANY_CREDENTIAL, AreaScope, Marker } from '../core/roles.ts'
 
 type Schema = z.ZodType | undefined
 type Out<S> = S extends z.ZodType ? z.output<S> : undefined
 
 /**
  * What a caller must hold: a scope of an area, or to be someone (`user` signed in, `owner`, `operator`); `a|b` is either.
- * `public`: no credential is looked at.
+ * `credential`: any that is valid, for what is about nobody else. `public`: no credential is looked at.
  */
-export type Scope = AreaScope | Marker | `${AreaScope}|${Marker}` | 'public'
+export type Scope = AreaScope | Marker | `${AreaScope}|${Marker}` | typeof ANY_CREDENTIAL | 'public'
 
 /** A public route has no caller and was not admitted. */
 export type PublicCtx = Omit<Ctx, 'caller' | 'admission'>
@@ -131,8 +131,8 @@ export const put = on('put')
 export const patch = on('patch')
 export const del = on('delete')
 
-/** How errors look: OpenAI's body, or RFC 9457's `application/problem+json`. */
-export type Dialect = 'openai' | 'problem'
+/** How errors look: OpenAI's body, Anthropic's, or RFC 9457's `application/problem+json`. */
+export type Dialect = 'openai' | 'anthropic' | 'problem'
 
 /** A feature folder's place in the API. Its module is loaded by the first request that needs it. */
 export type Area = {

@@ -67,6 +67,11 @@ const isScope = (scope: string): boolean =>
 
 const isAreaScope = (scope: string): boolean => isGrantedScope(scope) && !scope.startsWith('*')
 
+function surfaceOf(path: string): Dialect {
+  if (owns('/v1/messages', path)) return 'anthropic'
+  return path.startsWith('/v1/') ? 'openai' : 'problem'
+}
+
 function specFaults(entry: Entry): string[] {
   const { method, spec } = entry.route
   const faults: string[] = []
@@ -97,7 +102,7 @@ export function faultsOfTable(table: readonly Entry[], areas: readonly Area[]): 
       seen.add(name)
       const path = sampleOf(entry.route)
       if (ownerOf(path, areas) !== entry.area) faults.push(`${name} is outside the prefixes of ${entry.area}`)
-      const surface: Dialect = path.startsWith('/v1/') ? 'openai' : 'problem'
+      const surface = surfaceOf(path)
       if (entry.errors !== surface) faults.push(`${name} speaks ${entry.errors} where ${surface} is expected`)
       return faults
     }),

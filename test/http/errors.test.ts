@@ -47,6 +47,31 @@ describe('an error in OpenAI’s dialect', () => {
   })
 })
 
+describe('an error in Anthropic’s dialect', () => {
+  it.each([
+    ['invalid_request', 400, 'invalid_request_error'],
+    ['invalid_api_key', 401, 'authentication_error'],
+    ['permission_denied', 403, 'permission_error'],
+    ['model_not_found', 404, 'not_found_error'],
+    ['payload_too_large', 413, 'request_too_large'],
+    ['rate_limit_exceeded', 429, 'rate_limit_error'],
+    ['insufficient_quota', 429, 'rate_limit_error'],
+    ['all_providers_failed', 502, 'api_error'],
+    ['model_overloaded', 503, 'overloaded_error'],
+    ['upstream_timeout', 504, 'timeout_error'],
+  ] as const)('of %s is a %i of the type %s', async (code, status, type) => {
+    const exchange = exchangeOf('anthropic')
+    const response = errorResponse(new AppError(code, 'Text.', { details: { attempted: [] } }), exchange)
+    expect([response.status, response.headers.get('content-type')]).toEqual([status, 'application/json'])
+    expect(response.headers.get('request-id')).toBe(exchange.requestId)
+    expect(await response.json()).toEqual({
+      type: 'error',
+      error: { type, message: 'Text.' },
+      request_id: exchange.requestId,
+    })
+  })
+})
+
 describe('a problem', () => {
   it('has the members of RFC 9457 and ours', async () => {
     const exchange = exchangeOf('problem')

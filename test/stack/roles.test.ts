@@ -97,6 +97,7 @@ function probeOf(entry: Entry, credential: string | undefined): RouteCall {
 
 const ErrorBody = {
   openai: z.object({ error: z.object({ message: z.string(), type: z.string(), code: z.string().nullable() }) }),
+  anthropic: z.object({ type: z.literal('error'), error: z.object({ type: z.string(), message: z.string() }) }),
   problem: z.object({ type: z.string(), title: z.string(), status: z.int(), detail: z.string(), code: z.string() }),
 }
 
@@ -109,7 +110,7 @@ function faultOf(entry: Entry, kind: CallerKind, { status, mediaType, body }: An
     return `${nameOf(entry)} (${entry.route.spec.scope}) answers ${status} instead of ${expected}: ${body.slice(0, 200)}`
   }
   if (status < 400 || status >= 500) return undefined
-  const media = entry.errors === 'openai' ? 'application/json' : 'application/problem+json'
+  const media = entry.errors === 'problem' ? 'application/problem+json' : 'application/json'
   if (mediaType !== media) return `${nameOf(entry)} answers ${status} as ${mediaType}`
   const parsed = ErrorBody[entry.errors].safeParse(JSON.parse(body))
   return parsed.success ? undefined : `${nameOf(entry)} answers ${status} with ${body.slice(0, 200)}`
