@@ -29,6 +29,7 @@ export async function makeKey(ctx: Ctx, wanted: CreateKey): Promise<MadeKey> {
     mode: wanted.mode,
     allowed_ips: wanted.allowed_ips ?? limits.allowed_ips,
     allowed_models: wanted.allowed_models ?? limits.allowed_models,
+    agent_id: wanted.agent_id ?? limits.agent_id,
   }
   refuseBeyond(ctx.admission, powers)
   const expires_at = endOf(wanted.expires_at, nowSeconds(ctx))
@@ -57,6 +58,7 @@ export async function patchKey(ctx: Ctx, id: string, patch: PatchKey): Promise<K
     expires_at: patch.expires_at ?? row.expires_at,
     allowed_ips: patch.allowed_ips === undefined ? row.allowed_ips : patch.allowed_ips,
     allowed_models: patch.allowed_models === undefined ? row.allowed_models : patch.allowed_models,
+    agent_id: patch.agent_id === undefined ? row.agent_id : patch.agent_id,
   }
   refuseBeyond(ctx.admission, { ...present, ...wanted })
   const now = nowSeconds(ctx)
@@ -148,7 +150,6 @@ async function newKey(ctx: Ctx, given: Given): Promise<MadeKey> {
     id,
     root_id: given.root_id ?? id,
     org_id: ctx.caller.orgId,
-    agent_id: null,
     policy_id: null,
     public_id: publicIdOf(secret),
     secret_hash: await hashKey(ctx.settings.keyPepper, secret),
@@ -162,10 +163,11 @@ async function newKey(ctx: Ctx, given: Given): Promise<MadeKey> {
 }
 
 /** What a key may do today. Throws 409 for one that is refused, whoever's fault that is. */
-async function presentPowers(ctx: Ctx, { secret_hash, mode, allowed_ips, allowed_models }: KeyRow): Promise<Powers> {
+async function presentPowers(ctx: Ctx, { secret_hash, mode, ...row }: KeyRow): Promise<Powers> {
   const record = await findKey(ctx, secret_hash)
   if (!record?.live) throw atItsEnd()
-  return { scopes: scopesNow(record), mode, allowed_ips, allowed_models }
+  const { allowed_ips, allowed_models, agent_id } = row
+  return { scopes: scopesNow(record), mode, allowed_ips, allowed_models, agent_id }
 }
 
 type Facts = { before?: unknown; after?: unknown; details?: Readonly<Record<string, unknown>> }

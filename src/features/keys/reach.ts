@@ -16,6 +16,8 @@ export type Powers = {
   /** Null allows every address, or every model. */
   allowed_ips: string[] | null
   allowed_models: string[] | null
+  /** Whose calls its calls are; null for nobody's but its owner's. */
+  agent_id: string | null
 }
 
 /** What a key may do today, within what its maker may do. */
@@ -39,6 +41,9 @@ export function refuseBeyond({ policy }: Pick<Admission, 'policy'>, wanted: Powe
   if (policy.mode === 'test' && wanted.mode === 'live') throw denied('A test key reaches no live keys.')
   refuseWider('addresses', policy.allowedIps, wanted.allowed_ips)
   refuseWider('models', policy.allowedModels, wanted.allowed_models)
+  // What an agent may spend would be worth nothing if its keys could make keys that are not its own.
+  if (policy.agentId === undefined || wanted.agent_id === policy.agentId) return
+  throw denied(`Your key is the agent ${policy.agentId}'s: it reaches only keys of the same agent.`)
 }
 
 function refuseWider(what: string, own: readonly string[] | undefined, wanted: readonly string[] | null): void {
@@ -49,10 +54,14 @@ function refuseWider(what: string, own: readonly string[] | undefined, wanted: r
 const denied = (message: string) => new AppError('permission_denied', message)
 
 /** The restrictions of a key that is being made, where nothing was said: those of the key that makes it, if one does. */
-export function inherited({ policy }: Pick<Admission, 'policy'>): Pick<Powers, 'allowed_ips' | 'allowed_models'> {
-  const { kind, allowedIps, allowedModels } = policy
-  if (kind !== 'api_key') return { allowed_ips: null, allowed_models: null }
-  return { allowed_ips: allowedIps ? [...allowedIps] : null, allowed_models: allowedModels ? [...allowedModels] : null }
+export function inherited({ policy }: Pick<Admission, 'policy'>): Omit<Powers, 'scopes' | 'mode'> {
+  const { kind, allowedIps, allowedModels, agentId = null } = policy
+  if (kind !== 'api_key') return { allowed_ips: null, allowed_models: null, agent_id: null }
+  return {
+    allowed_ips: allowedIps ? [...allowedIps] : null,
+    allowed_models: allowedModels ? [...allowedModels] : null,
+    agent_id: agentId,
+  }
 }
 
 /** When a new key ends, in Unix seconds. Throws 422 for a time that has passed or is too far away. */

@@ -10,7 +10,7 @@ export type KeyRow = typeof apiKeys.$inferSelect
 
 /** The row without what is stored of the secret. */
 export function viewOf({ public_id: publicId, ...row }: KeyRow): KeyView {
-  const { id, name, mode, last4, scopes, user_id, allowed_ips, allowed_models } = row
+  const { id, name, mode, last4, scopes, user_id, allowed_ips, allowed_models, agent_id } = row
   const { expires_at, last_used_at, rotated_from, revoked_at, created_at, updated_at } = row
   return {
     id,
@@ -23,6 +23,7 @@ export function viewOf({ public_id: publicId, ...row }: KeyRow): KeyView {
     user_id,
     allowed_ips,
     allowed_models,
+    agent_id,
     expires_at,
     last_used_at,
     rotated_from,

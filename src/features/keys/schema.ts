@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { LABEL } from '../../core/ids.ts'
 import { isIpRule } from '../../core/ip-rules.ts'
 import { isGrantedScope } from '../../core/roles.ts'
 import { pageFields, pageOf } from '../../http/page.ts'
@@ -33,6 +34,11 @@ const AllowedModels = z
   .max(MAX_MODELS)
   .describe('Names of models that the key may ask for. Without it: every model.')
 
+const AgentId = z
+  .string()
+  .regex(LABEL)
+  .describe('Your name for the agent whose key it is: its calls are told apart by it, and a budget can be for it.')
+
 export const KeyParams = z.object({ id: z.string().regex(/^key_[0-9a-z]{26}$/) })
 
 export const KeysQuery = z.strictObject({
@@ -49,6 +55,7 @@ export const CreateKey = z.strictObject({
   expires_at: ExpiresAt.optional(),
   allowed_ips: AllowedIps.optional(),
   allowed_models: AllowedModels.optional(),
+  agent_id: AgentId.optional(),
 })
 export type CreateKey = z.output<typeof CreateKey>
 
@@ -59,6 +66,7 @@ export const PatchKey = z.strictObject({
   expires_at: ExpiresAt.optional(),
   allowed_ips: AllowedIps.nullable().optional(),
   allowed_models: AllowedModels.nullable().optional(),
+  agent_id: AgentId.nullable().optional(),
 })
 export type PatchKey = z.output<typeof PatchKey>
 
@@ -85,6 +93,7 @@ export const KeyView = z.object({
   user_id: z.string().nullable().describe('Whose key it is; null for one that the installation was set up with.'),
   allowed_ips: z.array(z.string()).nullable(),
   allowed_models: z.array(z.string()).nullable(),
+  agent_id: z.string().nullable(),
   expires_at: z.int().nullable(),
   last_used_at: z.int().nullable(),
   rotated_from: z.string().nullable().describe('The key that this one replaces.'),

@@ -18,6 +18,7 @@ const wanted = (given: Partial<Powers> = {}): Powers => ({
   mode: 'live',
   allowed_ips: null,
   allowed_models: null,
+  agent_id: null,
   ...given,
 })
 const refusal = (policy: Partial<Policy>, powers: Partial<Powers>): string | undefined => {
@@ -66,14 +67,24 @@ describe('what a caller may give to a key', () => {
     expect(refusal({ mode: 'test' }, { mode: 'test' })).toBeUndefined()
   })
 
+  it('is no key of another agent, and none of nobody, by a key of an agent', () => {
+    const own = { agentId: 'nightly' }
+    expect(refusal(own, { agent_id: 'nightly' })).toBeUndefined()
+    expect(refusal(own, { agent_id: null })).toContain('nightly')
+    expect(refusal(own, { agent_id: 'daily' })).toContain('nightly')
+    expect(refusal({}, { agent_id: 'daily' })).toBeUndefined()
+  })
+
   it('is everything of a kind that a person who is signed in has no restriction of', () => {
     expect(refusal({ kind: 'user', mode: 'test', allowedModels: ['gpt-4o'] }, {})).toBeUndefined()
   })
 
   it('starts from the restrictions of the key that gives it', () => {
-    const policy = fakePolicy({ allowedIps: ['192.0.2.1'], allowedModels: undefined })
-    expect(inherited({ policy })).toEqual({ allowed_ips: ['192.0.2.1'], allowed_models: null })
-    expect(inherited({ policy: { ...policy, kind: 'user' } })).toEqual({ allowed_ips: null, allowed_models: null })
+    const policy = fakePolicy({ allowedIps: ['192.0.2.1'], allowedModels: undefined, agentId: 'nightly' })
+    const restrictions = { allowed_ips: ['192.0.2.1'], allowed_models: null, agent_id: 'nightly' }
+    expect(inherited({ policy })).toEqual(restrictions)
+    const none = { allowed_ips: null, allowed_models: null, agent_id: null }
+    expect(inherited({ policy: { ...policy, kind: 'user' } })).toEqual(none)
   })
 })
 
