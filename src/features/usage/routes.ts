@@ -22,7 +22,7 @@ export const routes: readonly Route[] = [
     '/api/v1/usage/summary',
     {
       summary: 'Sum up calls of models',
-      description: 'Calls, tokens and cost by model, provider, key, person, day or hour, and in all.',
+      description: 'Calls, tokens and cost by model, provider, key, person, agent, run, day or hour, and in all.',
       scope: 'analytics:read',
       query: SummaryQuery,
       response: Summary,

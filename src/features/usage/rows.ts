@@ -6,18 +6,23 @@ import type { UsageFilters, UsageQuery, UsageRow } from './schema.ts'
 
 type Row = typeof usageLedger.$inferSelect
 
-export function viewOf({ org_id: _orgId, agent_id: _agentId, cost_nanos, ...row }: Row): UsageRow {
+export function viewOf({ org_id: _orgId, cost_nanos, ...row }: Row): UsageRow {
   return { ...row, object: 'usage', cost_usd: usdTextFromNano(cost_nanos) }
 }
 
 /** The organisation's rows that pass the filters. */
-export const isWanted = (orgId: string, { from, to, key_id, user_id, model, provider, status }: UsageFilters) =>
+export const isWanted = (
+  orgId: string,
+  { from, to, key_id, user_id, agent_id, run_id, model, provider, status }: UsageFilters,
+) =>
   and(
     eq(usageLedger.org_id, orgId),
     from === undefined ? undefined : gte(usageLedger.created_at, from),
     to === undefined ? undefined : lt(usageLedger.created_at, to),
     key_id === undefined ? undefined : eq(usageLedger.key_id, key_id),
     user_id === undefined ? undefined : eq(usageLedger.user_id, user_id),
+    agent_id === undefined ? undefined : eq(usageLedger.agent_id, agent_id),
+    run_id === undefined ? undefined : eq(usageLedger.run_id, run_id),
     model === undefined ? undefined : eq(usageLedger.model, model),
     provider === undefined ? undefined : eq(usageLedger.provider, provider),
     status === undefined ? undefined : eq(usageLedger.status, status),

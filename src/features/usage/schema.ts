@@ -11,6 +11,8 @@ const filters = {
   to: Time.optional().describe('Unix seconds; this second not included.'),
   key_id: Id.optional().describe("The key's id, or the session's."),
   user_id: Id.optional().describe('The person behind it.'),
+  agent_id: Id.optional().describe('The agent whose key it was.'),
+  run_id: Id.optional().describe('The run that it named; not those that this one started.'),
   model: Name.optional(),
   provider: Name.optional(),
   status: Status.optional(),
@@ -21,6 +23,8 @@ export type UsageFilters = {
   to?: number | undefined
   key_id?: string | undefined
   user_id?: string | undefined
+  agent_id?: string | undefined
+  run_id?: string | undefined
   model?: string | undefined
   provider?: string | undefined
   status?: z.output<typeof Status> | undefined
@@ -29,7 +33,7 @@ export type UsageFilters = {
 export const UsageQuery = z.strictObject({ ...pageFields, ...filters })
 export type UsageQuery = z.output<typeof UsageQuery>
 
-export const groups = ['model', 'provider', 'key', 'user', 'day', 'hour'] as const
+export const groups = ['model', 'provider', 'key', 'user', 'agent', 'run', 'day', 'hour'] as const
 export type Group = (typeof groups)[number]
 
 export const SummaryQuery = z.strictObject({
@@ -48,6 +52,8 @@ export const UsageRow = z.object({
   request_id: z.string(),
   key_id: z.string(),
   user_id: z.string().nullable(),
+  agent_id: z.string().nullable(),
+  run_id: z.string().nullable(),
   operation: z.string(),
   provider: z.string(),
   model: z.string(),

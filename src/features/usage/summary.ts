@@ -15,6 +15,8 @@ const column: Readonly<Record<Group, SQL>> = {
   provider: sql`${usageLedger.provider}`,
   key: sql`${usageLedger.key_id}`,
   user: sql`${usageLedger.user_id}`,
+  agent: sql`${usageLedger.agent_id}`,
+  run: sql`${usageLedger.run_id}`,
   day: sql`${usageLedger.created_at} / 86400 * 86400`,
   hour: sql`${usageLedger.created_at} / 3600 * 3600`,
 }
