@@ -1,35 +1,35 @@
-import { eq, lte, type SQL, sql } from 'drizzle-orm'
+import { and, eq, lte, ne, type SQL, sql } from 'drizzle-orm'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
-import { AppError, notFound, unfit } from '../../core/errors.ts'
+import { AppError, notFound } from '../../core/errors.ts'
 import { nanoFromUsd } from '../../core/money.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
-import { resolveModel } from '../catalog/service.ts'
 import { orgs } from '../orgs/table.ts'
-import { markSubject, requireSubject } from '../subjects/service.ts'
 import { type BudgetRow, isLive, readBudget, viewOf } from './rows.ts'
 import type { CreateBudget, PatchBudget } from './schema.ts'
+import { checkRun, requireNoChildren, requireRunFits, runFault, subjectOf, tellOf } from './subject.ts'
 import { budgets } from './table.ts'
 
 const MAX_BUDGETS = 50
+/** Apart from the others: a run's is nobody's but the ledger's, which knows those that are under way. */
+const MAX_RUNS = 10_000
 
 /** States of `require`: a row is gone, or there are too many. */
 const GONE = 'HX404'
 const FULL = 'HX409'
 
-/** Throws 422 for a subject that the organisation does not have, and 409 beyond fifty. */
-export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBudget): Promise<BudgetRow> {
+/** Throws 422 for a subject that the organisation does not have, and 409 beyond as many as it may have. */
+export async function createBudget(ctx: Ctx, wanted: CreateBudget): Promise<BudgetRow> {
   const { orgId } = ctx.caller
-  const subjectId = await subjectIdOf(ctx, wanted)
+  const { limit_usd, parent_run_id: _parent, ...given } = wanted
   const now = nowSeconds(ctx)
   const row: BudgetRow = {
-    ...wanted,
-    subject_id: subjectId,
+    ...given,
+    ...(await subjectOf(ctx, wanted)),
     id: ctx.newId('bud'),
     org_id: orgId,
     limit_nanos: nanoFromUsd(limit_usd),
-    parent_id: null,
     deleted_at: null,
     created_at: now,
     updated_at: now,
@@ -38,30 +38,26 @@ export async function createBudget(ctx: Ctx, { limit_usd, ...wanted }: CreateBud
   await refusing(
     ctx.db.atomically(orgId, (query) => [
       lockBudgets(query, orgId),
+      ...(isRun(row) ? [requireRunFits(query, row)] : []),
       query.insert(budgets).values(row),
-      requireFew(query, orgId),
+      requireFew(query, row),
       query.insert(auditLog).values(note),
     ]),
   )
-  await markSubject(ctx, row)
+  await tellOf(ctx, row)
   return row
 }
 
-/** Whom or what a budget is for, by their id. Throws 422 for what the organisation does not have. */
-async function subjectIdOf(
-  ctx: Ctx,
-  { subject_kind, subject_id }: Pick<CreateBudget, 'subject_kind' | 'subject_id'>,
-): Promise<string> {
-  if (subject_kind !== 'model') return (await requireSubject(ctx, { subject_kind, subject_id })).subject_id
-  if (subject_id === undefined) throw unfit('subject_id', 'is missing')
-  if (resolveModel(subject_id).some(({ price }) => price)) return subject_id
-  throw unfit('subject_id', 'is not a model whose price is known')
-}
+const isRun = ({ subject_kind }: BudgetRow): boolean => subject_kind === 'run'
 
-/** The budget as it is now: what is absent stays. It holds from the next call on. Throws 404. */
+/**
+ * The budget as it is now: what is absent stays. It holds from the next call on. Throws 404, and 422 for what a run's
+ * cannot be.
+ */
 export async function changeBudget(ctx: Ctx, id: string, { limit_usd, ...patch }: PatchBudget): Promise<BudgetRow> {
   const { orgId } = ctx.caller
   const before = await readBudget(ctx, id)
+  if (isRun(before)) checkRun(patch)
   const given = Object.entries(patch).filter(([, value]) => value !== undefined)
   const limit = limit_usd === undefined ? {} : { limit_nanos: nanoFromUsd(limit_usd) }
   const change = { ...Object.fromEntries(given), ...limit }
@@ -78,11 +74,11 @@ export async function changeBudget(ctx: Ctx, id: string, { limit_usd, ...patch }
       query.insert(auditLog).values(note),
     ]),
   )
-  await markSubject(ctx, row)
+  await tellOf(ctx, row)
   return row
 }
 
-/** Throws 404. */
+/** Throws 404, and 409 for a run that has runs of its own. */
 export async function deleteBudget(ctx: Ctx, id: string): Promise<void> {
   const { orgId } = ctx.caller
   const before = await readBudget(ctx, id)
@@ -91,11 +87,12 @@ export async function deleteBudget(ctx: Ctx, id: string): Promise<void> {
   await refusing(
     ctx.db.atomically(orgId, (query) => [
       stands(query, orgId, id),
+      ...(isRun(before) ? [lockBudgets(query, orgId), requireNoChildren(query, before)] : []),
       query.update(budgets).set({ deleted_at: now, updated_at: now }).where(isLive(orgId, id)),
       query.insert(auditLog).values(note),
     ]),
   )
-  await markSubject(ctx, before)
+  await tellOf(ctx, before)
 }
 
 /** Ends the transaction unless the budget is still there, and keeps it so until the end. */
@@ -108,9 +105,13 @@ const require = (query: QueryBuilder, held: SQL, state: string) => query.execute
 const lockBudgets = (query: QueryBuilder, orgId: string) =>
   query.select({ id: orgs.id }).from(orgs).where(eq(orgs.id, orgId)).for('no key update')
 
-function requireFew(query: QueryBuilder, orgId: string) {
-  const live = query.select({ count: sql`count(*)` }).from(budgets).where(isLive(orgId))
-  return require(query, lte(sql`${live}`, MAX_BUDGETS), FULL)
+function requireFew(query: QueryBuilder, row: BudgetRow) {
+  const isAlike = (isRun(row) ? eq : ne)(budgets.subject_kind, 'run')
+  const live = query
+    .select({ count: sql`count(*)` })
+    .from(budgets)
+    .where(and(isLive(row.org_id), isAlike))
+  return require(query, lte(sql`${live}`, isRun(row) ? MAX_RUNS : MAX_BUDGETS), FULL)
 }
 
 function auditOf(ctx: Ctx, action: string, { before, after }: { before?: BudgetRow; after?: BudgetRow }) {
@@ -133,7 +134,7 @@ async function refusing<T>(work: Promise<T>): Promise<T> {
   } catch (error) {
     const state = sqlStateOf(error)
     if (state === GONE) throw notFound('budget')
-    if (state === FULL) throw new AppError('conflict', `An organisation has at most ${MAX_BUDGETS} budgets.`)
-    throw error
+    if (state !== FULL) throw runFault(state) ?? error
+    throw new AppError('conflict', `An organisation has at most ${MAX_BUDGETS} budgets, and ${MAX_RUNS} of runs.`)
   }
 }

@@ -28,7 +28,7 @@ export const routes: readonly Route[] = [
       summary: 'Create a budget',
       description:
         'It counts what its subject has spent in the window so far, and holds from the next call on. A call is held ' +
-        'against every hard budget that applies to it at once. An organisation has at most 50 budgets.',
+        'against every hard budget that applies to it at once. An organisation has at most 50 budgets, and 10,000 of runs.',
       scope: 'budgets:write',
       body: CreateBudget,
       response: BudgetView,
@@ -73,7 +73,14 @@ export const routes: readonly Route[] = [
 
   del(
     '/api/v1/budgets/:id',
-    { summary: 'Delete a budget', scope: 'budgets:write', params: BudgetParams },
+    {
+      summary: 'Delete a budget',
+      description:
+        'It refuses nothing any more. Without its budget a run is over: a call that names it is refused (400). The ' +
+        'budgets of runs that it started go first (409).',
+      scope: 'budgets:write',
+      params: BudgetParams,
+    },
     async (ctx, { params }) => {
       await deleteBudget(ctx, params.id)
       return undefined

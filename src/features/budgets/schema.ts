@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { LABEL } from '../../core/ids.ts'
 import { nanoFromUsd, usdFromNano } from '../../core/money.ts'
 import { pageFields, pageOf } from '../../http/page.ts'
 
@@ -7,13 +8,23 @@ const MAX_LIMIT_USD = 8_000_000
 const MAX_PERCENTS = 10
 
 const SubjectKind = z
-  .enum(['org', 'user', 'key', 'model'])
-  .describe('Whose spending counts. A model: what everybody of the organisation spends on it.')
+  .enum(['org', 'user', 'key', 'model', 'agent', 'run'])
+  .describe(
+    'Whose spending counts. A key: with all that it replaced or that replaced it. A model: what everybody of the ' +
+      'organisation spends on it. An agent: all calls of its keys. A run: all calls that name it in `helix.run_id`.',
+  )
 const SubjectId = z
   .string()
   .min(1)
   .max(320)
-  .describe('The id of the organisation, person or key; for a model its name, with or without its provider.')
+  .describe(
+    'The id of the organisation, person or key; for a model any name of it, with or without its provider; for an ' +
+      'agent or a run your name for it.',
+  )
+const RunId = z
+  .string()
+  .regex(LABEL)
+  .describe('Of a run: the run that started it, in whose budget it counts, too. That one must have a budget.')
 const Window = z
   .enum(['total', 'day', 'month', 'rolling_30d'])
   .describe('Days and months are UTC; rolling_30d is today and the 29 days before.')
@@ -55,11 +66,17 @@ export const CreateBudget = z.strictObject({
   limit_usd: LimitUsd,
   hard: Hard.default(true),
   soft_percent: SoftPercent.default(DEFAULT_PERCENT),
+  parent_run_id: RunId.optional(),
 })
 export type CreateBudget = z.output<typeof CreateBudget>
 
 /** What a budget counts never changes, or its past would no longer be its own. */
-export const ReplaceBudget = CreateBudget.omit({ subject_kind: true, subject_id: true, window: true })
+export const ReplaceBudget = CreateBudget.omit({
+  subject_kind: true,
+  subject_id: true,
+  window: true,
+  parent_run_id: true,
+})
 export type ReplaceBudget = z.output<typeof ReplaceBudget>
 
 export const PatchBudget = z.strictObject({
@@ -74,8 +91,9 @@ export const BudgetView = z.object({
   id: z.string(),
   object: z.literal('budget'),
   name: z.string().nullable(),
-  subject_kind: z.enum(['org', 'user', 'key', 'model', 'agent', 'run']),
+  subject_kind: SubjectKind,
   subject_id: z.string(),
+  parent_run_id: z.string().nullable(),
   window: Window,
   limit_usd: z.number(),
   hard: z.boolean(),

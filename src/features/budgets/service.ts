@@ -44,9 +44,12 @@ export function budgetsFor(budgets: readonly BudgetRef[], models: readonly Named
  * and the last part of each, so that `gpt-4o` is the same model whoever serves it, and whatever the date behind it.
  */
 export function namesOf({ provider, model, priceId }: NamedModel): string[] {
-  const family = priceId.slice(0, Math.max(0, priceId.lastIndexOf('@')))
+  const family = familyOf(priceId)
   const names = [model, `${provider}/${model}`, family, family.slice(family.indexOf('/') + 1)]
   return [...new Set([...names, lastPart(model), lastPart(family)])].filter((name) => name !== '')
 }
+
+/** The name of the models that have a price, as `vendor/model`. */
+export const familyOf = (priceId: string): string => priceId.slice(0, Math.max(0, priceId.lastIndexOf('@')))
 
 const lastPart = (name: string): string => name.slice(name.lastIndexOf('/') + 1)
