@@ -1,4 +1,5 @@
-import { and, eq, inArray, isNull, lt, or } from 'drizzle-orm'
+import { and, eq, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Policy } from '../../core/admission.ts'
 import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
@@ -10,6 +11,7 @@ import { apiKeys } from '../keys/table.ts'
 import { compileLimits } from '../limits/service.ts'
 import { limits } from '../limits/table.ts'
 import { type SessionRecord, scopesOfSession } from '../sessions/service.ts'
+import { namesSubject } from '../subjects/service.ts'
 
 /** Whom a policy is compiled for: an API key, or the session of a person. */
 export type Subject = KeyRecord | SessionRecord
@@ -22,9 +24,9 @@ const USE_STEP_SECONDS = 300
  * wanted means that its key is in use, which is noted on the way. Throws `DependencyError('postgres')`.
  */
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
-  const { orgId, id, userId } = subject
+  const { orgId } = subject
   const nowSeconds = secondsOf(now())
-  const [rules, caps] = await db.atomically(orgId, (query) => [
+  const [rules, caps, [key]] = await db.atomically(orgId, (query) => [
     query
       .select()
       .from(limits)
@@ -32,9 +34,9 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
         and(
           eq(limits.org_id, orgId),
           or(
+            eq(limits.subject_kind, 'provider'),
             and(eq(limits.subject_kind, 'org'), eq(limits.subject_id, orgId)),
-            and(eq(limits.subject_kind, 'key'), eq(limits.subject_id, id)),
-            userId === undefined ? undefined : and(eq(limits.subject_kind, 'user'), eq(limits.subject_id, userId)),
+            binds(limits, subject),
           ),
         ),
       )
@@ -48,38 +50,51 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
           isNull(budgets.deleted_at),
           or(
             inArray(budgets.subject_kind, ['org', 'model']),
-            and(eq(budgets.subject_kind, 'key'), eq(budgets.subject_id, id)),
-            userId === undefined ? undefined : and(eq(budgets.subject_kind, 'user'), eq(budgets.subject_id, userId)),
+            binds(budgets, subject),
+            and(eq(budgets.subject_kind, 'agent'), sql`${budgets.subject_id} = (${agentOf(subject)})`),
           ),
         ),
       )
       .orderBy(budgets.id),
+    query.select({ agentId: apiKeys.agent_id }).from(apiKeys).where(isKey(subject)),
     query
       .update(apiKeys)
       .set({ last_used_at: nowSeconds })
       .where(
-        and(
-          eq(apiKeys.org_id, orgId),
-          eq(apiKeys.id, id),
-          or(isNull(apiKeys.last_used_at), lt(apiKeys.last_used_at, nowSeconds - USE_STEP_SECONDS)),
-        ),
+        and(isKey(subject), or(isNull(apiKeys.last_used_at), lt(apiKeys.last_used_at, nowSeconds - USE_STEP_SECONDS))),
       ),
   ])
   const body: Omit<Policy, 'version'> = {
-    ...('audience' in subject ? ofSession(subject) : ofKey(subject)),
+    ...('audience' in subject ? ofSession(subject) : ofKey(subject, key?.agentId ?? undefined)),
     limits: compileLimits(rules),
     ...budgetsOf(caps),
   }
   return { ...body, version: await versionOf(body) }
 }
 
+type Rules = { subject_kind: PgColumn; subject_id: PgColumn }
+
+/** Rules of a key or of one that it replaced or that replaced it, and those of the person behind it. */
+function binds({ subject_kind, subject_id }: Rules, { orgId, id, userId }: Subject): SQL | undefined {
+  return or(
+    and(eq(subject_kind, 'key'), namesSubject(subject_id, orgId, id)),
+    userId === undefined ? undefined : and(eq(subject_kind, 'user'), eq(subject_id, userId)),
+  )
+}
+
+const isKey = ({ orgId, id }: Subject) => and(eq(apiKeys.org_id, orgId), eq(apiKeys.id, id))
+
+const agentOf = ({ orgId, id }: Subject): SQL =>
+  sql`select k.agent_id from ${apiKeys} k where k.org_id = ${orgId} and k.id = ${id}`
+
 type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched'>
 
-const ofKey = (key: KeyRecord): Own => ({
+const ofKey = (key: KeyRecord, agentId: string | undefined): Own => ({
   orgId: key.orgId,
   keyId: key.id,
   kind: 'api_key',
   userId: key.userId,
+  agentId,
   role: key.role,
   mode: key.mode,
   scopes: key.role === undefined ? key.scopes : narrow(key.scopes, key.role),
