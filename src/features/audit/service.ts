@@ -33,11 +33,12 @@ export function actorOf({ kind, userId, keyId, ip }: Caller): Actor {
 }
 
 /**
- * The row of an audited act, to be inserted in the transaction that does it: neither is written without the other.
+ * The row of an audited act, to be inserted in the transaction that does it: neither is written without the other. What
+ * no request asked for has no `requestId`.
  * `query.insert(auditLog).values(await auditRow(ctx, entry))`
  */
 export async function auditRow(
-  { newId, now, requestId }: Pick<Deps, 'newId' | 'now'> & { requestId: string },
+  { newId, now, requestId }: Pick<Deps, 'newId' | 'now'> & { requestId?: string },
   { orgId, actor, action, target, before, after, details }: AuditEntry,
 ): Promise<AuditRow> {
   return {
@@ -52,7 +53,7 @@ export async function auditRow(
     after_hash: await hashOf(after),
     details: { ...details },
     ip: actor.ip,
-    request_id: requestId,
+    request_id: requestId ?? null,
     created_at: secondsOf(now()),
   }
 }

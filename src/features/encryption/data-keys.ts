@@ -24,8 +24,10 @@ export async function keyForSealing(deps: KeyDeps, orgId: string): Promise<DataK
   const known = recall(deps, `${orgId}:newest`)
   if (known && isYoung(deps, known.createdAt)) return known
   const newest = await readNewest(deps, orgId)
-  const usable = newest?.state === 'active' && isYoung(deps, newest.created_at)
-  return adopt(deps, usable ? newest : await makeNext(deps, orgId, { version: (newest?.version ?? 0) + 1 }))
+  return adopt(
+    deps,
+    newest && sealsOn(deps, newest) ? newest : await makeNext(deps, orgId, { version: (newest?.version ?? 0) + 1 }),
+  )
 }
 
 /**
@@ -63,7 +65,12 @@ export async function keyForOpening(deps: KeyDeps, orgId: string, version: numbe
 // Loaded by the first look-up: most isolates seal and open nothing.
 const load = () => Promise.all([import('drizzle-orm/sql'), import('./table.ts')])
 
-const isYoung = ({ now }: KeyDeps, createdAt: number): boolean => now() / 1000 - createdAt < MAX_AGE_SECONDS
+const isYoung = ({ now }: Pick<KeyDeps, 'now'>, createdAt: number): boolean =>
+  now() / 1000 - createdAt < MAX_AGE_SECONDS
+
+/** Whether the newest key of an organisation goes on to seal: it is neither retired nor too old. */
+export const sealsOn = (deps: Pick<KeyDeps, 'now'>, { state, created_at }: DataKeyRow): boolean =>
+  state === 'active' && isYoung(deps, created_at)
 
 /** Of all keys of an organisation, retired ones included. Throws `DependencyError('postgres')`. */
 export async function readNewest({ db }: KeyDeps, orgId: string): Promise<DataKeyRow | undefined> {

@@ -1,12 +1,11 @@
 import type { Ctx } from '../../core/context.ts'
 import type { DataKey } from '../../core/memory.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
-import { type SealedColumn, sealedColumns } from './columns.ts'
 import { type DataKeyRow, keyForOpening, makeKey, readNewest, rewrapAll } from './data-keys.ts'
-import { countVersions, type Replacement, readOlder, replaceSealed, type SealedRow } from './rows.ts'
+import { type Resealed, sealAgain } from './reseal.ts'
+import { countVersions } from './rows.ts'
 import type { RotationJob } from './schema.ts'
-import { SealError, sealText } from './seal.ts'
-import { open } from './service.ts'
+import { SealError } from './seal.ts'
 import { jobOf } from './status.ts'
 
 /** One call seals no more rows again than this, and begins no batch after this time: it is one request. */
@@ -38,7 +37,7 @@ export async function rotate(ctx: Ctx): Promise<RotationJob> {
 }
 
 /** Nothing when there is nothing to go on with. */
-async function goOn(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run | undefined> {
+async function goOn(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Resealed | undefined> {
   const { orgId } = ctx.caller
   const isRecent = newest?.state === 'active' && ctx.now() / 1000 - newest.created_at < CONTINUED_SECONDS
   if (!isRecent || jobOf(newest, await countVersions(ctx, orgId)).status === 'completed') return undefined
@@ -46,7 +45,7 @@ async function goOn(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run | und
   if (!key) return undefined
   const note = await noteOf(ctx, { version: newest.version, continues: true })
   await ctx.db.atomically(orgId, (query) => [query.insert(auditLog).values(note)])
-  const run = await sealAgain(ctx, key)
+  const run = await sealAgain(ctx, orgId, limitsOf(ctx, key))
   // Rows that no call can open must not stand in the way of a new key.
   return run.rows > 0 || !run.isEnd ? run : undefined
 }
@@ -61,11 +60,11 @@ async function keyOf(ctx: Ctx, { org_id: orgId, version }: DataKeyRow): Promise<
   }
 }
 
-async function begin(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Run> {
+async function begin(ctx: Ctx, newest: DataKeyRow | undefined): Promise<Resealed> {
   const version = (newest?.version ?? 0) + 1
   const note = await noteOf(ctx, { version, continues: false })
   const key = await makeKey(ctx, ctx.caller.orgId, { version, also: (query) => query.insert(auditLog).values(note) })
-  return sealAgain(ctx, key)
+  return sealAgain(ctx, ctx.caller.orgId, limitsOf(ctx, key))
 }
 
 const noteOf = (ctx: Ctx, details: { version: number; continues: boolean }) =>
@@ -77,40 +76,4 @@ const noteOf = (ctx: Ctx, details: { version: number; continues: boolean }) =>
     details,
   })
 
-type Run = { rows: number; unreadable: number /** Nothing that opens is left. */; isEnd: boolean }
-
-async function sealAgain(ctx: Ctx, key: DataKey): Promise<Run> {
-  const { orgId } = ctx.caller
-  const run: Run = { rows: 0, unreadable: 0, isEnd: false }
-  const endMs = ctx.now() + MAX_MS
-  for (const column of sealedColumns) {
-    for (let after = ''; ; ) {
-      if (run.rows >= MAX_ROWS || ctx.now() >= endMs) return run
-      const rows = await readOlder(ctx, { orgId, column }, { version: key.version, after })
-      const last = rows.at(-1)
-      if (!last) break
-      const replacements: Replacement[] = []
-      // One after the other: the first reads a key that the others then find in memory.
-      for (const row of rows) replacements.push(...(await sealOne(ctx, { key, column, row })))
-      await replaceSealed(ctx, { orgId, column }, replacements)
-      run.rows += replacements.length
-      run.unreadable += rows.length - replacements.length
-      after = last.id
-    }
-  }
-  run.isEnd = true
-  return run
-}
-
-type Work = { key: DataKey; column: SealedColumn; row: SealedRow }
-
-/** Nothing for a row that does not open: it stays as it is. */
-async function sealOne(ctx: Ctx, { key, column, row }: Work): Promise<Replacement[]> {
-  const place = { orgId: ctx.caller.orgId, table: column.table, column: column.column, rowId: row.id }
-  try {
-    return [{ rowId: row.id, from: row.text, to: await sealText(key, place, await open(ctx, place, row.text)) }]
-  } catch (error) {
-    if (error instanceof SealError) return []
-    throw error
-  }
-}
+const limitsOf = (ctx: Ctx, key: DataKey) => ({ key, maxRows: MAX_ROWS, endMs: ctx.now() + MAX_MS })

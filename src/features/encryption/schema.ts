@@ -13,6 +13,7 @@ const Job = z.object({
   version: z.int().describe('The data key that new values are sealed with.'),
   progress: z.object({ done: count, total: count }).describe('Rows under that key, and sealed rows in all.'),
   created_at: time.describe('Unix seconds since when there is that key.'),
+  due_at: time.describe('Unix seconds by which the nightly run has done what calls have not.'),
 })
 
 export const RotationJob = Job.extend({

@@ -7,6 +7,9 @@ import { countVersions } from './rows.ts'
 import type { EncryptionStatus, Job } from './schema.ts'
 import { dataKeys } from './table.ts'
 
+/** By when what older keys have sealed is to be sealed again. */
+export const RESEALED_WITHIN_SECONDS = 7 * 24 * 3600
+
 type Counts = Awaited<ReturnType<typeof countVersions>>
 
 /** How far the rows of an organisation have come towards its newest data key. */
@@ -23,6 +26,7 @@ export function jobOf({ version, created_at }: DataKeyRow, counts: Counts): Job 
     version,
     progress: { done, total },
     created_at,
+    due_at: created_at + RESEALED_WITHIN_SECONDS,
   }
 }
 

@@ -21,7 +21,17 @@ import {
 } from './world.ts'
 
 /** New data keys for an organisation, and what older ones have sealed. */
-export function rotationTests({ db, isolate, keysOf, newPlace, pool, store, storeAnswer, stored }: World): void {
+export function rotationTests({
+  breaksOff,
+  db,
+  isolate,
+  keysOf,
+  newPlace,
+  pool,
+  store,
+  storeAnswer,
+  stored,
+}: World): void {
   /** The versions that secrets are sealed under; each opens in an isolate that remembers nothing, and says which it is. */
   async function versionsIn(orgId: string, by: Isolate = isolate()): Promise<number[]> {
     const rows = await stored(orgId)
@@ -50,6 +60,7 @@ export function rotationTests({ db, isolate, keysOf, newPlace, pool, store, stor
         version: 2,
         progress: { done: 61, total: 61 },
         created_at: START_MS / 1000,
+        due_at: START_MS / 1000 + 7 * 24 * 3600,
         run: { rows: 61, unreadable_rows: 0, keys: 0, unreadable_keys: 0 },
       })
       expect((await keysOf(orgId)).map(({ state }) => state)).toEqual(['retired', 'active'])
@@ -99,15 +110,7 @@ export function rotationTests({ db, isolate, keysOf, newPlace, pool, store, stor
     it('that breaks off leaves every row readable, and the next call goes on', async () => {
       const [{ orgId }, first] = [await newPlace(), isolate()]
       await store(first, orgId, idsOf(orgId, 120))
-      let left = 8
-      const breaking: Database = {
-        query: db().query,
-        atomically: async (org, build) => {
-          left--
-          if (left < 0) throw new DependencyError('postgres', undefined)
-          return db().atomically(org, build)
-        },
-      }
+      const breaking = breaksOff(orgId)
       await expect(rotate(ctxOf(isolate({}, breaking), orgId))).rejects.toThrow(DependencyError)
       expect(await versionsIn(orgId)).toEqual([1, 2])
       expect(await rotate(ctxOf(isolate(), orgId))).toMatchObject({ id: 'rot_2', status: 'completed' })
@@ -218,9 +221,20 @@ export function rotationTests({ db, isolate, keysOf, newPlace, pool, store, stor
             ],
           },
           { table: 'idempotency_keys', column: 'body', rows: [{ version: 1, rows: 1 }] },
+          { table: 'provider_credentials', column: 'secret', rows: [] },
+          { table: 'responses', column: 'input', rows: [] },
+          { table: 'responses', column: 'output', rows: [] },
         ],
         rotation: expect.objectContaining({ id: 'rot_2', status: 'running', progress: { done: 1, total: 4 } }),
       })
+    })
+
+    it('knows every table that names the version of a data key', async () => {
+      const { rows } = await pool().query<{ table: string }>(
+        `select table_name as table from information_schema.columns where column_name = 'dek_version' order by 1`,
+      )
+      const known = sealedColumns.flatMap(({ table, version }) => (version === 'dek_version' ? [table] : []))
+      expect(rows.map(({ table }) => table)).toEqual(known.sort())
     })
 
     it('knows columns that there are', async () => {

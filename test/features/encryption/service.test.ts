@@ -1,3 +1,4 @@
+import { nightlyTests } from './nightly.ts'
 import { rotationTests } from './rotation.ts'
 import { storedTests } from './stored.ts'
 import { valueTests } from './values.ts'
@@ -8,4 +9,5 @@ const world = useWorld()
 
 valueTests(world)
 rotationTests(world)
+nightlyTests(world)
 storedTests(world)

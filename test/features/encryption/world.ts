@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { insert } from '../../../scripts/seed.ts'
 import type { Ctx, Deps } from '../../../src/core/context.ts'
 import type { Database } from '../../../src/core/db.ts'
+import { DependencyError } from '../../../src/core/errors.ts'
 import { keyVersionOf, type Place, seal } from '../../../src/features/encryption/service.ts'
 import { fakeAdmission, fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
 import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
@@ -86,6 +87,17 @@ export function useWorld() {
       })
       return { deps, clock }
     },
+
+    /** A database that is lost as soon as some secret of the organisation is under its second data key. */
+    breaksOff: (orgId: string): Database => ({
+      query: world().db.query,
+      atomically: async (org, build) => {
+        const begun = 'select 1 from secrets where org_id = $1 and dek_version = 2 limit 1'
+        const { rows } = await world().migrated.pool.query(begun, [orgId])
+        if (rows.length > 0) throw new DependencyError('postgres', undefined)
+        return world().db.atomically(org, build)
+      },
+    }),
 
     /** Somewhere in an organisation that has sealed nothing yet. */
     async newPlace(): Promise<Place> {
