@@ -8,8 +8,10 @@ export type LimitWindow = number | 'day' | 'month'
 /** How often or how much a subject may. */
 export type Limit = {
   id: string
-  /** Whom it binds: everybody's calls together in an organisation, those of a person, or those of one key. */
-  subject: 'key' | 'org' | 'user'
+  /** Whom it binds: everybody's calls together in an organisation, those of a person, those of one key, or a provider. */
+  subject: 'key' | 'org' | 'user' | 'provider'
+  /** Of a provider: its name, or a `provider/model`. Such a limit takes targets away, and refuses who has none left. */
+  target?: string | undefined
   /** `concurrency`: calls of models under way at once, counted by the ledger. The others are counted in Redis. */
   metric: 'requests' | 'tokens' | 'concurrency'
   algorithm: 'token_bucket' | 'sliding_window' | 'fixed_window' | 'concurrency'
@@ -87,6 +89,8 @@ export type Admission = {
   run?: { id: string; budgets: readonly BudgetRef[] } | undefined
   /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
   openBreakers: ReadonlyMap<string, number>
+  /** Targets that limits of their provider take away, with the time in Unix milliseconds at which they come back. */
+  usedUp?: ReadonlyMap<string, number> | undefined
   cached: string | undefined
   /** Token windows that were charged, to be corrected at settlement by the real count, and how long they matter. */
   tokenCharges: readonly { key: string; tokens: number; ttlSeconds: number }[]

@@ -119,9 +119,12 @@ const SCOPE = new RegExp(`^(?:(?:${scopeAreas.join('|')}):(?:read|write)|\\*:rea
 /** Whether a text is a scope that may be granted to a key. */
 export const isGrantedScope = (text: string): text is GrantedScope => SCOPE.test(text)
 
+/** What a route asks whose answer is about its caller alone: a credential, whatever it is for. */
+export const ANY_CREDENTIAL = 'credential'
+
 /** Whether scopes allow what a route asks; `a|b` asks for either. Writing an area includes reading it. */
 export function covers(scopes: readonly string[], asked: string): boolean {
-  if (scopes.includes(asked)) return true
+  if (asked === ANY_CREDENTIAL || scopes.includes(asked)) return true
   if (asked.includes('|')) return asked.split('|').some((one) => covers(scopes, one))
   const [area, verb] = asked.split(':')
   if (verb === undefined) return false

@@ -102,18 +102,18 @@ export function memoryRedis(now: () => number): MemoryRedis {
     const [version, at] = [record?.get('v'), record?.get('at') ?? '']
     if (version === undefined) return [0]
     if (version !== read.arg()) return [1, version, record?.get('p') ?? null, at]
-    const [nowMs, limits, breakers, cached] = [read.number(), read.number(), read.number(), read.number()]
+    const [nowMs, own, shared] = [read.number(), read.number(), read.number()]
+    const [breakers, cached] = [read.number(), read.number()]
     if (nowMs >= Number(record?.get('due') ?? 0)) {
       record?.set('due', String(nowMs + 5000))
       return [4, at]
     }
     const [openId, openCall] = [read.arg(), read.arg()]
     const reply: unknown[] = [3, at]
-    const charges: (() => void)[] = []
-    const shadows: string[] = []
+    const told: Told[] = []
     let refusal: number[] | undefined
     let monitors = false
-    for (let limit = 1; limit <= limits; limit++) {
+    for (let limit = 1; limit <= own + shared; limit++) {
       const kind = read.arg()
       const [amount, size, windowMs, intoMs] = [read.number(), read.number(), read.number(), read.number()]
       const asked = { amount, size, windowMs, intoMs, nowMs }
@@ -122,21 +122,38 @@ export function memoryRedis(now: () => number): MemoryRedis {
       const key = read.key()
       const taken =
         kind === 'b' ? takeBucket(key, asked) : takeWindow(key, kind === 's' ? read.key() : undefined, asked)
-      const { remaining, resetMs, charge, waitMs } = taken
-      if (waitMs === 0) charges.push(charge)
-      else if (monitored !== '') shadows.push(monitored)
-      else if (waitMs > (refusal?.[2] ?? 0)) refusal = [2, limit, Math.ceil(waitMs), remaining, Math.ceil(resetMs)]
-      reply.push(waitMs > 0 && monitored !== '' ? -1 : remaining, Math.ceil(resetMs))
+      const isShadow = taken.waitMs > 0 && monitored !== ''
+      const waitMs = isShadow ? 0 : taken.waitMs
+      const [remaining, resetMs] = [isShadow ? -1 : taken.remaining, Math.ceil(taken.resetMs)]
+      if (limit <= own && waitMs > (refusal?.[2] ?? 0)) refusal = [2, limit, Math.ceil(waitMs), remaining, resetMs]
+      if (limit <= own) reply.push(remaining, resetMs)
+      told.push({ ...taken, no: limit, waitMs, remaining, resetMs, shadow: isShadow ? monitored : undefined })
     }
     if (refusal) return refusal
-    for (const charge of charges) charge()
+    const onTargets = Array.from({ length: shared > 0 ? breakers : 0 }, () =>
+      (read.arg().match(/\d+/g) ?? []).map((no) => told[own + Number(no) - 1] ?? refuse('there is no such limit')),
+    )
     const shadow = monitors ? read.key() : ''
-    for (const id of shadows) {
-      command(['HINCRBY', shadow, id, 1])
-      expire(shadow, 172_800)
+    const states = Array.from({ length: breakers }, () => textAt(read.key()) ?? null)
+    const inTheWay = onTargets.map((mine) => mine.toSorted((one, other) => other.waitMs - one.waitMs)[0])
+    const healthy = states.flatMap((state, at) => (shared > 0 && !(Number(state) > nowMs) ? [at] : []))
+    const first = healthy.find((at) => (inTheWay[at]?.waitMs ?? 0) === 0)
+    const [soonest] = healthy.flatMap((at) => inTheWay[at] ?? []).sort((one, other) => one.waitMs - other.waitMs)
+    if (first === undefined && soonest) {
+      return [2, soonest.no, Math.ceil(soonest.waitMs), soonest.remaining, soonest.resetMs]
     }
-    for (let breaker = 0; breaker < breakers; breaker++) reply.push(textAt(read.key()) ?? null)
+    const charged = [...told.slice(0, own), ...(first === undefined ? [] : (onTargets[first] ?? []))]
+    for (const { shadow: id, charge } of charged) {
+      if (id === undefined) charge()
+      else {
+        command(['HINCRBY', shadow, id, 1])
+        expire(shadow, 172_800)
+      }
+    }
+    reply.push(...states)
     reply.push(cached === 1 ? (textAt(read.key()) ?? null) : null)
+    reply.push(...told.slice(own).map((one) => (charged.includes(one) && one.shadow === undefined ? 1 : 0)))
+    if (shared > 0) reply.push(...inTheWay.map((one) => Math.ceil(one?.waitMs ?? 0)))
     if (openId !== '') {
       const open = read.key()
       hashFor(open).set(openId, openCall)
@@ -231,6 +248,8 @@ export function memoryRedis(now: () => number): MemoryRedis {
 
 /** One limit, and the request that is held to it; `size` is a bucket's capacity. */
 type Asked = { amount: number; size: number; windowMs: number; intoMs: number; nowMs: number }
+/** A limit as it stands for a request; `shadow` is its id when it only monitors and would have refused. */
+type Told = Taken & { no: number; shadow: string | undefined }
 type Taken = { remaining: number; resetMs: number; waitMs: number; charge: () => void }
 
 /** KEYS and ARGV in the order in which the script reads them. A key that is missing or left over is an error of ours. */

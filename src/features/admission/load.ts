@@ -6,7 +6,7 @@ import { findKey } from '../keys/service.ts'
 import { REFUSED, remember, type Seen } from '../records/service.ts'
 import { isPolicyOf, type Known, type Pointer } from './recognise.ts'
 import { invalidCredential } from './refusals.ts'
-import type { ScriptReply } from './script.ts'
+import type { ScriptReply } from './script-call.ts'
 import { within } from './within.ts'
 
 /** A request that loads a credential and is cut off tells nobody: after this long another one loads it. */

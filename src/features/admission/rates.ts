@@ -1,6 +1,6 @@
 import type { Limit, RateState } from '../../core/admission.ts'
 import { countedLimits } from '../limits/service.ts'
-import type { Standing } from './script.ts'
+import type { Standing } from './script-call.ts'
 
 /**
  * The tightest of a caller's limits of one metric is what its headers tell: the one with the least left, and of equals

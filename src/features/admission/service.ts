@@ -15,7 +15,8 @@ import { rateOf } from './rates.ts'
 import { type Known, recognise } from './recognise.ts'
 import { invalidCredential, limitError } from './refusals.ts'
 import { isScraper, scraperAdmission } from './scraper.ts'
-import { admissionScript, readReply, type ScriptReply, scriptInput } from './script.ts'
+import { admissionScript } from './script.ts'
+import { readReply, type ScriptReply, scriptInput } from './script-call.ts'
 
 export { redisKeys } from './keys.ts'
 export { createStrangers } from './strangers.ts'
@@ -141,6 +142,7 @@ function decide(
     policy,
     ...requireHeld({ policy, hold, asked }, held),
     openBreakers: openBreakers(asked, reply.breakers, nowMs),
+    usedUp: usedUp(asked, reply.usedUpMs, nowMs),
     cached: reply.cached ?? undefined,
     requests: rateOf(policy.limits, reply.rates, 'requests'),
     tokens: rateOf(policy.limits, reply.rates, 'tokens'),
@@ -153,8 +155,9 @@ type Charged = { reply: ScriptReply & { kind: 'admitted' }; tokens: number; nowM
 /** The token windows in which the script counted this request. */
 function tokenCharges({ orgId, limits }: Policy, { reply, tokens, nowMs }: Charged): Admission['tokenCharges'] {
   if (tokens === 0) return []
-  return countedLimits(limits).flatMap((limit, at) => {
-    if (limit.metric !== 'tokens' || reply.rates[at]?.remaining === -1) return []
+  const own = countedLimits(limits).filter((_, at) => reply.rates[at]?.remaining !== -1)
+  return [...own, ...reply.charged].flatMap((limit) => {
+    if (limit.metric !== 'tokens') return []
     const frame = frameOf(orgId, limit, nowMs)
     return frame.keys.slice(0, 1).map((key) => ({ key, tokens, ttlSeconds: ttlSecondsOf(frame) }))
   })
@@ -188,4 +191,13 @@ function openBreakers(asked: Ask, states: readonly (string | null)[], nowMs: num
     if (target !== undefined && state !== null && Number(state) > nowMs) open.set(target, Number(state))
   })
   return open
+}
+
+function usedUp({ candidates }: Ask, waitsMs: readonly number[], nowMs: number): ReadonlyMap<string, number> {
+  const targets = new Map<string, number>()
+  candidates.forEach((target, at) => {
+    const waitMs = waitsMs[at] ?? 0
+    if (waitMs > 0) targets.set(target, nowMs + waitMs)
+  })
+  return targets
 }

@@ -65,9 +65,9 @@ async function prepare(ctx: Ctx, asked: Asked) {
     const targets = requireTargets(ctx, asked.wanted)
     refuseUnheld(ctx.admission, { targets, runId: asked.runId })
     refuseUnbounded(ctx.admission, asked, targets)
-    const { openBreakers } = ctx.admission
+    const { openBreakers, usedUp } = ctx.admission
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
-    return plan({ targets, openBreakers, model: asked.wanted.model, nowMs: ctx.now() })
+    return plan({ targets, openBreakers, usedUp, model: asked.wanted.model, nowMs: ctx.now() })
   } catch (error) {
     releaseUnused(ctx)
     throw error

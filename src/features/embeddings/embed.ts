@@ -96,8 +96,8 @@ async function prepare(ctx: Ctx, wanted: Wanted, runId: string | undefined) {
   try {
     const targets = requireTargets(ctx, wanted)
     refuseUnheld(ctx.admission, { targets, runId })
-    const { openBreakers } = ctx.admission
-    return plan({ targets, openBreakers, model: wanted.model, nowMs: ctx.now() })
+    const { openBreakers, usedUp } = ctx.admission
+    return plan({ targets, openBreakers, usedUp, model: wanted.model, nowMs: ctx.now() })
   } catch (error) {
     releaseUnused(ctx)
     throw error

@@ -5,14 +5,17 @@ import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { orgs } from '../orgs/table.ts'
-import { markSubject, requireSubject, type Subject } from '../subjects/service.ts'
+import { markSubject } from '../subjects/service.ts'
 import type { LimitRow } from './compile.ts'
+import { presetNames, presetOf } from './presets.ts'
 import { isOf, isOwn, readLimit, viewOf } from './rows.ts'
-import { checkAmounts, checkRule, presets, type StoredRule } from './rules.ts'
+import { checkAmounts, checkRule, type StoredRule } from './rules.ts'
 import type { ApplyPreset, CreateLimit, LimitRule, PatchLimit } from './schema.ts'
+import { type LimitSubject, requireLimited } from './subject.ts'
 import { limits } from './table.ts'
 
 const MAX_LIMITS = 20
+const MAX_OF_PROVIDERS = 50
 
 /** States of `require`: a row is gone, or there are too many. */
 const GONE = 'HX404'
@@ -22,7 +25,7 @@ const FULL = 'HX409'
 export async function createLimit(ctx: Ctx, { subject_kind, subject_id, ...rule }: CreateLimit): Promise<LimitRow> {
   const { orgId } = ctx.caller
   const stored = checkRule(rule)
-  const subject = await requireSubject(ctx, { subject_kind, subject_id })
+  const subject = await requireLimited(ctx, { subject_kind, subject_id })
   const row = newRow(ctx, subject, { ...stored, preset: null })
   const note = await auditOf(ctx, 'limit.create', { after: row })
   await refusing(
@@ -74,8 +77,8 @@ export async function deleteLimit(ctx: Ctx, id: string): Promise<void> {
 /** The subject's limits that came from a preset give way to those of this one. Throws 422, and 409 beyond twenty. */
 export async function applyPreset(ctx: Ctx, { preset, subject_kind, subject_id }: ApplyPreset): Promise<LimitRow[]> {
   const { orgId } = ctx.caller
-  const subject = await requireSubject(ctx, { subject_kind, subject_id })
-  const rows = presets[preset][subject_kind].map((rule) => newRow(ctx, subject, { ...checkRule(rule), preset }))
+  const subject = await requireLimited(ctx, { subject_kind, subject_id })
+  const rows = presetOf(preset, subject).map((rule) => newRow(ctx, subject, { ...checkRule(rule), preset }))
   const note = await auditRow(ctx, {
     orgId,
     actor: actorOf(ctx.caller),
@@ -84,7 +87,7 @@ export async function applyPreset(ctx: Ctx, { preset, subject_kind, subject_id }
     after: rows.map(viewOf),
     details: { preset },
   })
-  const isOfFamily = and(isOf(orgId, subject), inArray(limits.preset, Object.keys(presets)))
+  const isOfFamily = and(isOf(orgId, subject), inArray(limits.preset, presetNames))
   await refusing(
     ctx.db.atomically(orgId, (query) => [
       lockLimits(query, orgId),
@@ -120,7 +123,7 @@ async function change(ctx: Ctx, before: LimitRow, changes: Changes): Promise<Lim
 
 function newRow(
   ctx: Ctx,
-  { subject_kind, subject_id }: Subject,
+  { subject_kind, subject_id }: LimitSubject,
   given: StoredRule & Pick<LimitRow, 'preset'>,
 ): LimitRow {
   const now = nowSeconds(ctx)
@@ -139,9 +142,12 @@ function newRow(
 const lockLimits = (query: QueryBuilder, orgId: string) =>
   query.select({ id: orgs.id }).from(orgs).where(eq(orgs.id, orgId)).for('no key update')
 
-function requireFew(query: QueryBuilder, orgId: string, subject: Subject) {
-  const all = query.select({ count: sql`count(*)` }).from(limits).where(isOf(orgId, subject))
-  return require(query, lte(sql`${all}`, MAX_LIMITS), FULL)
+/** Everybody's policy carries the limits of all providers, so these are few together. */
+function requireFew(query: QueryBuilder, orgId: string, subject: LimitSubject) {
+  const isOfProvider = subject.subject_kind === 'provider'
+  const bound = isOfProvider ? and(isOwn(orgId), eq(limits.subject_kind, 'provider')) : isOf(orgId, subject)
+  const all = query.select({ count: sql`count(*)` }).from(limits).where(bound)
+  return require(query, lte(sql`${all}`, isOfProvider ? MAX_OF_PROVIDERS : MAX_LIMITS), FULL)
 }
 
 /** Ends the transaction unless the limit is still there, and keeps it so until the end. */
@@ -172,6 +178,9 @@ async function refusing<T>(work: Promise<T>): Promise<T> {
     const state = sqlStateOf(error)
     if (state === GONE) throw notFound('limit')
     if (state !== FULL) throw error
-    throw new AppError('conflict', `A subject has at most ${MAX_LIMITS} limits. Delete one first.`)
+    throw new AppError(
+      'conflict',
+      `A subject has at most ${MAX_LIMITS} limits, and all providers together ${MAX_OF_PROVIDERS}. Delete one first.`,
+    )
   }
 }

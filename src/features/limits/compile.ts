@@ -9,6 +9,7 @@ export function limitOf(row: LimitRow): Limit {
   return {
     id: row.id,
     subject: row.subject_kind,
+    ...(row.subject_kind === 'provider' ? { target: row.subject_id } : {}),
     metric: row.metric,
     algorithm: row.algorithm,
     ...(window === undefined ? {} : { window }),
@@ -30,6 +31,7 @@ export function compileLimits(rows: readonly LimitRow[]): Limit[] {
 function makesPointless(other: Limit, limit: Limit, isFirst: boolean): boolean {
   const isSameKind =
     other.subject === limit.subject &&
+    other.target === limit.target &&
     other.metric === limit.metric &&
     other.algorithm === limit.algorithm &&
     other.window === limit.window &&

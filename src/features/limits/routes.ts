@@ -2,8 +2,8 @@ import { toPage } from '../../http/page.ts'
 import { del, get, patch, post, put, type Route } from '../../http/route.ts'
 import { applyPreset, createLimit, deleteLimit, patchLimit, replaceLimit } from './changes.ts'
 import { currentLimits, wouldHaveRefused } from './current.ts'
+import { listedPresets } from './presets.ts'
 import { listLimits, readLimit, viewOf } from './rows.ts'
-import { checkRule, presets } from './rules.ts'
 import {
   AppliedPreset,
   ApplyPreset,
@@ -34,7 +34,8 @@ export const routes: readonly Route[] = [
       description:
         'It holds from the next call on. All limits of a key, its person and its organisation apply at once: the ' +
         'strictest decides. Requests by seconds are counted by token buckets or sliding windows, tokens by sliding ' +
-        'windows, both by days and months in fixed windows. A subject has at most 20 limits.',
+        'windows, both by days and months in fixed windows. A limit of a provider takes its models out of the choice, ' +
+        'and refuses where nothing else is left. A subject has at most 20 limits, all providers together 50.',
       scope: 'governance:write',
       body: CreateLimit,
       response: LimitView,
@@ -48,9 +49,9 @@ export const routes: readonly Route[] = [
     {
       summary: 'Show where limits stand now',
       description:
-        'Those that bind the caller; with governance:read and a subject, those that bind that one. Concurrency is ' +
-        'counted where calls are held, so it is named here without a count.',
-      scope: 'governance:read|user',
+        'Those that bind the caller, whatever their credential is for; with governance:read and a subject, those that ' +
+        'bind that one. Concurrency is counted where calls are held, so it is named here without a count.',
+      scope: 'credential',
       query: CurrentQuery,
       response: CurrentLimits,
     },
@@ -67,7 +68,8 @@ export const routes: readonly Route[] = [
     '/api/v1/limits/presets/apply',
     {
       summary: 'Give a subject the limits of a preset',
-      description: 'They replace those that it has from a preset. Limits that were made for it stay.',
+      description:
+        'They replace those that it has from a preset. Limits that were made for it stay. Providers have `standard` only.',
       scope: 'governance:write',
       body: ApplyPreset,
       response: AppliedPreset,
@@ -119,18 +121,3 @@ export const routes: readonly Route[] = [
     },
   ),
 ]
-
-const kinds = ['key', 'user', 'org'] as const
-
-const listedPresets = () =>
-  (['standard', 'premium'] as const).flatMap((preset) =>
-    kinds.map((subject_kind) => ({
-      preset,
-      subject_kind,
-      limits: presets[preset][subject_kind].map((rule) => {
-        const { metric, algorithm, window_seconds, calendar, amount, burst } = checkRule(rule)
-        const capacity = algorithm === 'token_bucket' ? (burst ?? amount) : null
-        return { metric, algorithm, window: window_seconds ?? calendar, amount, burst: capacity }
-      }),
-    })),
-  )

@@ -1,9 +1,10 @@
 import { and, asc, desc, eq, gt, lt } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
-import { namesSubject, type Subject } from '../subjects/service.ts'
+import { namesSubject } from '../subjects/service.ts'
 import { type LimitRow, limitOf } from './compile.ts'
 import type { LimitsQuery, LimitView } from './schema.ts'
+import type { LimitSubject } from './subject.ts'
 import { limits } from './table.ts'
 
 export function viewOf(row: LimitRow): LimitView {
@@ -17,7 +18,7 @@ export function viewOf(row: LimitRow): LimitView {
 export const isOwn = (orgId: string, id?: string) =>
   and(eq(limits.org_id, orgId), id === undefined ? undefined : eq(limits.id, id))
 
-export const isOf = (orgId: string, { subject_kind, subject_id }: Subject) =>
+export const isOf = (orgId: string, { subject_kind, subject_id }: LimitSubject) =>
   and(isOwn(orgId), eq(limits.subject_kind, subject_kind), eq(limits.subject_id, subject_id))
 
 /** One more than asked for. */

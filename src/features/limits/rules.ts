@@ -1,7 +1,7 @@
 import type { LimitWindow } from '../../core/admission.ts'
 import { unfit } from '../../core/errors.ts'
 import type { LimitRow } from './compile.ts'
-import type { LimitRule, PresetName } from './schema.ts'
+import type { LimitRule } from './schema.ts'
 
 /** A level of a bucket, in requests times milliseconds, has to stay a whole number that JavaScript and Lua know. */
 const MAX_BURST = 1_000_000
@@ -74,26 +74,4 @@ export function checkAmounts({
   }
   if (amount > MAX_BUCKET_AMOUNT) throw unfit('amount', `at most ${MAX_BUCKET_AMOUNT} in a token bucket`)
   if ((burst ?? amount) > MAX_BURST) throw unfit('burst', `at most ${MAX_BURST}; say it where the amount is larger`)
-}
-
-const requests = (amount: number, window: LimitWindow): LimitRule => ({
-  metric: 'requests',
-  amount,
-  window,
-  mode: 'enforce',
-})
-const tokens = (amount: number, window: LimitWindow): LimitRule => ({ ...requests(amount, window), metric: 'tokens' })
-
-/** One family: whoever gets one of them loses the other. */
-export const presets: Readonly<Record<PresetName, Readonly<Record<LimitRow['subject_kind'], readonly LimitRule[]>>>> = {
-  standard: {
-    key: [requests(1000, 60), tokens(10_000, 60)],
-    user: [tokens(10_000, 60), tokens(100_000, 'day')],
-    org: [tokens(1_000_000, 'month')],
-  },
-  premium: {
-    key: [requests(10_000, 60), tokens(100_000, 60)],
-    user: [tokens(100_000, 60), tokens(1_000_000, 'day')],
-    org: [tokens(100_000_000, 'month')],
-  },
 }

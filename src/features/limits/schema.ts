@@ -5,13 +5,19 @@ const MAX_AMOUNT = 1_000_000_000_000
 const MAX_WINDOW_SECONDS = 31 * 86_400
 
 const SubjectKind = z
-  .enum(['org', 'user', 'key'])
-  .describe('Whose calls count together: those of the organisation, of a person with all their keys, or of one key.')
+  .enum(['org', 'user', 'key', 'provider'])
+  .describe(
+    'Whose calls count together: those of the organisation, of a person with all their keys, of one key and those that ' +
+      'replace it, or all that the organisation sends to a provider or to a model of one.',
+  )
 const SubjectId = z
   .string()
   .min(1)
-  .max(64)
-  .describe('The id of the organisation, person or key. That of your organisation may be left out.')
+  .max(320)
+  .describe(
+    'The id of the organisation, person or key; `openai` or `openai/gpt-4o` for a provider. That of your organisation ' +
+      'may be left out.',
+  )
 const Metric = z
   .enum(['requests', 'tokens', 'concurrency'])
   .describe('`concurrency`: calls of models that are under way at once.')
@@ -113,6 +119,7 @@ export const CurrentLimits = z.object({
     z.object({
       id: z.string(),
       subject_kind: SubjectKind,
+      provider: z.string().nullable().describe('The provider, or the model of one, whose limit it is.'),
       ...rule,
       mode: Mode,
       remaining: z
@@ -129,7 +136,14 @@ export type CurrentLimits = z.output<typeof CurrentLimits>
 
 export const Presets = z.object({
   object: z.literal('list'),
-  data: z.array(z.object({ preset: PresetName, subject_kind: SubjectKind, limits: z.array(z.object(rule)) })),
+  data: z.array(
+    z.object({
+      preset: PresetName,
+      subject_kind: SubjectKind,
+      subject_id: z.string().nullable().describe('Null: for every subject of its kind.'),
+      limits: z.array(z.object(rule)),
+    }),
+  ),
 })
 
 export const AppliedPreset = z.object({ object: z.literal('list'), data: z.array(LimitView) })

@@ -1,2 +1,10 @@
 export { compileLimits, type LimitRow, limitOf } from './compile.ts'
-export { countedLimits, type Frame, frameOf, limitKeys, ttlSecondsOf } from './windows.ts'
+export { isOnTarget } from './targets.ts'
+export {
+  countedLimits,
+  countedOnTargets,
+  type Frame,
+  frameOf,
+  limitKeys,
+  ttlSecondsOf,
+} from './windows.ts'

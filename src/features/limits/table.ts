@@ -9,7 +9,7 @@ export const limits = pgTable(
     org_id: text()
       .notNull()
       .references(() => orgs.id),
-    subject_kind: text({ enum: ['org', 'user', 'key'] }).notNull(),
+    subject_kind: text({ enum: ['org', 'user', 'key', 'provider'] }).notNull(),
     subject_id: text().notNull(),
     metric: text({ enum: ['requests', 'tokens', 'concurrency'] }).notNull(),
     algorithm: text({ enum: ['token_bucket', 'sliding_window', 'fixed_window', 'concurrency'] }).notNull(),

@@ -1,4 +1,5 @@
 import type { Limit, LimitWindow } from '../../core/admission.ts'
+import { isOnTarget } from './targets.ts'
 
 /**
  * Where Redis counts what limits allow.
@@ -27,11 +28,19 @@ export type Frame = {
   intoMs: number
 }
 
-/** Limits that Redis counts, in the order in which the admission script is told of them. */
+/** Limits of a caller that Redis counts, in the order in which the admission script is told of them. */
 export const countedLimits = (limits: readonly Limit[]): readonly Limit[] =>
-  limits.some(isConcurrency) ? limits.filter((limit) => !isConcurrency(limit)) : limits
+  limits.every(isCounted) ? limits : limits.filter(isCounted)
 
-const isConcurrency = ({ metric }: Limit): boolean => metric === 'concurrency'
+const isCounted = ({ metric, target }: Limit): boolean => metric !== 'concurrency' && target === undefined
+
+/** Limits of providers that Redis counts and that bind one of these targets, told to the script behind the caller's. */
+export const countedOnTargets = (limits: readonly Limit[], targets: readonly string[]): readonly Limit[] =>
+  limits.some(isOfProvider)
+    ? limits.filter((limit) => limit.metric !== 'concurrency' && targets.some((target) => isOnTarget(limit, target)))
+    : []
+
+const isOfProvider = ({ target }: Limit): boolean => target !== undefined
 
 /** How long a window's count matters: it weighs on the next window, and late corrections belong to it. */
 export const ttlSecondsOf = ({ windowMs }: Pick<Frame, 'windowMs'>): number => Math.ceil((2 * windowMs) / 1000)

@@ -1,6 +1,7 @@
 import type { Ask, Limit, Policy } from '../../../src/core/admission.ts'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
-import { admissionScript, readReply, scriptInput } from '../../../src/features/admission/script.ts'
+import { admissionScript } from '../../../src/features/admission/script.ts'
+import { readReply, scriptInput } from '../../../src/features/admission/script-call.ts'
 import { fakePolicy } from '../../support/fake-deps.ts'
 import type { RedisBackend } from './backends.ts'
 
