@@ -108,11 +108,29 @@ describe('the chain', () => {
     expect(all.next_from_seq).toBe(isWhole ? null : 10_001)
     expect(await verify(key, `?from_seq=${total - 9}`)).toMatchObject({ ok: true, checked: 10, first_seq: total - 9 })
     expect(await verify(key, `?from_seq=${total + 1}`)).toMatchObject({ ok: true, checked: 0, head_matches: true })
-    expect(await verify(key, `?from_seq=${total + 2}`)).toMatchObject({ broken: { seq: total + 1, why: 'missing' } })
     // A change before the place where one begins is seen only from there on.
     await tamper(`update audit_log set action = 'other' where org_id = $1 and seq = 5`, [orgId])
     expect(await verify(key, '?from_seq=6')).toMatchObject({ ok: true })
     expect(await verify(key)).toMatchObject({ ok: false, checked: 4, last_seq: 4, broken: { seq: 5, why: 'changed' } })
+  })
+
+  it('is followed from no place behind its end, and a row that is gone there is named', async () => {
+    const { orgId, key } = await logOf(10)
+    for (const behind of [12, 1000, Number.MAX_SAFE_INTEGER]) {
+      const response = await get(key, `/verify?from_seq=${behind}`)
+      expect(response.status).toBe(422)
+      expect(await response.json()).toMatchObject({
+        code: 'invalid_request',
+        errors: [{ pointer: 'from_seq', detail: expect.stringContaining('ends with row 10') }],
+      })
+    }
+    await tamper('delete from audit_log where org_id = $1 and seq > 7', [orgId])
+    expect(await verify(key, '?from_seq=10')).toMatchObject({ ok: false, broken: { seq: 9, why: 'missing' } })
+    expect((await get(key, '/verify?from_seq=12')).status).toBe(422)
+    // A row behind the noted end is one too many, not a place that there never was.
+    await tamper('update audit_heads set seq = 2 where org_id = $1', [orgId])
+    await tamper('delete from audit_log where org_id = $1 and seq = 4', [orgId])
+    expect(await verify(key, '?from_seq=5')).toMatchObject({ ok: false, broken: { seq: 4, why: 'missing' } })
   })
 
   it('of an organisation without rows holds', async () => {
@@ -125,6 +143,7 @@ describe('the chain', () => {
       head: null,
       head_matches: true,
     })
+    expect((await get(apiKey, '/verify?from_seq=2')).status).toBe(422)
   })
 
   it.each([

@@ -24,7 +24,7 @@ export const routes = [
       summary: 'Verify the audit log',
       description:
         'Recomputes the chain of hashes and names the first row that does not hold. Up to 10,000 rows a call: go on ' +
-        'with `next_from_seq`.',
+        'with `next_from_seq`. A place behind the end of the log is 422.',
       scope: 'audit:read',
       query: VerifyQuery,
       response: Verification,

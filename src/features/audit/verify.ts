@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm/sql'
 import * as z from 'zod'
 import type { Ctx } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
 import { type Break, breakAtEnd, breakIn, type ChainRow, chainColumns, type Head, startOf } from './chain.ts'
 import type { Verification } from './schema.ts'
 
@@ -17,10 +18,10 @@ type Batch = { rows: ChainRow[]; head: Head | undefined }
 
 /**
  * Recomputes the chain of the caller's organisation from a place on, 10,000 rows at most, and stops at the first row
- * that does not hold. What comes before that place is taken as it stands.
+ * that does not hold. What comes before that place is taken as it stands. Throws 422 for a place behind the end.
  */
 export async function verifyChain(ctx: Ctx, fromSeq: number): Promise<Verification> {
-  const start = await lastBefore(ctx, fromSeq)
+  const start = (await lastBefore(ctx, fromSeq)) ?? (await lastUnlessBeyond(ctx, fromSeq))
   let last: Last = start ?? { seq: fromSeq - 1, hash: '', id: null }
   let broken: Break | undefined = start ? undefined : { seq: fromSeq - 1, id: null, why: 'missing' }
   let head: Head | undefined
@@ -51,6 +52,20 @@ export async function verifyChain(ctx: Ctx, fromSeq: number): Promise<Verificati
 function lastGood(rows: readonly ChainRow[], before: Last, broken: Break | undefined): Last {
   const row = broken ? rows[broken.seq - before.seq - 2] : rows.at(-1)
   return row ? { seq: Number(row.seq), hash: row.hash ?? '', id: row.id } : before
+}
+
+/** Nothing is missing where nothing was ever noted: throws 422 for such a place. */
+async function lastUnlessBeyond(ctx: Ctx, fromSeq: number): Promise<Last | undefined> {
+  const { rows, head } = await readBatch(ctx, fromSeq)
+  const end = head?.seq ?? 0
+  // By now the row may have been written, too.
+  if (rows.length > 0 || fromSeq <= end + 1) return lastBefore(ctx, fromSeq)
+  const detail = `The log ends with row ${end}: at most ${end + 1}. If there was a later row, the end was cut off.`
+  throw new AppError('invalid_request', `from_seq: ${detail}`, {
+    status: 422,
+    param: 'from_seq',
+    fields: [{ pointer: 'from_seq', detail }],
+  })
 }
 
 /** What the row at that place must follow; undefined when there is no such row. */
