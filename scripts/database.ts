@@ -1,4 +1,7 @@
 import { neonConfig, Pool } from '@neondatabase/serverless'
+import { createDatabase, databaseOrigin } from '../src/adapters/neon.ts'
+import { createOutbound } from '../src/adapters/outbound.ts'
+import type { Database } from '../src/core/db.ts'
 
 export type DatabaseAddress = { url: string; proxyUrl: string | undefined }
 
@@ -23,6 +26,20 @@ export async function withDatabase<T>(address: DatabaseAddress, work: (pool: Poo
   } finally {
     await pool.end()
   }
+}
+
+/** The same database as the program itself reaches it, by Neon's HTTP protocol. */
+export function openHttpDatabase({ url: databaseUrl, proxyUrl }: DatabaseAddress): Database {
+  const address = { databaseUrl, proxyUrl }
+  const outbound = createOutbound({
+    trustedOrigins: [databaseOrigin(address)],
+    testOrigins: [],
+    deniedHosts: [],
+    dohUrl: '',
+    fetch,
+    now: Date.now,
+  })
+  return createDatabase({ ...address, outbound })
 }
 
 /** A variable that a script cannot work without. Ends the process with one sentence. */

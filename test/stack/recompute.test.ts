@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import type { Pool } from '@neondatabase/serverless'
 import { beforeAll, expect, inject, it } from 'vitest'
-import { withDatabase } from '../../scripts/database.ts'
+import { openHttpDatabase, withDatabase } from '../../scripts/database.ts'
 import { drifts, lineOf, recompute } from '../../scripts/recompute.ts'
 import { insert } from '../../scripts/seed.ts'
 import { newId } from '../../src/core/ids.ts'
@@ -14,6 +14,8 @@ const DAY = '2020-02-29'
 const START = Date.UTC(2020, 1, 29) / 1000
 const { systemUrl, proxyUrl } = inject('stores')
 const within = <T>(work: (pool: Pool) => Promise<T>): Promise<T> => withDatabase({ url: systemUrl, proxyUrl }, work)
+
+const database = openHttpDatabase({ url: systemUrl, proxyUrl })
 
 const price_id = modelOf('openai', 'gpt-4o')?.price?.id ?? ''
 /** 1000 tokens in, 400 of them cached, and 200 out. */
@@ -56,21 +58,25 @@ beforeAll(async () => {
 })
 
 it('finds every row of a day again, and only those', async () => {
-  const orgs = new Map((await within((pool) => recompute(pool, DAY))).map((org) => [org.orgId, org]))
+  const orgs = new Map((await recompute(database, DAY)).map((org) => [org.orgId, org]))
   const one = (id: string) => orgs.get(id)
   expect(one(ids.exact)).toMatchObject({ rows: 2, charged: BigInt(2 * COST), recomputed: BigInt(2 * COST), wrong: 0 })
   expect(one(ids.near)).toMatchObject({ rows: 10, wrong: 1, recomputed: BigInt(10 * COST) })
   expect(one(ids.off)).toMatchObject({ rows: 2, wrong: 1 })
-  expect(one(ids.unknown)).toMatchObject({ rows: 3, charged: 12n, recomputed: 12n, wrong: 0, taken: 2 })
+  expect(one(ids.unknown)).toMatchObject({ rows: 3, charged: 12n, recomputed: 12n, wrong: 0, unknown: 1, unpriced: 1 })
   const drifting = [...orgs.values()].filter(drifts).map(({ orgId }) => orgId)
   expect(drifting).toEqual([ids.off])
-  expect(lineOf(orgs.get(ids.off) ?? { orgId: '', rows: 0, charged: 0n, recomputed: 0n, wrong: 0, taken: 0 })).toMatch(
+  const lines = [...orgs.values()].map(lineOf)
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^ok {5}org_\w+ {2}rows 3 .* {2}price not known 1 \(openai\/gpt-4o@00000000\)$/),
+  )
+  expect(lines.find((line) => line.includes(ids.off))).toMatch(
     /^DRIFT {2}org_\w+ {2}rows 2 {2}charged 0\.00801 {2}recomputed 0\.008 {2}wrong 1/,
   )
 })
 
-it.each(['2020-02-30x', 'yesterday', ''])('knows no day %j', async (day) => {
-  await expect(within((pool) => recompute(pool, day))).rejects.toThrow(RangeError)
+it.each(['2020-02-30x', '2020-02-30', 'yesterday', ''])('knows no day %j', async (day) => {
+  await expect(recompute(database, day)).rejects.toThrow(RangeError)
 })
 
 it.each([

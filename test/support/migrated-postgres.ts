@@ -1,9 +1,7 @@
 import type { Pool } from '@neondatabase/serverless'
-import { openPool } from '../../scripts/database.ts'
+import { openHttpDatabase, openPool } from '../../scripts/database.ts'
 import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
 import { migrate } from '../../scripts/migrate.ts'
-import { createDatabase, databaseOrigin } from '../../src/adapters/neon.ts'
-import { createOutbound } from '../../src/adapters/outbound.ts'
 import type { Database } from '../../src/core/db.ts'
 
 /** A Postgres with this release's schema, for one file of tests. */
@@ -13,6 +11,8 @@ export type MigratedPostgres = {
   pool: Pool
   /** What the gateway works with; by way of a proxy when one is named. */
   database(proxyUrl?: string): Database
+  /** What jobs cross organisations with. */
+  systemDatabase(): Database
   close(): Promise<void>
 }
 
@@ -35,22 +35,11 @@ export async function startMigratedPostgres(upstream?: { url: string; password: 
   return {
     server,
     pool,
-    database: (proxyUrl = server.proxyUrl) => databaseAt({ databaseUrl: server.urlFor('helix_app'), proxyUrl }),
+    database: (proxyUrl = server.proxyUrl) => openHttpDatabase({ url: server.urlFor('helix_app'), proxyUrl }),
+    systemDatabase: () => openHttpDatabase({ url: systemUrl, proxyUrl: server.proxyUrl }),
     close: async () => {
       await pool.end()
       await server.close()
     },
   }
-}
-
-function databaseAt(address: { databaseUrl: string; proxyUrl: string }): Database {
-  const outbound = createOutbound({
-    trustedOrigins: [databaseOrigin(address)],
-    testOrigins: [],
-    deniedHosts: [],
-    dohUrl: 'https://doh.test',
-    fetch,
-    now: Date.now,
-  })
-  return createDatabase({ ...address, outbound })
 }
