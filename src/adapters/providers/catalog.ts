@@ -18,8 +18,6 @@ export type VendorQuirks = {
   supportsStreamUsage: boolean
   /** Where the vendor puts reasoning text, when not in `reasoning_content`. */
   reasoningField?: string
-  /** What the vendor puts before a model's name in its list, but does not need in a call. */
-  listedNamePrefix?: string
 }
 
 /** The wires of which a vendor may speak one; each has an adapter. */
@@ -73,21 +71,9 @@ export const vendorCatalog: readonly VendorRow[] = [
   row({ name: 'anthropic', wire: 'anthropic', baseUrl: 'https://api.anthropic.com', priority: 20 }),
   row({
     name: 'gemini',
-    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    wire: 'gemini',
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
     priority: 30,
-    // The request parser answers 400 `Unknown name` to each of these.
-    quirks: {
-      omit: [
-        'frequency_penalty',
-        'presence_penalty',
-        'seed',
-        'logit_bias',
-        'store',
-        'prompt_cache_key',
-        'service_tier',
-      ],
-      listedNamePrefix: 'models/',
-    },
   }),
   row({
     name: 'deepseek',

@@ -84,14 +84,13 @@ function fromBase64(text: string): number[] | undefined {
 }
 
 /** The models that a vendor lists, as `{data: […]}` or as a bare array (Together). */
-export function openAiModels(parsed: unknown, quirks: VendorQuirks): ListedModel[] {
+export function openAiModels(parsed: unknown): ListedModel[] {
   const list = isObject(parsed) ? parsed.data : parsed
   if (!Array.isArray(list)) throw new UpstreamError('garbage', 'The answer has no list of models.')
   return objectsOf(list).flatMap((entry) => {
     const name = stringOf(entry.id)
     if (!name) return []
-    const prefix = quirks.listedNamePrefix ?? ''
-    return [{ name: name.startsWith(prefix) ? name.slice(prefix.length) : name, contextWindow: windowOf(entry) }]
+    return [{ name, contextWindow: windowOf(entry) }]
   })
 }
 

@@ -99,7 +99,7 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
 
   async function listModels(signal: AbortSignal): Promise<ListedModel[]> {
     const request = { path: '/models', signal, timeouts: wholeTimeouts(timeouts), expect: 'whole' } as const
-    return openAiModels(await fetchJson(upstream, request), quirks)
+    return openAiModels(await fetchJson(upstream, request))
   }
 
   return { name, kind: 'vendor', timeouts, chat, embed, listModels }

@@ -3,6 +3,7 @@ import type { Outbound } from '../../core/outbound.ts'
 import type { VendorSettings } from '../../core/settings.ts'
 import { createAnthropic } from './anthropic.ts'
 import { type VendorRow, type VendorWire, vendorCatalog } from './catalog.ts'
+import { createGemini } from './gemini.ts'
 import { createOpenAiCompatible, type OpenAiCompatibleOptions } from './openai-compatible.ts'
 
 type ByName = Readonly<Record<string, VendorSettings>>
@@ -19,7 +20,7 @@ export function createVendors({ vendors, outbound }: { vendors: ByName; outbound
 const creators: Readonly<Record<VendorWire, (options: OpenAiCompatibleOptions) => Provider>> = {
   openai: createOpenAiCompatible,
   anthropic: createAnthropic,
-  gemini: createOpenAiCompatible,
+  gemini: createGemini,
 }
 
 /** Where these vendors are reached: `https://api.openai.com`. */

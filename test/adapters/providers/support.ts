@@ -1,4 +1,6 @@
 import type { PartDecoder } from '../../../src/adapters/providers/chat-stream.ts'
+import { geminiErrorFacts } from '../../../src/adapters/providers/gemini-errors.ts'
+import { createGeminiDecoder } from '../../../src/adapters/providers/gemini-stream.ts'
 import { createOllamaDecoder } from '../../../src/adapters/providers/ollama-stream.ts'
 import {
   createOpenAiCompatible,
@@ -13,11 +15,13 @@ export const timeouts: Timeouts = { connectMs: 1000, firstByteMs: 2000, idleMs: 
 
 export const apiKey = 'sk-test-0123456789abcdef'
 
-export const decoderOf = (kind: 'openai' | 'ollama'): PartDecoder => {
+export const decoderOf = (kind: 'openai' | 'gemini' | 'ollama'): PartDecoder => {
   const upstream = { name: 'vendor', secret: apiKey }
-  return kind === 'ollama'
-    ? createOllamaDecoder({ upstream, model: 'asked' })
-    : createOpenAiDecoder({ upstream, model: 'asked', quirks: { reasoningField: 'reasoning' } })
+  if (kind === 'ollama') return createOllamaDecoder({ upstream, model: 'asked' })
+  if (kind === 'gemini') {
+    return createGeminiDecoder({ upstream: { ...upstream, errorFacts: geminiErrorFacts }, model: 'asked' })
+  }
+  return createOpenAiDecoder({ upstream, model: 'asked', quirks: { reasoningField: 'reasoning' } })
 }
 
 export type Decoded = { parts: StreamPart[]; failure: unknown }

@@ -63,15 +63,12 @@ describe('embeddings', () => {
 describe('the list of models', () => {
   it('reads names and windows in every vendor’s words', async () => {
     const data = [
-      { id: 'models/a', context_length: 10 },
+      { id: 'a', context_length: 10 },
       { id: 'b', context_window: 20 },
       { id: 'c', max_context_length: 30 },
       { x: 1 },
     ]
-    const list = (body: unknown) =>
-      vendor(scripted(() => json(body)).outbound, {
-        quirks: { maxTokensField: 'max_tokens', supportsStreamUsage: true, listedNamePrefix: 'models/' },
-      }).listModels(new AbortController().signal)
+    const list = (body: unknown) => vendor(scripted(() => json(body)).outbound).listModels(new AbortController().signal)
     const expected = [
       { name: 'a', contextWindow: 10 },
       { name: 'b', contextWindow: 20 },
@@ -89,6 +86,7 @@ describe('the configured vendors', () => {
     const vendors = {
       openrouter: { apiKey: 'or-key', baseUrl: undefined },
       anthropic: { apiKey: 'an-key\n', baseUrl: undefined },
+      gemini: { apiKey: 'ge-key', baseUrl: undefined },
       openai: { apiKey: 'oa-key', baseUrl: 'http://127.0.0.1:9999/v1' },
       nobody: { apiKey: 'x', baseUrl: undefined },
     }
@@ -96,19 +94,23 @@ describe('the configured vendors', () => {
     expect(providers.map(({ name, kind }) => [name, kind])).toEqual([
       ['openai', 'vendor'],
       ['anthropic', 'vendor'],
+      ['gemini', 'vendor'],
       ['openrouter', 'vendor'],
     ])
     expect(vendorOrigins(vendors)).toEqual([
       'http://127.0.0.1:9999',
       'https://api.anthropic.com',
+      'https://generativelanguage.googleapis.com',
       'https://openrouter.ai',
     ])
     for (const provider of providers) await provider.listModels(new AbortController().signal)
     expect(requests.map(({ url }) => url)).toEqual([
       'http://127.0.0.1:9999/v1/models',
       'https://api.anthropic.com/v1/models?limit=1000',
+      'https://generativelanguage.googleapis.com/v1beta/models?pageSize=1000',
       'https://openrouter.ai/api/v1/models',
     ])
+    expect(requests[2]?.headers).toMatchObject({ 'x-goog-api-key': 'ge-key' })
     expect(requests[1]?.headers).toMatchObject({ 'x-api-key': 'an-key', 'anthropic-version': '2023-06-01' })
   })
 

@@ -12,6 +12,9 @@ export const startForStreams = (): Promise<TestGateway> => startGateway({ vendor
 /** The vendor whose habits a stream shows: `13-openrouter-comments.sse`. */
 function modelOf({ name, kind }: RecordedStream): string {
   if (kind === 'ollama') return 'ollama/m:1b'
+  if (kind === 'gemini') return 'gemini/m'
+  // Its OpenAI-compatible wire is spoken by whoever stands in front of it.
+  if (name.includes('-gemini-')) return 'together/m'
   return `${vendors.find((vendor) => name.includes(`-${vendor}-`)) ?? 'together'}/m`
 }
 
@@ -93,13 +96,22 @@ export function completeText({ kind }: RecordedStream, bytes: Uint8Array): strin
     return lines.map(({ message }) => contentText(message?.content)).join('')
   }
   const blocks = text.split(/\r\n\r\n|\n\n|\r\r/).slice(0, -1)
-  return blocks.map(eventText).join('')
+  return blocks.map((block) => eventText(block, kind)).join('')
 }
 
-function eventText(block: string): string {
+type LooseCandidate = { content?: { parts?: { text?: string; thought?: boolean }[] } }
+
+const spokenIn = ({ content }: LooseCandidate): string =>
+  (content?.parts ?? []).map(({ text, thought }) => (thought ? '' : (text ?? ''))).join('')
+
+function eventText(block: string, kind: RecordedStream['kind']): string {
   const lines = block.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'))
   const data = lines.map((line) => line.slice('data:'.length).trimStart()).join('\n')
   if (data === '' || data === '[DONE]') return ''
+  if (kind === 'gemini') {
+    const { candidates = [] }: { candidates?: LooseCandidate[] } = JSON.parse(data)
+    return candidates.map(spokenIn).join('')
+  }
   const chunk: LooseChunk = JSON.parse(data)
   return (chunk.choices ?? []).map(({ delta }) => contentText(delta?.content)).join('')
 }
