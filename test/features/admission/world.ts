@@ -1,7 +1,7 @@
 import type { AdmissionRequest, Ask, Policy } from '../../../src/core/admission.ts'
 import type { Deps } from '../../../src/core/context.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
-import type { HoldRequest, OrgLedger } from '../../../src/core/ledger.ts'
+import type { BudgetRef, HoldRequest, OrgLedger } from '../../../src/core/ledger.ts'
 import { createAdmit } from '../../../src/features/admission/service.ts'
 import { createKey } from '../../../src/features/keys/format.ts'
 import { hashKey } from '../../../src/features/keys/service.ts'
@@ -106,6 +106,10 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     audited: [] as Record<string, unknown>[],
     ledgerAway: false,
     ledgerRefuses: false,
+    /** The agent of the key. */
+    agentId: null as string | null,
+    /** Budgets of runs, as the ledger knows them by name. */
+    runs: new Map<string, BudgetRef[]>(),
     lookups: 0,
     /** Look-ups that found no key. */
     guesses: 0,
@@ -143,8 +147,11 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     hold: (request) =>
       answered('hold', () => {
         if (state.ledgerRefuses) return { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
-        holds.set(request.facts.request_id, request)
-        return { ok: true }
+        const { request_id, run_id } = request.facts
+        const runBudgets = run_id === null ? [] : state.runs.get(run_id)
+        if (run_id !== null && !runBudgets) return { ok: false, runId: run_id }
+        holds.set(request_id, request)
+        return runBudgets && run_id !== null ? { ok: true, runBudgets } : { ok: true }
       }),
     extend: () => answered('extend', () => ({ ok: true })),
     release: (id) =>
@@ -177,7 +184,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     }
     if (rest.length === 0) return [state.session ? [state.session] : []]
     const { limits, budgets } = state.rules
-    return [limits.map(limitRow), budgets.map(budgetRow)]
+    return [limits.map(limitRow), budgets.map(budgetRow), [{ agentId: state.agentId }]]
   }
   const deps: Deps = fakeDeps({
     redis,
