@@ -110,6 +110,8 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     agentId: null as string | null,
     /** Budgets of runs, as the ledger knows them by name. */
     runs: new Map<string, BudgetRef[]>(),
+    /** False for a ledger of an earlier release. */
+    knowsRuns: true,
     lookups: 0,
     /** Look-ups that found no key. */
     guesses: 0,
@@ -148,10 +150,10 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
       answered('hold', () => {
         if (state.ledgerRefuses) return { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
         const { request_id, run_id } = request.facts
-        const runBudgets = run_id === null ? [] : state.runs.get(run_id)
+        const runBudgets = run_id === null || !state.knowsRuns ? [] : state.runs.get(run_id)
         if (run_id !== null && !runBudgets) return { ok: false, runId: run_id }
         holds.set(request_id, request)
-        return runBudgets && run_id !== null ? { ok: true, runBudgets } : { ok: true }
+        return runBudgets && state.knowsRuns ? { ok: true, runBudgets } : { ok: true }
       }),
     extend: () => answered('extend', () => ({ ok: true })),
     release: (id) =>
