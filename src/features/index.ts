@@ -39,6 +39,7 @@ export const areas: readonly Area[] = [
     errors: 'openai',
     load: () => import('./completions/routes.ts'),
   },
+  { name: 'messages', at: ['/v1/messages'], errors: 'anthropic', load: () => import('./messages/routes.ts') },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
   area('responses'),
   { name: 'secrets', at: ['/api/v1/secrets'], errors: 'problem', load: () => import('./secrets/routes.ts') },

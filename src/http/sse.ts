@@ -14,6 +14,9 @@ export function sseData(text: string): string {
   return `${lines.join('')}\n`
 }
 
+/** An event with a name. */
+export const sseEvent = (name: string, text: string): string => `event: ${name}\n${sseData(text)}`
+
 /** A line that clients ignore and proxies take for life. */
 export const sseComment = (text: string): string => `: ${text.split(LINE_END).join(' ')}\n\n`
 

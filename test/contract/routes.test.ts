@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { createGateway } from '../../src/app.ts'
 import { areas } from '../../src/features/index.ts'
 import { type Area, get, post, type Route } from '../../src/http/route.ts'
-import { openaiErrorOf, problemOf } from '../http/support.ts'
+import { anthropicErrorOf, openaiErrorOf, problemOf } from '../http/support.ts'
 import { fakeAdmit, fakeDeps } from '../support/fake-deps.ts'
 import { documentedName, type Entry, faultsOfTable, loadTable, nameOf, sampleOf, takesSample } from './route-table.ts'
 
@@ -43,8 +43,18 @@ function send({ route }: Entry, key?: string, body?: string): Promise<Response> 
   return gateway(new Request(`http://gateway${sampleOf(route)}`, init))
 }
 
-const codeOf = async ({ errors }: Entry, response: Response) =>
-  errors === 'openai' ? (await openaiErrorOf(response)).code : (await problemOf(response)).code
+/** Anthropic's errors have types only. */
+const codes: Readonly<Record<string, string>> = {
+  authentication_error: 'missing_api_key',
+  permission_error: 'permission_denied',
+  invalid_request_error: 'invalid_request',
+  not_found_error: 'not_found',
+}
+
+async function codeOf({ errors }: Entry, response: Response) {
+  if (errors === 'anthropic') return codes[(await anthropicErrorOf(response)).type]
+  return errors === 'openai' ? (await openaiErrorOf(response)).code : (await problemOf(response)).code
+}
 
 const named = (entries: readonly Entry[]) => entries.map((entry) => [nameOf(entry), entry] as const)
 
@@ -93,7 +103,7 @@ describe('with a body that is not what it takes', () => {
     const response = await send(entry, 'all', 'true')
     // A parameter that cannot exist is a path that cannot exist, whatever the body.
     const isPath = takesSample(entry.route)
-    const status = entry.errors === 'openai' ? 400 : 422
+    const status = entry.errors === 'problem' ? 422 : 400
     expect(response.status).toBe(isPath ? status : 404)
     expect(await codeOf(entry, response)).toBe(isPath ? 'invalid_request' : 'not_found')
   })

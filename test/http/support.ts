@@ -65,6 +65,18 @@ export async function openaiErrorOf(response: Response) {
   return OpenAiError.parse(await response.json()).error
 }
 
+const AnthropicError = z.strictObject({
+  type: z.literal('error'),
+  error: z.strictObject({ type: z.string(), message: z.string() }),
+  request_id: z.string().startsWith('req_'),
+})
+
+/** The error of a response in Anthropic's dialect; throws when it is not one. */
+export async function anthropicErrorOf(response: Response) {
+  if (response.headers.get('content-type') !== 'application/json') throw new Error('not JSON')
+  return AnthropicError.parse(await response.json()).error
+}
+
 /** The problem of a response; throws when it is not one. */
 export async function problemOf(response: Response) {
   if (response.headers.get('content-type') !== 'application/problem+json') throw new Error('not a problem')

@@ -14,6 +14,7 @@ const issuer = {
 const limit = { metric: 'requests', window: 60, amount: 100_000 }
 const budget = { subject_kind: 'model', subject_id: 'gpt-4o', window: 'month', limit_usd: 100_000 }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
+const message = { ...chat, max_tokens: 50 }
 const complete = { model: 'gpt-4o', prompt: 'Hello there' }
 
 /** A body that every route which takes one accepts from an owner. */
@@ -33,6 +34,8 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /v1/chat/completions/stream': chat,
   'POST /v1/completions': complete,
   'POST /v1/completions/stream': complete,
+  'POST /v1/messages': message,
+  'POST /v1/messages/count_tokens': chat,
   'POST /v1/embeddings': { model: 'text-embedding-3-small', input: 'Hello there' },
   'POST /api/v1/secrets': { name: 'ANOTHER', value: 'another value' },
   'PUT /api/v1/secrets/:id': { value: 'another value' },
@@ -112,6 +115,11 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /v1/chat/completions messages.tool_call_id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_calls.id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_call_id': (id) => calling(id),
+  'POST /v1/messages messages.content.id': (id) => using(id),
+  'POST /v1/messages messages.content.tool_use_id': (id) => using(id),
+  'POST /v1/messages metadata.user_id': (user_id) => ({ ...message, metadata: { user_id } }),
+  'POST /v1/messages/count_tokens messages.content.id': (id) => using(id),
+  'POST /v1/messages/count_tokens messages.content.tool_use_id': (id) => using(id),
   'POST /api/v1/secrets scope_id': (scope_id) => ({ name: 'OF_AGENT', value: 'a', scope_kind: 'agent', scope_id }),
   'POST /api/v1/auth/login org_id': (org_id, { owner }) => ({ username: owner.username, password, org_id }),
   'POST /api/v1/auth/login-json org_id': (org_id, { owner }) => ({ username: owner.username, password, org_id }),
@@ -136,6 +144,15 @@ const calling = (id: string): Body => ({
   ],
 })
 
+const using = (id: string): Body => ({
+  ...message,
+  messages: [
+    userSays,
+    { role: 'assistant', content: [{ type: 'tool_use', id, name: 'look', input: {} }] },
+    { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'nothing' }] },
+  ],
+})
+
 const keyOf = ({ entry, field }: IdField) => `${nameOf(entry)} ${field}`
 
 /** The places that nobody has said how to fill. */
@@ -145,7 +162,7 @@ export const unknownFields = (fields: readonly IdField[]): string[] =>
 export const fill = (field: IdField, id: string, mine: Planted): Body => around[keyOf(field)]?.(id, mine) ?? {}
 
 /** Fields whose text is the caller's own word for something: a call that holds any is answered. */
-const FREE = /^messages\./
+const FREE = /^(?:messages\.|metadata\.user_id$)/
 /** Told by the answer itself that there is nothing. */
 const ANSWERED = ['POST /api/v1/keys/verify key']
 

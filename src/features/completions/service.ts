@@ -1,7 +1,7 @@
 /** What other interfaces to the same models need: they translate a request, and write its answer in their own words. */
 export { askCompletion } from './ask.ts'
 export { complete } from './complete.ts'
-export type { Meter } from './meter.ts'
+export { requestFor } from './for-target.ts'
 export { errorFacts } from './relay.ts'
 export type { Counted, Rendering, StreamWriter } from './rendering.ts'
 export { type Asked, estimatedPrompt, readRequest, type Translation } from './request.ts'

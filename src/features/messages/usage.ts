@@ -1,0 +1,24 @@
+import type { Usage } from '../../core/models.ts'
+
+/** Counts in Anthropic's words: what was read from a cache or written to one stands beside the input, not in it. */
+export function messageUsage({ prompt, cached, cacheWrite, cacheWriteHour = 0, completion, reasoning }: Usage) {
+  return {
+    input_tokens: prompt - cached - cacheWrite,
+    cache_creation_input_tokens: cacheWrite,
+    cache_read_input_tokens: cached,
+    output_tokens: completion,
+    cache_creation: {
+      ephemeral_5m_input_tokens: cacheWrite - cacheWriteHour,
+      ephemeral_1h_input_tokens: cacheWriteHour,
+    },
+    output_tokens_details: { thinking_tokens: reasoning },
+    server_tool_use: null,
+    service_tier: 'standard',
+  }
+}
+
+/** The part of it that the end of a stream tells: cumulative counts of the whole message. */
+export function endUsage(usage: Usage) {
+  const { cache_creation: _split, service_tier: _tier, ...counts } = messageUsage(usage)
+  return counts
+}
