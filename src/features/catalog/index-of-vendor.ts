@@ -104,7 +104,7 @@ function decodeRow(vendor: string, line: string | undefined): CatalogModel | und
     name,
     vendor,
     contextWindow: optionalNumber(contextWindow),
-    price: price === '-' ? nodePrice : decodePrice(`${vendor}/${name}`, price),
+    price: decodePrice(`${vendor}/${name}`, price),
     prior: quality === '' ? undefined : { quality: Number(quality), latencySeconds: Number(latency) },
     ...(flags.includes('d') ? { deprecated: true } : {}),
   }
@@ -114,7 +114,9 @@ function optionalNumber(text: string): number | undefined {
   return text === '' ? undefined : Number(text)
 }
 
-function decodePrice(model: string, text: string): Price {
+/** The price that a table's text says; `-` is that of nodes, whatever the model. */
+export function decodePrice(model: string, text: string): Price {
+  if (text === '-') return nodePrice
   const [base = '', ...tiers] = text.split(';')
   return {
     id: `${model}@${fingerprint(text)}`,
