@@ -9,36 +9,50 @@ const ORGS_PAGE = 500
 /** A Worker may wait for six responses at once. */
 const ORGS_AT_ONCE = 4
 
-/** The jobs that are due at this time, in their order. */
-export const dueJobs = (jobs: readonly Job[], dueMs: number): Job[] =>
-  jobs.filter(({ hourUtc }) => hourUtc === 'every' || hourUtc === new Date(dueMs).getUTCHours())
-
-/** Runs what is due, one after the other; what fails keeps nothing else from running. Never throws. */
+/**
+ * Runs what is due at this time, and goes on with what earlier hours have left, one after the other; what fails keeps
+ * nothing else from running. Never throws.
+ */
 export async function runDueJobs(deps: JobDeps, jobs: readonly Job[], dueMs: number): Promise<void> {
   const endMs = deps.now() + ALL_LIMIT_MS
-  for (const job of dueJobs(jobs, dueMs)) {
-    if (deps.now() < endMs) await runJob(deps, job, { dueMs, endMs })
-    else deps.log.error('job_skipped', { name: job.name })
+  const left = await readLeft(deps)
+  for (const job of jobs) {
+    const start = startOf(job, dueMs, left.get(job.name))
+    if (!start) continue
+    const isSkipped = deps.now() >= endMs
+    if (isSkipped) deps.log.error('job_skipped', { name: job.name })
+    const rest = isSkipped ? start : (await runJob(deps, job, { ...start, endMs })).rest
+    await writeLeft(deps, job.name, { rest, wasLeft: left.has(job.name) })
   }
+}
+
+/** A run, or what is left of it: the time for which it was due, and the organisation after which it goes on. */
+type Start = { dueMs: number; after: string }
+
+/** What is new begins at the beginning; what runs every hour goes on where it was, so that it comes round. */
+function startOf({ hourUtc }: Job, dueMs: number, left: Start | undefined): Start | undefined {
+  if (hourUtc === 'every') return { dueMs, after: left?.after ?? '' }
+  return hourUtc === new Date(dueMs).getUTCHours() ? { dueMs, after: '' } : left
 }
 
 /**
  * Runs one job, whether or not it is due, and tells how it went in the log and the counters. A job that throws has
- * failed once. `endMs` cuts its time short. Never throws.
+ * failed once, and all of it is left. `endMs` cuts its time short. Never throws.
+ * @returns what was done, and what is left of the run
  */
 export async function runJob(
   given: JobDeps,
   job: Job,
-  { dueMs, endMs = Number.POSITIVE_INFINITY }: { dueMs: number; endMs?: number },
-): Promise<JobOutcome> {
+  { dueMs, after = '', endMs = Number.POSITIVE_INFINITY }: Partial<Start> & { dueMs: number; endMs?: number },
+): Promise<JobOutcome & { rest: Start | undefined }> {
   const { name } = job
   const { deps, queries } = countingQueries(given)
   const startedMs = deps.now()
-  const deadlineMs = Math.min(endMs, startedMs + (job.limitMs ?? JOB_LIMIT_MS))
+  const walk: Walk = { name, after, deadlineMs: Math.min(endMs, startedMs + (job.limitMs ?? JOB_LIMIT_MS)) }
   const run: JobRun = {
     dueMs,
-    deadlineMs,
-    eachOrg: (work) => forEachOrg(deps, { name, deadlineMs }, work),
+    deadlineMs: walk.deadlineMs,
+    eachOrg: (work) => forEachOrg(deps, walk, work),
   }
   let outcome: JobOutcome
   try {
@@ -46,20 +60,26 @@ export async function runJob(
   } catch (cause) {
     deps.log.error('job_failed', { name, cause })
     outcome = { done: 0, failed: 1 }
+    walk.leftAfter = after
   }
+  const { done, failed } = outcome
   const ms = deps.now() - startedMs
-  deps.log.info('job_finished', { name, ms, ...outcome, system_queries: queries() })
-  await count(deps, name, { ...outcome, queries: queries() })
-  return outcome
+  deps.log.info('job_finished', { name, ms, done, failed, system_queries: queries() })
+  await count(deps, name, { done, failed, queries: queries() })
+  return { done, failed, rest: walk.leftAfter === undefined ? undefined : { dueMs, after: walk.leftAfter } }
 }
 
-type Walk = { name: string; deadlineMs: number }
+type Walk = {
+  name: string
+  deadlineMs: number
+  /** Begins with the organisation after this one. */
+  after: string
+  /** Set when there was no time for those after this one. */
+  leftAfter?: string
+}
 
-async function forEachOrg(
-  deps: JobDeps,
-  { name, deadlineMs }: Walk,
-  work: (orgId: string) => Promise<void>,
-): Promise<JobOutcome> {
+async function forEachOrg(deps: JobDeps, walk: Walk, work: (orgId: string) => Promise<void>): Promise<JobOutcome> {
+  const { name, deadlineMs } = walk
   const outcome = { done: 0, failed: 0 }
   const workOnOne = async (orgId: string): Promise<void> => {
     try {
@@ -70,7 +90,7 @@ async function forEachOrg(
       deps.log.error('job_org_failed', { name, org_id: orgId, cause })
     }
   }
-  for (let after = ''; ; ) {
+  for (let { after } = walk; ; ) {
     const page = await orgsAfter(deps, after)
     const waiting = [...page]
     const worker = async (): Promise<void> => {
@@ -81,10 +101,11 @@ async function forEachOrg(
       }
     }
     await Promise.all(Array.from({ length: ORGS_AT_ONCE }, worker))
-    after = page.at(-1) ?? after
+    const done = page.length - waiting.length
+    after = page[done - 1] ?? after
     if (waiting.length > 0) {
-      const [row] = await deps.system.query(sql`select count(*)::int as left from orgs where id > ${after}`)
-      deps.log.error('job_out_of_time', { name, left: waiting.length + Number(row?.left) })
+      walk.leftAfter = after
+      deps.log.warn('job_out_of_time', { name, left_after: after })
       return outcome
     }
     if (page.length < ORGS_PAGE) return outcome
@@ -94,6 +115,38 @@ async function forEachOrg(
 async function orgsAfter({ system }: JobDeps, after: string): Promise<string[]> {
   const rows = await system.query(sql`select id from orgs where id > ${after} order by id limit ${ORGS_PAGE}`)
   return rows.map(({ id }) => String(id))
+}
+
+/** What is left of runs: a field for each job. Lost with Redis, and then for the next run that is due. */
+const LEFT_KEY = 'jobs'
+
+async function readLeft({ redis, log }: JobDeps): Promise<Map<string, Start>> {
+  try {
+    const [fields] = await redis.pipeline([['HGETALL', LEFT_KEY]])
+    const entries = fields !== null && typeof fields === 'object' ? Object.entries(fields) : []
+    return new Map(
+      entries.map(([name, value]) => {
+        const [dueMs = '', after = ''] = String(value).split(' ')
+        return [name, { dueMs: Number(dueMs), after }]
+      }),
+    )
+  } catch (cause) {
+    log.warn('jobs_left_unknown', { cause })
+    return new Map()
+  }
+}
+
+async function writeLeft(
+  { redis, log }: JobDeps,
+  name: string,
+  { rest, wasLeft }: { rest: Start | undefined; wasLeft: boolean },
+): Promise<void> {
+  try {
+    if (rest) await redis.pipeline([['HSET', LEFT_KEY, { [name]: `${rest.dueMs} ${rest.after}` }]])
+    else if (wasLeft) await redis.pipeline([['HDEL', LEFT_KEY, [name]]])
+  } catch (cause) {
+    log.error('job_left_lost', { name, cause })
+  }
 }
 
 /** The same dependencies, with what crosses organisations counted. */

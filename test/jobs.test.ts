@@ -3,7 +3,7 @@ import { PgDialect } from 'drizzle-orm/pg-core'
 import { describe, expect, it } from 'vitest'
 import type { Job, JobDeps } from '../src/core/jobs.ts'
 import type { RedisCommand } from '../src/core/redis.ts'
-import { dueJobs, runDueJobs, runJob } from '../src/jobs.ts'
+import { runDueJobs, runJob } from '../src/jobs.ts'
 import { fakeJobDeps, keptLog } from './support/fake-deps.ts'
 
 const at = (hour: number) => Date.UTC(2026, 0, 31, hour, 30)
@@ -13,23 +13,28 @@ const dialect = new PgDialect()
 function worldOf(orgIds: readonly string[]) {
   const { log, lines } = keptLog()
   const commands: RedisCommand[] = []
-  const state = { nowMs: at(2), queries: 0, redisAway: false }
+  const state = { nowMs: at(2), postgresAway: false, redisAway: false }
   const query = async (statement: SQL) => {
-    state.queries += 1
-    const { sql, params } = dialect.sqlToQuery(statement)
-    const [after, limit] = params
+    if (state.postgresAway) throw new Error('away')
+    const [after, limit] = dialect.sqlToQuery(statement).params
     const later = [...orgIds].sort().filter((id) => id > String(after))
-    if (sql.startsWith('select count')) return [{ left: later.length }]
     return later.slice(0, Number(limit)).map((id) => ({ id }))
   }
+  /** What is left of runs. */
+  const left = new Map<string, string>()
   const pipeline = async (given: readonly RedisCommand[]) => {
     if (state.redisAway) throw new Error('away')
     commands.push(...given)
-    return []
+    return given.map((command) => {
+      if (command[0] === 'HGETALL') return left.size === 0 ? null : Object.fromEntries(left)
+      if (command[0] === 'HSET') for (const [name, value] of Object.entries(command[2])) left.set(name, value)
+      if (command[0] === 'HDEL') for (const name of command[2]) left.delete(name)
+      return 1
+    })
   }
   const redis = { pipeline, run: () => Promise.reject(new Error('no script')) }
   const deps: JobDeps = fakeJobDeps({ log, redis, system: { query }, now: () => state.nowMs })
-  return { deps, state, lines, commands }
+  return { deps, state, lines, commands, left }
 }
 
 const job = (name: string, rest: Partial<Job> = {}): Job => ({
@@ -42,12 +47,16 @@ const job = (name: string, rest: Partial<Job> = {}): Job => ({
 const orgIds = (count: number) => Array.from({ length: count }, (_, at) => `org_${String(at).padStart(5, '0')}`)
 
 describe('what is due', () => {
-  it('is what names the hour, and what is due every hour', () => {
+  it('is what names the hour, and what is due every hour', async () => {
     const all = [job('nightly'), job('hourly', { hourUtc: 'every' }), job('later', { hourUtc: 3 })]
-    const names = (hour: number) => dueJobs(all, at(hour)).map(({ name }) => name)
-    expect(names(2)).toEqual(['nightly', 'hourly'])
-    expect(names(3)).toEqual(['hourly', 'later'])
-    expect(names(14)).toEqual(['hourly'])
+    const names = async (hour: number) => {
+      const { deps, lines } = worldOf([])
+      await runDueJobs(deps, all, at(hour))
+      return lines.map(({ facts }) => facts.name)
+    }
+    expect(await names(2)).toEqual(['nightly', 'hourly'])
+    expect(await names(3)).toEqual(['hourly', 'later'])
+    expect(await names(14)).toEqual(['hourly'])
   })
 
   it('runs in its order, whatever fails', async () => {
@@ -100,7 +109,7 @@ describe('a job over all organisations', () => {
       { dueMs: at(2) },
     )
     expect(seen.toSorted()).toEqual(ids)
-    expect(outcome).toEqual({ done: 1083, failed: 120 })
+    expect(outcome).toEqual({ done: 1083, failed: 120, rest: undefined })
     expect(lines.filter(({ event }) => event === 'job_org_failed')).toHaveLength(120)
     expect(lines.at(-1)).toMatchObject({
       level: 'info',
@@ -128,28 +137,75 @@ describe('a job over all organisations', () => {
     expect(most).toBe(4)
   })
 
-  it('begins nothing after its time, and says how many are left', async () => {
-    const { deps, state, lines } = worldOf(orgIds(700))
-    const outcome = await runJob(
-      deps,
-      job('walk', {
-        limitMs: 1000,
+  it('begins nothing after its time, and goes on in the next hours, for the time that it was due', async () => {
+    const { deps, state, lines, left } = worldOf(orgIds(700))
+    const seen: string[] = []
+    const dueTimes = new Set<number>()
+    const walk = job('walk', {
+      limitMs: 1000,
+      run: (_deps, run) => {
+        dueTimes.add(run.dueMs)
+        return run.eachOrg(async (orgId) => {
+          seen.push(orgId)
+          state.nowMs += 4
+        })
+      },
+    })
+    for (let hour = 2; hour < 6; hour++) await runDueJobs(deps, [walk], at(hour))
+    expect(seen).toEqual(orgIds(700))
+    expect([...dueTimes]).toEqual([at(2)])
+    expect(lines.filter(({ event }) => event === 'job_out_of_time').map(({ facts }) => facts.left_after)).toEqual([
+      'org_00249',
+      'org_00499',
+    ])
+    expect(lines.filter(({ event }) => event === 'job_finished').map(({ facts }) => facts.done)).toEqual([
+      250, 250, 200,
+    ])
+    expect(left.size).toBe(0)
+  })
+
+  it('begins anew when it is due again, and one of every hour comes round', async () => {
+    const { deps, state } = worldOf(orgIds(10))
+    const seen: Record<string, string[]> = { daily: [], hourly: [] }
+    const slow = (name: string, hourUtc: Job['hourUtc']) =>
+      job(name, {
+        hourUtc,
+        limitMs: 3,
         run: (_deps, run) =>
-          run.eachOrg(async () => {
-            state.nowMs += 100
+          run.eachOrg(async (orgId) => {
+            seen[name]?.push(orgId.slice(-1))
+            state.nowMs += 1
           }),
-      }),
-      { dueMs: at(2) },
-    )
-    expect(outcome).toEqual({ done: 10, failed: 0 })
-    expect(lines[0]).toMatchObject({ level: 'error', event: 'job_out_of_time', facts: { name: 'walk', left: 690 } })
+      })
+    const jobs = [slow('daily', 2), slow('hourly', 'every')]
+    for (const hour of [2, 2, 3, 4, 5]) await runDueJobs(deps, jobs, at(hour))
+    expect(seen.daily?.join('')).toBe('0120123456789')
+    expect(seen.hourly?.join('')).toBe('0123456789012')
+  })
+
+  it('that failed as a whole is tried again in the next hour', async () => {
+    const { deps, state, lines } = worldOf(orgIds(3))
+    const walk = job('walk', { run: (_deps, run) => run.eachOrg(async () => {}) })
+    state.postgresAway = true
+    await runDueJobs(deps, [walk], at(2))
+    state.postgresAway = false
+    for (const hour of [3, 4]) await runDueJobs(deps, [walk], at(hour))
+    expect(lines.map(({ event, facts }) => [event, facts.done])).toEqual([
+      ['job_failed', undefined],
+      ['job_finished', 0],
+      ['job_finished', 3],
+    ])
   })
 
   it('is not failed by a Redis that is away', async () => {
     const { deps, state, lines } = worldOf(orgIds(2))
     state.redisAway = true
     const walk = job('walk', { run: (_deps, run) => run.eachOrg(async () => {}) })
-    expect(await runJob(deps, walk, { dueMs: at(2) })).toEqual({ done: 2, failed: 0 })
-    expect(lines.map(({ event }) => event)).toEqual(['job_finished', 'job_counters_lost'])
+    await runDueJobs(deps, [walk], at(2))
+    expect(lines.map(({ event, facts }) => [event, facts.done])).toEqual([
+      ['jobs_left_unknown', undefined],
+      ['job_finished', 2],
+      ['job_counters_lost', undefined],
+    ])
   })
 })

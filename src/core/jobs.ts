@@ -28,7 +28,7 @@ export type JobRun = {
   deadlineMs: number
   /**
    * Does this for every organisation there is, deleted ones too, a few at a time. One that fails is logged and counted,
-   * and the others go on. What the deadline leaves over is logged as a number, and is for the next run.
+   * and the others go on. What the deadline leaves over is done in the next hour, by a run that is due for the same time.
    */
   eachOrg(work: (orgId: string) => Promise<void>): Promise<JobOutcome>
 }
