@@ -4,11 +4,15 @@ import { insert } from '../../../scripts/seed.ts'
 import type { Database } from '../../../src/core/db.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import { findKey, hashKey } from '../../../src/features/keys/service.ts'
+import { createBook } from '../../../src/features/ledger/book.ts'
 import { bookedAmong, writeRows } from '../../../src/features/ledger/flush.ts'
+import { openBudgets } from '../../../src/features/ledger/opening.ts'
+import { readRuns } from '../../../src/features/ledger/runs.ts'
 import { compilePolicy } from '../../../src/features/policies/service.ts'
 import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
 import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
-import { rowOf } from '../ledger/calls.ts'
+import { sqliteStorage } from '../../support/sqlite-storage.ts'
+import { budgetOf, rowOf } from '../ledger/calls.ts'
 
 const PEPPER = 'pepper-of-the-policy-tests'
 
@@ -52,6 +56,38 @@ describe('a policy', () => {
       { id: budgetId, window: 'total', limitNanoUsd: 2_500_000_000, softPercent: [50, 80, 95] },
       { id: 'bud_zzkey', window: 'month', limitNanoUsd: 7, softPercent: [50, 80, 95] },
     ])
+  })
+
+  it('of a key that was replaced, or that replaces another, has the rules of the whole line', async () => {
+    const { orgId, keyId, apiKey, budgetId } = await insert(pool, PEPPER, {
+      name: 'One',
+      requestsPerMinute: 60,
+      budgetUsd: 1,
+    })
+    await pool.query(`update budgets set subject_kind = 'key', subject_id = $2 where id = $1`, [budgetId, keyId])
+    const successor = await replace(orgId, keyId)
+    const third = await replace(orgId, successor.id)
+    for (const key of [apiKey, successor.apiKey, third.apiKey]) {
+      const policy = await policyOf(key)
+      expect(policy?.budgets.map(({ id }) => id)).toEqual([budgetId])
+      expect(policy?.limits).toHaveLength(1)
+    }
+  })
+
+  it('of an agent’s key has the budgets of that agent, and its name', async () => {
+    const { orgId, keyId, apiKey } = await insert(pool, PEPPER, { name: 'One' })
+    const another = await insert(pool, PEPPER, { name: 'Another' })
+    await pool.query(
+      `insert into budgets (id, org_id, subject_kind, subject_id, "window", limit_nanos, hard, created_at, updated_at)
+       values ($1 || '1', $1, 'agent', 'nightly', 'day', 5, true, 0, 0),
+         ($1 || '2', $1, 'agent', 'daily', 'day', 5, true, 0, 0),
+         ($1 || '3', $1, 'run', 'nightly', 'total', 5, true, 0, 0),
+         ($2 || '4', $2, 'agent', 'nightly', 'day', 5, true, 0, 0)`,
+      [orgId, another.orgId],
+    )
+    expect(await policyOf(apiKey)).toMatchObject({ agentId: undefined, budgets: [] })
+    await pool.query(`update api_keys set agent_id = 'nightly' where id = $1`, [keyId])
+    expect(await policyOf(apiKey)).toMatchObject({ agentId: 'nightly', budgets: [{ id: `${orgId}1` }] })
   })
 
   it('has the same version as long as its contents are the same', async () => {
@@ -118,6 +154,86 @@ describe('a policy', () => {
 
   it('is of nobody for a hash that no key has', async () => {
     expect(await findKey({ db }, await hashKey(PEPPER, 'hx_live_nobody'))).toBeUndefined()
+  })
+})
+
+/** A key that takes over from another, whose secret is its id. */
+async function replace(orgId: string, keyId: string): Promise<{ id: string; apiKey: string }> {
+  const [id, apiKey] = [`${keyId}x`, `hx_live_${keyId}x`]
+  await pool.query(
+    `insert into api_keys (id, org_id, name, mode, public_id, secret_hash, last4, scopes, rotated_from, created_at, updated_at)
+     values ($1, $2, 'Next', 'live', $1, $3, 'last', '{chat:write}', $4, 0, 0)`,
+    [id, orgId, await hashKey(PEPPER, apiKey), keyId],
+  )
+  return { id, apiKey }
+}
+
+describe('what was spent before a ledger knew of a budget', () => {
+  const NOW_SECONDS = Math.floor(Date.now() / 1000)
+
+  /** An organisation with a run and what that started, an agent, and a key that replaces another. */
+  async function world() {
+    const { orgId, keyId } = await insert(pool, PEPPER, { name: 'One' })
+    const next = await replace(orgId, keyId)
+    const row = (requestId: string, costNanoUsd: number, given: object) => ({
+      requestId: `${orgId}${requestId}`,
+      rowText: JSON.stringify({
+        ...rowOf(`${orgId}${requestId}`, costNanoUsd),
+        ...{ id: `${orgId}${requestId}`, org_id: orgId, created_at: NOW_SECONDS },
+        ...given,
+      }),
+      corrections: [],
+      counters: [],
+      held: true,
+    })
+    await writeRows({ db, redis: { run: async () => null, pipeline: async () => [] } }, orgId, [
+      row('1', 1, { key_id: keyId, agent_id: 'nightly' }),
+      row('2', 20, { key_id: next.id, run_id: 'top' }),
+      row('3', 300, { key_id: 'key_other', run_id: 'leaf', agent_id: 'nightly' }),
+      row('4', 4000, { key_id: 'key_other', run_id: 'apart' }),
+    ])
+    await pool.query(
+      `insert into budgets (id, org_id, subject_kind, subject_id, parent_id, "window", limit_nanos, hard, deleted_at, created_at, updated_at)
+       values ($1 || 'top', $1, 'run', 'top', null, 'total', 1000, true, null, $2, 0),
+         ($1 || 'child', $1, 'run', 'child', 'top', 'total', 100, true, null, $2, 0),
+         ($1 || 'leaf', $1, 'run', 'leaf', 'child', 'total', 10, true, 5, $2, 0),
+         ($1 || 'apart', $1, 'run', 'apart', null, 'total', 10, true, null, $2, 0),
+         ($1 || 'agent', $1, 'agent', 'nightly', null, 'total', 10, true, null, $2, 0),
+         ($1 || 'key', $1, 'key', $3, null, 'total', 10, true, null, $2, 0)`,
+      [orgId, NOW_SECONDS + 60, next.id],
+    )
+    const settledOf = async (...names: string[]) => {
+      const refs = names.map((name) => budgetOf(10, 'total', orgId + name))
+      const book = createBook(sqliteStorage(), { graceMs: 0 })
+      await openBudgets({ orgId, book, deps: { db, now: Date.now } }, refs)
+      return refs.map((ref) => book.totals(ref, Date.now()).settled)
+    }
+    return { orgId, settledOf }
+  }
+
+  it('is what a line of keys, an agent and a run with all below it have in the permanent record', async () => {
+    const { settledOf } = await world()
+    expect(await settledOf('top', 'child', 'leaf', 'apart', 'agent', 'key')).toEqual([320, 300, 300, 4000, 301, 21])
+  })
+
+  it('is of nobody else, and a run is read with those above it, also when it is over', async () => {
+    const { orgId } = await world()
+    const another = await world()
+    const read = readRuns({ db }, orgId)
+    expect([...(await read('leaf'))]).toEqual([
+      ['leaf', { budget: refOf(`${orgId}leaf`, 10), parentId: 'child', isOver: true }],
+      ['child', { budget: refOf(`${orgId}child`, 100), parentId: 'top', isOver: false }],
+      ['top', { budget: refOf(`${orgId}top`, 1000), parentId: undefined, isOver: false }],
+    ])
+    expect((await read('nowhere')).size).toBe(0)
+    expect(await another.settledOf('top')).toEqual([320])
+  })
+
+  const refOf = (id: string, limitNanoUsd: number) => ({
+    id,
+    window: 'total',
+    limitNanoUsd,
+    softPercent: [50, 80, 95],
   })
 })
 
