@@ -13,7 +13,7 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
     return {
       hold: (request) => answered(() => stub().hold(request)),
       extend: (request) => answered(() => stub().extend(request)),
-      release: (requestId) => answered(() => stub().release(requestId)),
+      release: (requestId, isLast) => answered(() => stub().release(requestId, isLast)),
       settle: (settlement) => answered(() => stub().settle(settlement)),
       spend: (budgets) => answered(() => stub().spend(budgets)),
       settledOn: (day) => answered(() => stub().settledOn(day)),

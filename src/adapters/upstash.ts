@@ -91,6 +91,9 @@ function queue(pipeline: ReturnType<Upstash['pipeline']>, command: RedisCommand)
     case 'HGETALL':
       pipeline.hgetall(command[1])
       break
+    case 'HLEN':
+      pipeline.hlen(command[1])
+      break
     case 'EXPIRE':
       pipeline.expire(command[1], command[2])
       break

@@ -123,8 +123,11 @@ export type OrgLedger = {
   /** Reserves the worst case in every budget at once, or nothing. */
   hold(request: HoldRequest): Promise<HoldAnswer>
   extend(request: ExtendRequest): Promise<ExtendAnswer>
-  /** Releases a hold whose call was never made; unknown ids do nothing. */
-  release(requestId: string): Promise<void>
+  /**
+   * Releases a hold whose call was never made; unknown ids do nothing. With `isLast` the call will not hold again: a
+   * hold of it that is still on its way is refused when it arrives.
+   */
+  release(requestId: string, isLast?: boolean): Promise<void>
   /** Books a call once by request id, whether or not it held; `false` when it was booked before. */
   settle(settlement: Settlement): Promise<boolean>
   /** What each of these budgets has used, in their order. */

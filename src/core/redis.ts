@@ -2,7 +2,7 @@ export type RedisArgument = string | number
 
 /** The commands that this program sends outside its scripts. */
 export type RedisCommand =
-  | readonly ['GET' | 'HVALS' | 'HGETALL', key: string]
+  | readonly ['GET' | 'HVALS' | 'HGETALL' | 'HLEN', key: string]
   | readonly ['EXPIRE' | 'INCRBY', key: string, amount: number]
   | readonly ['HINCRBY', key: string, field: string, amount: number]
   | readonly ['HSET', key: string, fields: Readonly<Record<string, string>>]

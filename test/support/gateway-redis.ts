@@ -70,6 +70,8 @@ export function memoryRedis(now: () => number): MemoryRedis {
         return [...(hashAt(key)?.values() ?? [])]
       case 'HGETALL':
         return hashAt(key) ? Object.fromEntries(hashFor(key)) : null
+      case 'HLEN':
+        return hashAt(key)?.size ?? 0
       case 'EXPIRE':
         return expire(key, given[2])
       case 'INCRBY':

@@ -47,8 +47,8 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
     return this.#ledger.extend(request)
   }
 
-  release(requestId: string) {
-    return this.#ledger.release(requestId)
+  release(requestId: string, isLast?: boolean) {
+    return this.#ledger.release(requestId, isLast)
   }
 
   settle(settlement: Settlement) {

@@ -55,13 +55,13 @@ function runOf({ facts }: HoldRequest, { runBudgets }: HoldAnswer & { ok: true }
 
 /** The call will not be made: what it may hold is free again, also where the ledger's answer got lost. */
 export async function withdraw(deps: Deps, hold: HoldRequest): Promise<void> {
-  await deps.ledgerOf(hold.facts.org_id).release(hold.facts.request_id)
+  await deps.ledgerOf(hold.facts.org_id).release(hold.facts.request_id, true)
 }
 
 /** What was held under a policy that is no longer the caller's must be gone before the call holds again. */
 export async function withdrawBefore(deps: Deps, hold: HoldRequest): Promise<void> {
   try {
-    await withdraw(deps, hold)
+    await deps.ledgerOf(hold.facts.org_id).release(hold.facts.request_id)
   } catch (cause) {
     if (holdsMoney(hold)) throw budgetUnavailable(cause)
   }

@@ -75,12 +75,15 @@ export function rowTextOf(row: LedgerRow, request?: RequestRow): string {
   )
 }
 
-/** Everything that may be lost without losing money: counters, token corrections, and who is no longer open. */
+/**
+ * Everything that may be lost without losing money: counters, token corrections, and who is no longer open. Where calls
+ * were closed it tells how many are still listed as open.
+ */
 export async function writeCounters(
   { redis }: Sink,
   orgId: string,
   { entries, closed }: { entries: readonly OutboxEntry[]; closed: readonly string[] },
-): Promise<void> {
+): Promise<number | undefined> {
   const counters = new Map<string, number>()
   /** What an isolate refused may have been anybody's. */
   const platform = new Map<string, number>()
@@ -100,8 +103,9 @@ export async function writeCounters(
   for (const [key, { delta, ttlSeconds }] of corrections) {
     if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, ttlSeconds])
   }
-  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
-  if (commands.length > 0) await redis.pipeline(commands)
+  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed], ['HLEN', redisKeys.open(orgId)])
+  const replies = commands.length > 0 ? await redis.pipeline(commands) : []
+  return closed.length > 0 ? Number(replies.at(-1)) : undefined
 }
 
 function add(counters: Map<string, number>, [metric, labels, amount]: CounterIncrement): void {

@@ -8,7 +8,9 @@ import { openBudgets } from './opening.ts'
 import { createOutbox } from './outbox.ts'
 import { type Chain, createRuns, readRuns } from './runs.ts'
 import type { LedgerStorage } from './storage.ts'
+import { createStrays } from './strays.ts'
 import { unknownSettlement } from './unknown.ts'
+import { createWithdrawn } from './withdrawn.ts'
 
 export { book, costOf, type Ending, errorCodeOf, NO_USAGE } from './booking.ts'
 export { DURATION_EDGES } from './counters.ts'
@@ -42,7 +44,9 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   const { orgId, storage, alarm, deps, graceMs, background } = parts
   const book = createBook(storage, { graceMs })
   const notices = createNotices({ orgId, book, storage, deps })
-  const outbox = createOutbox({ orgId, book, notices, deps })
+  const outbox = createOutbox({ orgId, book, notices, deps, onListed: (listed) => strays.learn(listed) })
+  const strays = createStrays({ orgId, book, deps, graceMs, close: outbox.close })
+  const withdrawn = createWithdrawn(deps.now)
   /** One opening at a time: a budget that another call opens meanwhile is open then. */
   let opening = Promise.resolve()
   /** What waits while Postgres does not answer shares the failure: each waiting for its own would take minutes. */
@@ -145,10 +149,18 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       return false
     })
 
+  /** Redis lists a call that is refused, and who admits it takes it off: they may not come to that. */
+  const expectStray = ({ facts, budgets }: HoldRequest): void => {
+    if (facts.run_id === null && hardOf(budgets).length === 0) return
+    strays.suspect()
+    wakeBy(strays.dueMs())
+  }
+
   const scheduleNext = (ghostsLaid: boolean): void => {
     const now = deps.now()
     const times = [book.nextOverdueMs(), outbox.dueMs(now)]
     if (!ghostsLaid) times.push(Math.max(now + GHOST_RETRY_MS, book.hauntedUntilMs() ?? 0))
+    else times.push(strays.dueMs())
     const next = Math.min(...times.filter((time) => time !== undefined))
     if (Number.isFinite(next)) alarm.set(next)
   }
@@ -157,10 +169,17 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     async hold(request) {
       const { request_id, run_id: runId } = request.facts
       const run = readyRun(request) ?? (await prepare(request))
-      if (runId && (run === 'none' || run.isOver)) return { ok: false, runId }
+      if (runId && (run === 'none' || run.isOver)) {
+        expectStray(request)
+        return { ok: false, runId }
+      }
       const runBudgets = run === 'none' ? [] : run.budgets
+      if (withdrawn.has(request_id) || book.knows(request_id)) throw new Error('the call ended before it held anything')
       const answer = book.hold({ ...request, budgets: [...request.budgets, ...runBudgets] }, deps.now())
-      if (!answer.ok) return answer
+      if (!answer.ok) {
+        expectStray(request)
+        return answer
+      }
       outbox.reopen(request_id)
       wakeBy(request.deadlineMs + graceMs)
       if (!runId) return answer
@@ -174,7 +193,8 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       return book.extend(request, deps.now())
     },
 
-    async release(requestId) {
+    async release(requestId, isLast = false) {
+      if (isLast) withdrawn.add(requestId)
       waitingHolds.delete(requestId)
       book.release(requestId)
       outbox.close(requestId)
@@ -214,7 +234,10 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       notices.take()
       await outbox.flush()
       await openWaiting()
-      if (ghostsLaid) book.clearMarks()
+      if (ghostsLaid) {
+        book.clearMarks()
+        await strays.look()
+      }
       scheduleNext(ghostsLaid)
     },
   }

@@ -28,7 +28,12 @@ function outboxBefore(refuses: (text: string) => boolean) {
     },
   })
   const notices = createNotices({ orgId: 'org_1', book, storage, deps })
-  return { written, kept, book, outbox: createOutbox({ orgId: 'org_1', book, notices, deps }) }
+  return {
+    written,
+    kept,
+    book,
+    outbox: createOutbox({ orgId: 'org_1', book, notices, deps, onListed: () => undefined }),
+  }
 }
 
 it('writes a call whose row in the log of requests is refused', async () => {

@@ -121,6 +121,8 @@ export function ledgerWorld() {
       state.commands.push(...commands)
       return commands.map((command) => {
         if (command[0] === 'HVALS') return [...state.open.values()]
+        if (command[0] === 'HLEN') return state.open.size
+        if (command[0] === 'HGETALL') return state.open.size === 0 ? null : Object.fromEntries(state.open)
         if (command[0] === 'HDEL') for (const id of command[2]) state.open.delete(id)
         return 1
       })

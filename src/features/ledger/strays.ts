@@ -1,0 +1,72 @@
+import type { Deps } from '../../core/context.ts'
+import { redisKeys } from '../admission/service.ts'
+import type { Book } from './book.ts'
+import { readOpenCall } from './unknown.ts'
+
+/** A call is on the list a moment before it holds, and a moment after it is booked: most signs of strays are those. */
+const LOOK_AFTER_MS = 10_000
+
+type Parts = {
+  orgId: string
+  book: Book
+  deps: Pick<Deps, 'redis' | 'log' | 'now'>
+  graceMs: number
+  /** Takes a call off the list of open ones. */
+  close: (requestId: string) => void
+}
+
+/**
+ * Calls on Redis' list of open ones that nobody will take off: what was to be taken off is forgotten in a crash, a
+ * refused call stays when its isolate dies or Redis is away just then, and a slow Redis may list a call late. The list
+ * itself is asked, for it is what survives. No row is written for a stray: those that held in an earlier life are found
+ * by `layGhosts` before this looks.
+ */
+export function createStrays({ orgId, book, deps, graceMs, close }: Parts) {
+  const key = redisKeys.open(orgId)
+  /** A new life cannot know what is on the list. */
+  let dueMs: number | undefined = 0
+
+  const suspect = (): void => {
+    dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, deps.now() + LOOK_AFTER_MS)
+  }
+
+  /** Closes what is over, and tells when the first of the others will be. */
+  const goThrough = (entries: readonly [requestId: string, text: string][]): number | undefined => {
+    let next: number | undefined
+    for (const [requestId, text] of entries) {
+      if (book.holdsFor(requestId)) continue
+      const call = readOpenCall(text)
+      const overMs = call ? call.deadlineMs + graceMs : 0
+      if (overMs <= deps.now() || book.knows(requestId)) close(requestId)
+      else next = Math.min(next ?? Number.POSITIVE_INFINITY, overMs)
+    }
+    return next
+  }
+
+  return {
+    /** When the list is to be looked at; undefined while everybody on it is known. */
+    dueMs: () => dueMs,
+
+    /** A call may stay on the list. */
+    suspect,
+
+    /** So many calls are listed, now that all that was to be taken off was. */
+    learn(listed: number): void {
+      if (listed <= book.moneyHolds()) dueMs = undefined
+      else suspect()
+    },
+
+    /** Looks at the list when it is time to, once every call of the last life is accounted for. */
+    async look(): Promise<void> {
+      if (dueMs === undefined || dueMs > deps.now()) return
+      try {
+        const [reply] = await deps.redis.pipeline([['HGETALL', key]])
+        const next = goThrough(Object.entries(reply ?? {}))
+        dueMs = next && Math.max(next, deps.now() + LOOK_AFTER_MS)
+      } catch (cause) {
+        dueMs = deps.now() + LOOK_AFTER_MS
+        deps.log.warn('open_calls_not_read', { org_id: orgId, cause: String(cause) })
+      }
+    },
+  }
+}

@@ -1,0 +1,23 @@
+/** No request is on its way to the object for longer than this. */
+const KEEP_MS = 10 * 60_000
+
+/**
+ * Calls whose callers gave them up for good. A hold that reaches the object after that must not stay: nobody would
+ * settle it. They are of this life only, for what was on its way to the last one never arrives.
+ */
+export function createWithdrawn(now: () => number) {
+  /** Unix ms by request id, the oldest first. */
+  const withdrawn = new Map<string, number>()
+
+  return {
+    add(requestId: string): void {
+      withdrawn.set(requestId, now())
+      for (const [oldest, atMs] of withdrawn) {
+        if (atMs + KEEP_MS > now()) return
+        withdrawn.delete(oldest)
+      }
+    },
+
+    has: (requestId: string): boolean => withdrawn.has(requestId),
+  }
+}
