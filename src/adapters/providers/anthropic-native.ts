@@ -33,6 +33,9 @@ const KNOWN_BETAS = new RegExp(
   ].join('|')})-\\d{4}-\\d{2}-\\d{2}$`,
 )
 
+/** What the caller's client was written for; between them the shapes of requests and answers differ. */
+const KNOWN_VERSIONS: ReadonlySet<string> = new Set(['2023-06-01', '2026-10-21'])
+
 /** A region or a speed of its own costs more than the listed price. */
 const listedOnly: Readonly<Record<string, readonly unknown[]>> = {
   speed: ['standard', null],
@@ -60,7 +63,7 @@ export function nativeCall(call: ChatCall, maxOutputOf: MaxOutputOf): NativeCall
   if (native?.wire !== 'anthropic') return undefined
   const wish = countOf(native.body.max_tokens) ?? maxOutputTokens ?? maxOutputOf(model) ?? FALLBACK_MAX_TOKENS
   const maxTokens = Math.min(wish, maxOutputTokens ?? wish)
-  const { headers, ignored } = betasOf(native)
+  const { headers, ignored } = headersOf(native)
   const body: JsonObject = { ...native.body, model, max_tokens: maxTokens, stream: call.body.stream === true }
   for (const [field, listed] of Object.entries(listedOnly)) {
     if (!(field in body) || listed.includes(body[field])) continue
@@ -70,12 +73,16 @@ export function nativeCall(call: ChatCall, maxOutputOf: MaxOutputOf): NativeCall
   return { body, headers, ignored }
 }
 
-/** The caller's `anthropic-beta` header, reduced to what is known. */
-function betasOf({ headers = {} }: NativeRequest): Pick<NativeCall, 'headers' | 'ignored'> {
+/** The caller's own headers of this wire, reduced to what is known. */
+function headersOf({ headers = {} }: NativeRequest): Pick<NativeCall, 'headers' | 'ignored'> {
+  const version = headers['anthropic-version']
   const asked = (headers['anthropic-beta'] ?? '').split(',').flatMap((name) => name.trim() || [])
   const known = asked.filter((name) => KNOWN_BETAS.test(name))
   return {
-    headers: known.length === 0 ? {} : { 'anthropic-beta': known.join(',') },
+    headers: {
+      ...(version !== undefined && KNOWN_VERSIONS.has(version) ? { 'anthropic-version': version } : {}),
+      ...(known.length === 0 ? {} : { 'anthropic-beta': known.join(',') }),
+    },
     ignored: known.length < asked.length ? ['anthropic-beta'] : [],
   }
 }

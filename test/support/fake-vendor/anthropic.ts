@@ -13,6 +13,7 @@ export type FakeAnthropic = {
 
 const models = ['claude-haiku-4-5', 'claude-opus-4-5', 'claude-sonnet-4-6', 'claude-opus-5']
 const PAGE = 3
+const versions = ['2023-06-01', '2026-10-21']
 
 const statuses: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
@@ -34,9 +35,13 @@ export const planted = {
   otherKey: 'sk-ant-api03-planted-in-an-error',
 }
 
+/** The vendor's newer clients send their key as a bearer. */
+const keyIn = ({ headers }: IncomingMessage): string =>
+  String(headers['x-api-key'] ?? headers.authorization?.replace(/^Bearer /, '') ?? '')
+
 function errorBody(type: string, message: string, request: IncomingMessage) {
   const { organization, workspace, otherKey } = planted
-  const about = `(org ${organization}, ${workspace}, keys ${otherKey} and ${request.headers['x-api-key']}, at ${request.headers.host})`
+  const about = `(org ${organization}, ${workspace}, keys ${otherKey} and ${keyIn(request)}, at ${request.headers.host})`
   return { type: 'error', error: { type, message: `${message} ${about}` }, request_id: 'req_011CSHoEeqs5C35K2UUqR7Fy' }
 }
 
@@ -94,10 +99,10 @@ async function handle(seen: Seen, request: IncomingMessage, response: ServerResp
   seen.headers = request.headers
   const fail = (type: string, message: string) =>
     send(response, statuses[type] ?? 500, errorBody(type, message, request))
-  if (!request.headers['x-api-key']?.toString().startsWith('sk-ant-fake')) {
+  if (!keyIn(request).startsWith('sk-ant-fake')) {
     return fail('authentication_error', 'invalid x-api-key')
   }
-  if (request.headers['anthropic-version'] !== '2023-06-01') {
+  if (!versions.includes(String(request.headers['anthropic-version']))) {
     return fail('invalid_request_error', 'anthropic-version: header is required')
   }
   if (request.method === 'GET' && url.pathname === '/v1/models') return listModels(url, response)
