@@ -79,6 +79,9 @@ export type Ask = {
   hold?: WantedHold | undefined
 }
 
+/** The limit that leaves a target no room, and when it has some again in Unix milliseconds. */
+export type UsedUp = { limitId: string; untilMs: number }
+
 export type RateState = { limit: number; remaining: number; resetSeconds: number }
 
 export type Admission = {
@@ -90,10 +93,13 @@ export type Admission = {
   /** Targets whose breaker is open, with the time in Unix milliseconds at which it may be tried again. */
   openBreakers: ReadonlyMap<string, number>
   /** Targets that limits of their provider take away, with the time in Unix milliseconds at which they come back. */
-  usedUp?: ReadonlyMap<string, number> | undefined
+  usedUp?: ReadonlyMap<string, UsedUp> | undefined
   cached: string | undefined
-  /** Token windows that were charged, to be corrected at settlement by the real count, and how long they matter. */
-  tokenCharges: readonly { key: string; tokens: number; ttlSeconds: number }[]
+  /**
+   * Token windows that were charged, to be corrected at settlement by the real count, and how long they matter; with
+   * the target if they are a provider's.
+   */
+  tokenCharges: readonly { key: string; tokens: number; ttlSeconds: number; target?: string }[]
   requests: RateState | undefined
   tokens: RateState | undefined
 }

@@ -42,7 +42,15 @@ export type CallFacts = {
 }
 
 /** A limit of calls under way at once, as the caller's policy states it. */
-export type ConcurrencyRef = { id: string; amount: number }
+export type ConcurrencyRef = {
+  id: string
+  amount: number
+  /** Refuses nobody: what it would have refused is counted. */
+  monitors?: true
+}
+
+/** A target (`provider/model`) that may answer, with the limits of its provider. */
+export type PlaceRef = { target: string; limits: readonly ConcurrencyRef[] }
 
 export type HoldRequest = {
   facts: CallFacts
@@ -56,6 +64,8 @@ export type HoldRequest = {
   budgets: readonly BudgetRef[]
   /** The hold is a place under each of these, until it is settled, released or overdue. */
   concurrency?: readonly ConcurrencyRef[]
+  /** In order of preference: the hold is a place at the first that has one. Asking again moves it among these. */
+  places?: readonly PlaceRef[]
 }
 
 /** Budgets that the hold names and this does not are no longer needed: what was held in them is free. */
@@ -70,7 +80,13 @@ export type ExtendAnswer = { ok: true } | { ok: false; budgetId: string; remaini
  * there is no such run.
  */
 export type HoldAnswer =
-  | { ok: true; runBudgets?: readonly BudgetRef[] }
+  | {
+      ok: true
+      runBudgets?: readonly BudgetRef[]
+      /** Where the call has its place, and which targets have none and why, if places were asked for. */
+      place?: string
+      full?: readonly { target: string; limitId: string }[]
+    }
   | Exclude<ExtendAnswer, { ok: true }>
   | { ok: false; limitId: string }
   | { ok: false; runId: string }

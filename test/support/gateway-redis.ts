@@ -155,7 +155,7 @@ export function memoryRedis(now: () => number): MemoryRedis {
     reply.push(...states)
     reply.push(cached === 1 ? (textAt(read.key()) ?? null) : null)
     reply.push(...told.slice(own).map((one) => (charged.includes(one) && one.shadow === undefined ? 1 : 0)))
-    if (shared > 0) reply.push(...inTheWay.map((one) => Math.ceil(one?.waitMs ?? 0)))
+    for (const one of inTheWay) reply.push(...(one && one.waitMs > 0 ? [Math.ceil(one.waitMs), one.no] : [0, 0]))
     if (openId !== '') {
       const open = read.key()
       hashFor(open).set(openId, openCall)

@@ -54,5 +54,5 @@ export async function admitAlone(
   const held = isSame ? earlier.held : undefined
   const [answer] = await Promise.allSettled([held ?? deps.ledgerOf(policy.orgId).hold(hold)])
   if (answer.status === 'rejected' && holdsMoney(hold)) request.defer(withdraw(deps, hold))
-  return { ...admission, ...requireHeld({ policy, hold, asked }, answer) }
+  return { ...admission, ...requireHeld({ policy, hold, asked, nowMs: deps.now() }, answer) }
 }

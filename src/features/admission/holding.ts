@@ -3,20 +3,19 @@ import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { redisKeys } from './keys.ts'
+import { BUSY_MS, placesOf, withoutPlace } from './places.ts'
 import { budgetUnavailable, limitError, quotaError, unknownRun } from './refusals.ts'
 
-/** When to ask again for a place: nobody knows when one of those who have one is done. */
-const BUSY_MS = 1000
-
 /** The hold of a call, where a hard budget or a limit of concurrency applies to its caller. */
-export function holdRequest(policy: Policy, request: AdmissionRequest, { hold }: Ask): HoldRequest | undefined {
+export function holdRequest(
+  policy: Policy,
+  request: AdmissionRequest,
+  { hold, candidates }: Ask,
+): HoldRequest | undefined {
   if (!hold) return undefined
   const { orgId: org_id, keyId: key_id, userId: user_id = null, agentId: agent_id = null } = policy
   const held = { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id, agent_id } }
-  const concurrency = policy.limits.flatMap(({ id, metric, amount }) =>
-    metric === 'concurrency' ? [{ id, amount }] : [],
-  )
-  return concurrency.length === 0 ? held : { ...held, concurrency }
+  return { ...held, ...placesOf(policy, candidates) }
 }
 
 /** False for a hold that is a place among the calls under way and nothing else. */
@@ -28,9 +27,9 @@ export const holdsMoney = ({ budgets, facts }: HoldRequest): boolean =>
  * must be held and the ledger does not answer; without it nobody counts what is under way.
  */
 export function requireHeld(
-  { policy, hold, asked }: { policy: Policy; hold: HoldRequest | undefined; asked: Ask },
+  { policy, hold, asked, nowMs }: { policy: Policy; hold: HoldRequest | undefined; asked: Ask; nowMs: number },
   answer: PromiseSettledResult<HoldAnswer | undefined>,
-): Pick<Admission, 'held' | 'run'> {
+): Pick<Admission, 'held' | 'run' | 'usedUp'> {
   if (!hold) return { held: false }
   if (answer.status === 'rejected') {
     if (holdsMoney(hold)) throw budgetUnavailable(answer.reason)
@@ -38,7 +37,7 @@ export function requireHeld(
   }
   const { value } = answer
   if (!value) return { held: false }
-  if (value.ok) return { held: true, ...runOf(hold, value) }
+  if (value.ok) return { held: true, ...runOf(hold, value), usedUp: new Map(withoutPlace(value, nowMs)) }
   if ('budgetId' in value) throw quotaError(value.budgetId)
   if ('runId' in value) throw unknownRun(value.runId)
   const limit = policy.limits.find(({ id }) => id === value.limitId)

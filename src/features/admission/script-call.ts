@@ -47,7 +47,7 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
     ask.candidates.length,
     ask.cacheKey === undefined ? 0 : 1,
     open?.facts.request_id ?? '',
-    open ? JSON.stringify(open) : '',
+    open ? JSON.stringify({ ...open, concurrency: undefined, places: undefined }) : '',
     ...told,
   ]
   return { keys, args }
@@ -80,8 +80,8 @@ export type ScriptReply =
       cached: string | null
       /** Limits of providers in which the request was counted. */
       charged: readonly Limit[]
-      /** For how long each target is used up, in ms: 0 for one that has room, and for all where none is limited. */
-      usedUpMs: readonly number[]
+      /** Of each target for how long it is used up and by which limit; undefined for one that has room. */
+      usedUp: readonly ({ waitMs: number; limitId: string } | undefined)[]
     }
 
 /** Reads a reply against the request that caused it. Throws on a shape that the script cannot have sent. */
@@ -124,7 +124,11 @@ function readAdmitted(reply: readonly unknown[], { own, shared, ask }: Counted):
     breakers: candidates.map((_, at) => textOrNull(reply[breakersAt + at])),
     cached: textOrNull(reply[cachedAt]),
     charged: shared.filter((_, at) => Number(reply[cachedAt + 1 + at]) === 1),
-    usedUpMs: candidates.map((_, at) => Number(reply[usedUpAt + at] ?? 0)),
+    usedUp: candidates.map((_, at) => {
+      const [waitMs, no] = [Number(reply[usedUpAt + at * 2] ?? 0), Number(reply[usedUpAt + at * 2 + 1])]
+      const limit = waitMs > 0 ? shared[no - own.length - 1] : undefined
+      return limit && { waitMs, limitId: limit.id }
+    }),
   }
 }
 

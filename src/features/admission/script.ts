@@ -1,12 +1,11 @@
 import type { RedisScript } from '../../core/redis.ts'
+import { SHADOW_SECONDS } from '../limits/service.ts'
 
 /** How long the caller who was told that a record is due has it to itself: meanwhile nobody else is told. */
 const LEASE_MS = 5000
 
 /** What a limit's wait is when no wait helps: the request is larger than its whole window. */
 const NEVER_MS = Number.MAX_SAFE_INTEGER
-/** How long what monitoring limits would have refused is kept. */
-const SHADOW_SECONDS = 2 * 86_400
 
 /**
  * The one Redis call of a warm request. Nothing is charged unless everything passes.
@@ -18,7 +17,7 @@ const SHADOW_SECONDS = 2 * 86_400
  *       its id if it only monitors · with limits of providers, per target: the numbers of those that bind it
  * Reply {0} no record · {1, version, policy, at} another version · {2, limit no., retry, remaining, reset ms} refused ·
  *       {3, at, remaining and reset ms per limit of the caller…, breakers…, cached} and, with limits of providers, for
- *       each of them 1 if it was charged, and for each target how long it is used up in ms · {4, at} due to be confirmed
+ *       each of them 1 if it was charged, and for each target how long it is used up in ms, and by which · {4, at} due to be confirmed
  *       by this caller
  *
  * A bucket is kept as a level that drains by `amount` a millisecond, a request being as much as its window has
@@ -113,7 +112,7 @@ for t = 1, targets do
       if waits[i] > 0 and (not longest or waits[i] > waits[longest]) then longest = i end
     end
     arg = arg + 1
-    full[t] = longest and math.ceil(waits[longest]) or 0
+    full[t] = longest and {math.ceil(waits[longest]), longest} or {0, 0}
     if not hasTarget and not (open and tonumber(open) > now) then
       if not longest then
         hasTarget = true
@@ -154,7 +153,10 @@ else
 end
 for i = own + 1, limits do reply[#reply + 1] = chosen[i] and not shadows[i] and 1 or 0 end
 for t = 1, targets do
-  if full[t] then reply[#reply + 1] = full[t] end
+  if full[t] then
+    reply[#reply + 1] = full[t][1]
+    reply[#reply + 1] = full[t][2]
+  end
 end
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[key], ARGV[7], ARGV[8])

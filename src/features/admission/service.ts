@@ -1,4 +1,4 @@
-import type { Admission, AdmissionRequest, Admit, Ask, Policy } from '../../core/admission.ts'
+import type { Admission, AdmissionRequest, Admit, Ask, Policy, UsedUp } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { type AppError, DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
@@ -11,6 +11,7 @@ import { createDenials } from './denials.ts'
 import { forgetOpen, holdRequest, requireHeld, withdraw, withdrawBefore } from './holding.ts'
 import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
+import { reseat } from './places.ts'
 import { rateOf } from './rates.ts'
 import { type Known, recognise } from './recognise.ts'
 import { invalidCredential, limitError } from './refusals.ts'
@@ -131,18 +132,22 @@ async function consult({ deps, request, record, policy, asked, hold, nowMs }: Ro
   return { reply: 'redis_away', held }
 }
 
-function decide(
-  { policy, refusal, asked, hold, nowMs }: Round,
+async function decide(
+  { deps, policy, refusal, asked, hold, nowMs }: Round,
   reply: ScriptReply & { kind: 'admitted' },
   held: Outcome['held'],
-): Admission {
+): Promise<Admission> {
   if (!policy) throw invalidCredential()
   if (refusal) throw refusal
+  const open = openBreakers(asked, reply.breakers, nowMs)
+  const used = usedUp(asked, reply.usedUp, nowMs)
+  const isOut = (target: string) => open.has(target) || used.has(target)
+  const holding = requireHeld({ policy, hold, asked, nowMs }, await reseat(deps, hold, { held, isOut }))
   return {
     policy,
-    ...requireHeld({ policy, hold, asked }, held),
-    openBreakers: openBreakers(asked, reply.breakers, nowMs),
-    usedUp: usedUp(asked, reply.usedUpMs, nowMs),
+    ...holding,
+    openBreakers: open,
+    usedUp: new Map([...(holding.usedUp ?? []), ...used]),
     cached: reply.cached ?? undefined,
     requests: rateOf(policy.limits, reply.rates, 'requests'),
     tokens: rateOf(policy.limits, reply.rates, 'tokens'),
@@ -159,7 +164,12 @@ function tokenCharges({ orgId, limits }: Policy, { reply, tokens, nowMs }: Charg
   return [...own, ...reply.charged].flatMap((limit) => {
     if (limit.metric !== 'tokens') return []
     const frame = frameOf(orgId, limit, nowMs)
-    return frame.keys.slice(0, 1).map((key) => ({ key, tokens, ttlSeconds: ttlSecondsOf(frame) }))
+    const about = {
+      tokens,
+      ttlSeconds: ttlSecondsOf(frame),
+      ...(limit.target !== undefined && { target: limit.target }),
+    }
+    return frame.keys.slice(0, 1).map((key) => ({ key, ...about }))
   })
 }
 
@@ -193,11 +203,12 @@ function openBreakers(asked: Ask, states: readonly (string | null)[], nowMs: num
   return open
 }
 
-function usedUp({ candidates }: Ask, waitsMs: readonly number[], nowMs: number): ReadonlyMap<string, number> {
-  const targets = new Map<string, number>()
-  candidates.forEach((target, at) => {
-    const waitMs = waitsMs[at] ?? 0
-    if (waitMs > 0) targets.set(target, nowMs + waitMs)
-  })
-  return targets
-}
+type ByTarget = (ScriptReply & { kind: 'admitted' })['usedUp']
+
+const usedUp = ({ candidates }: Ask, waits: ByTarget, nowMs: number): ReadonlyMap<string, UsedUp> =>
+  new Map(
+    candidates.flatMap((target, at) => {
+      const wait = waits[at]
+      return wait ? [[target, { limitId: wait.limitId, untilMs: nowMs + wait.waitMs }] as const] : []
+    }),
+  )

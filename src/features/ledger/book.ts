@@ -49,7 +49,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     const hold = holds.get(requestId)
     if (!hold) return
     holds.delete(requestId)
-    leases.giveBack(hold.concurrency ?? [])
+    leases.giveBack(requestId)
     accounts.unreserve(hold.budgets, hold.amountNanoUsd)
   }
 
@@ -94,17 +94,17 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
         .exec('select row from outbox where flushed_ms is null or flushed_ms = ?', SET_ASIDE_MS)
         .map((entry) => JSON.parse(String(entry.row))),
 
-    /** Asking again for a request that holds already changes nothing. */
+    /** Asking again for a request that holds already changes nothing but its place. */
     hold(request: HoldRequest, nowMs: number): HoldAnswer {
-      const { facts, budgets, amountNanoUsd, deadlineMs, concurrency = [] } = request
-      if (holds.has(facts.request_id)) return { ok: true }
-      const full = leases.fullOf(concurrency)
-      if (full) return { ok: false, limitId: full.id }
+      const { facts, budgets, amountNanoUsd, deadlineMs, places } = request
+      if (holds.has(facts.request_id)) return places ? leases.move(facts.request_id, places) : { ok: true }
+      const seat = leases.find(request)
+      if (!seat.ok) return seat
       const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs, nowMs })
       if (!answer.ok) return answer
       holds.set(facts.request_id, { ...request })
-      leases.take(concurrency)
-      return answer
+      leases.take(facts.request_id, seat)
+      return { ...answer, ...seat.told }
     },
 
     extend({ requestId, budgets, amountNanoUsd }: ExtendRequest, nowMs: number): ExtendAnswer {
@@ -135,8 +135,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
           rowTextOf(row, request),
           JSON.stringify(tokenCorrections),
           JSON.stringify(counters),
-          // Also where the target that answered needs no budget: the call was admitted for another.
-          ownHold || budgets.some(({ soft }) => !soft) ? 1 : 0,
+          budgets.some(({ soft }) => !soft) ? 1 : 0,
           nowMs,
         )
         if (added.length === 0) return false
@@ -163,8 +162,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     },
 
     openHolds: () => holds.size,
-    /** Calls that hold more than a place among those under way. */
-    moneyHolds: () => [...holds.values()].filter(({ budgets }) => budgets.some(({ soft }) => !soft)).length,
+    takeShadows: leases.takeShadows,
     holdsFor: (requestId: string) => holds.has(requestId),
     knows: (requestId: string) => storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
 

@@ -6,6 +6,7 @@ import type { Usage } from '../../core/models.ts'
 import { type RequestRow, requestRow } from '../../core/request-log.ts'
 import { budgetsFor, budgetsOfCall } from '../budgets/service.ts'
 import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
+import { correctionsOf } from './corrections.ts'
 import { rowTextOf, writeCall } from './flush.ts'
 
 /** How a call ended, as the ledger wants to know it. */
@@ -87,19 +88,14 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
 export async function book(ctx: World, ending: Ending): Promise<void> {
   if (ctx.arrival) ctx.arrival.isBooked = true
   const row = rowOf(ctx, ending)
-  const { policy, tokenCharges } = ctx.admission
-  const used = row.prompt_tokens + row.completion_tokens
+  const { policy } = ctx.admission
   const settlement: Settlement = {
     row,
     budgets: budgetsFor(
       [...budgetsOfCall(ctx.admission), ...(policy.watched ?? [])],
       [{ provider: row.provider, model: row.model, priceId: row.price_id }],
     ),
-    tokenCorrections: tokenCharges.map(({ key, tokens, ttlSeconds }) => ({
-      key,
-      delta: used - tokens,
-      ttlSeconds,
-    })),
+    tokenCorrections: correctionsOf(ctx.admission, row, ctx.now()),
     counters: takeTallies(ctx),
     request: await requestOf(ctx, row, ending.bytesOut),
   }

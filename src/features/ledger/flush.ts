@@ -4,6 +4,7 @@ import type { CounterIncrement, LedgerRow } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
 import type { RequestRow } from '../../core/request-log.ts'
 import { redisKeys } from '../admission/service.ts'
+import { limitKeys, SHADOW_SECONDS } from '../limits/service.ts'
 import type { OutboxEntry } from './book.ts'
 import { countersOf } from './counters.ts'
 
@@ -75,15 +76,15 @@ export function rowTextOf(row: LedgerRow, request?: RequestRow): string {
   )
 }
 
-/**
- * Everything that may be lost without losing money: counters, token corrections, and who is no longer open. Where calls
- * were closed it tells how many are still listed as open.
- */
+/** Written calls, those that are no longer open, and what monitoring limits of concurrency would have refused. */
+type Counted = { entries: readonly OutboxEntry[]; closed: readonly string[]; shadows: ReadonlyMap<string, number> }
+
+/** Everything that may be lost without losing money: counters, token corrections, and who is no longer open. */
 export async function writeCounters(
-  { redis }: Sink,
+  { redis, now }: Sink & Pick<Deps, 'now'>,
   orgId: string,
-  { entries, closed }: { entries: readonly OutboxEntry[]; closed: readonly string[] },
-): Promise<number | undefined> {
+  { entries, closed, shadows }: Counted,
+): Promise<void> {
   const counters = new Map<string, number>()
   /** What an isolate refused may have been anybody's. */
   const platform = new Map<string, number>()
@@ -103,9 +104,11 @@ export async function writeCounters(
   for (const [key, { delta, ttlSeconds }] of corrections) {
     if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, ttlSeconds])
   }
-  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed], ['HLEN', redisKeys.open(orgId)])
-  const replies = commands.length > 0 ? await redis.pipeline(commands) : []
-  return closed.length > 0 ? Number(replies.at(-1)) : undefined
+  const shadow = limitKeys.shadow(orgId, now())
+  for (const [id, amount] of shadows) commands.push(['HINCRBY', shadow, id, amount])
+  if (shadows.size > 0) commands.push(['EXPIRE', shadow, SHADOW_SECONDS])
+  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
+  if (commands.length > 0) await redis.pipeline(commands)
 }
 
 function add(counters: Map<string, number>, [metric, labels, amount]: CounterIncrement): void {

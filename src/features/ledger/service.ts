@@ -184,7 +184,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       wakeBy(request.deadlineMs + graceMs)
       if (!runId) return answer
       lookAgain(runId)
-      return { ok: true, runBudgets }
+      return { ...answer, runBudgets }
     },
 
     async extend(request) {

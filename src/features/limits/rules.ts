@@ -35,7 +35,7 @@ export function checkRule({ metric, window, amount, burst, mode, ...given }: Lim
     throw unfit('algorithm', `${metric} are counted by ${algorithms[metric].join(' or ')}`)
   }
   checkWindow(algorithm, window)
-  checkAmounts({ algorithm, amount, burst: burst ?? null, mode })
+  checkAmounts({ algorithm, amount, burst: burst ?? null })
   return {
     metric,
     algorithm,
@@ -58,15 +58,9 @@ function checkWindow(algorithm: Algorithm, window: LimitWindow | undefined): voi
 }
 
 /** Throws 422. What an amount and a burst may be depends on how they are counted. */
-export function checkAmounts({
-  algorithm,
-  amount,
-  burst,
-  mode,
-}: Pick<StoredRule, 'algorithm' | 'amount' | 'burst' | 'mode'>): void {
-  if (algorithm === 'concurrency') {
-    if (amount > MAX_CONCURRENCY) throw unfit('amount', `at most ${MAX_CONCURRENCY} calls at once`)
-    if (mode === 'monitor') throw unfit('mode', 'concurrency is enforced or not limited')
+export function checkAmounts({ algorithm, amount, burst }: Pick<StoredRule, 'algorithm' | 'amount' | 'burst'>): void {
+  if (algorithm === 'concurrency' && amount > MAX_CONCURRENCY) {
+    throw unfit('amount', `at most ${MAX_CONCURRENCY} calls at once`)
   }
   if (algorithm !== 'token_bucket') {
     if (burst !== null) throw unfit('burst', 'only a token bucket has one')

@@ -6,5 +6,6 @@ export {
   type Frame,
   frameOf,
   limitKeys,
+  SHADOW_SECONDS,
   ttlSecondsOf,
 } from './windows.ts'

@@ -17,6 +17,8 @@ export const limitKeys = {
 }
 
 const DAY_MS = 86_400_000
+/** How long what monitoring limits would have refused is kept. */
+export const SHADOW_SECONDS = 2 * 86_400
 
 /** A limit at one moment: where it is counted, how long its window is, and how much of that is over. */
 export type Frame = {

@@ -1,9 +1,10 @@
-import type { Policy, WantedHold } from '../../core/admission.ts'
+import type { Limit, Policy, WantedHold } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import type { BudgetRef, CallFacts } from '../../core/ledger.ts'
 import { headerText } from '../../http/header-text.ts'
 import { budgetsFor } from '../budgets/service.ts'
 import { pricesHash } from '../catalog/service.ts'
+import { isOnTarget } from '../limits/service.ts'
 import { longestMs } from './patience.ts'
 import type { Target } from './target.ts'
 
@@ -38,6 +39,9 @@ export function releaseUnused(ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' 
   if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
 }
 
+const bindsOneOf = (targets: readonly Target[], limit: Limit): boolean =>
+  limit.target === undefined || targets.some(({ id }) => isOnTarget(limit, id))
+
 type Held = {
   operation: CallFacts['operation']
   policy: Pick<Policy, 'budgets' | 'watched' | 'limits'>
@@ -68,7 +72,7 @@ export function holdOf(
 ): WantedHold | undefined {
   const hard = budgetsOn(policy.budgets, targets)
   const [first] = targets
-  const isCounted = policy.limits.some(({ metric }) => metric === 'concurrency')
+  const isCounted = policy.limits.some((limit) => limit.metric === 'concurrency' && bindsOneOf(targets, limit))
   const isPaid = hard.length > 0 || runId !== undefined
   if (!isPaid && !isCounted) return undefined
   const amounts = targets.map(isPaid ? worstCaseNanoUsd : () => 0).filter((amount) => amount !== undefined)

@@ -1,3 +1,4 @@
+import type { UsedUp } from '../../core/admission.ts'
 import { AppError } from '../../core/errors.ts'
 import { isAuto } from './auto.ts'
 import type { Target } from './target.ts'
@@ -13,14 +14,14 @@ export type PlanInput = {
   /** In the caller's order; those that cannot serve the call are not among them. */
   targets: readonly Target[]
   openBreakers: ReadonlyMap<string, number>
-  /** Those whose provider's limits leave no room, with the time in Unix milliseconds at which there is some again. */
-  usedUp?: ReadonlyMap<string, number> | undefined
+  /** Those whose provider's limits leave no room. */
+  usedUp?: ReadonlyMap<string, UsedUp> | undefined
   /** The name that was asked for. */
   model: string
   nowMs: number
 }
 
-const NONE: ReadonlyMap<string, number> = new Map()
+const NONE: ReadonlyMap<string, UsedUp> = new Map()
 
 /**
  * Orders the targets and says why: pure, so that the same input always gives the same plan. `auto` takes the first
@@ -38,21 +39,18 @@ export function plan({ targets, openBreakers, usedUp = NONE, model, nowMs }: Pla
     else chosen.push({ target, reason: chosen.length === 0 ? `${strategy}_choice` : 'fallback' })
   }
   if (chosen.length > 0) return { strategy, targets: chosen, excluded }
-  const full = excluded.filter(({ reason }) => reason === 'limit_reached')
-  const retryAfterSeconds = secondsUntil(full.length > 0 ? usedUp : openBreakers, { excluded, nowMs })
-  if (full.length > 0) {
+  const full = excluded.flatMap(({ id }) => usedUp.get(id) ?? [])
+  const [first] = full.toSorted((one, other) => one.untilMs - other.untilMs)
+  if (first) {
     const message = `The limits of every provider of '${model}' are used up.`
-    throw new AppError('rate_limit_exceeded', message, { param: 'model', retryAfterSeconds })
+    const retryAfterSeconds = secondsUntil(first.untilMs, nowMs)
+    throw new AppError('rate_limit_exceeded', message, { retryAfterSeconds, details: { limit_id: first.limitId } })
   }
-  const message = `No provider of '${model}' is healthy right now.`
-  throw new AppError('model_overloaded', message, { param: 'model', retryAfterSeconds })
+  const firstBackMs = Math.min(...targets.map(({ id }) => openBreakers.get(id) ?? Number.POSITIVE_INFINITY))
+  throw new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
+    param: 'model',
+    retryAfterSeconds: Number.isFinite(firstBackMs) ? secondsUntil(firstBackMs, nowMs) : undefined,
+  })
 }
 
-/** Until the first of these targets comes back; undefined when nobody knows. */
-function secondsUntil(
-  times: ReadonlyMap<string, number>,
-  { excluded, nowMs }: { excluded: Plan['excluded']; nowMs: number },
-): number | undefined {
-  const firstMs = Math.min(...excluded.map(({ id }) => times.get(id) ?? Number.POSITIVE_INFINITY))
-  return Number.isFinite(firstMs) ? Math.max(1, Math.ceil((firstMs - nowMs) / 1000)) : undefined
-}
+const secondsUntil = (ms: number, nowMs: number): number => Math.max(1, Math.ceil((ms - nowMs) / 1000))

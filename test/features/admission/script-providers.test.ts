@@ -43,17 +43,21 @@ describe.each(backends)('limits of providers in the admission script on $name', 
       kind: 'admitted',
       rates: [{ remaining: 599 }],
       charged: [{ id: first.id }],
-      usedUpMs: [0, 0, 0],
+      usedUp: [undefined, undefined, undefined],
     })
     expect(await run(START_MS, { candidates })).toMatchObject({
       charged: [{ id: second.id }],
-      usedUpMs: [1_800_000, 0, 0],
+      usedUp: [{ waitMs: 1_800_000, limitId: first.id }, undefined, undefined],
     })
     const third = await run(START_MS + 1, { candidates })
-    expect(third).toMatchObject({ rates: [{ remaining: 597 }], charged: [], usedUpMs: [1_799_999, 3_599_999, 0] })
+    expect(third).toMatchObject({
+      rates: [{ remaining: 597 }],
+      charged: [],
+      usedUp: [{ waitMs: 1_799_999, limitId: first.id }, { waitMs: 3_599_999, limitId: second.id }, undefined],
+    })
     expect(await run(START_MS + 1_800_000, { candidates })).toMatchObject({ charged: [{ id: first.id }] })
     // A call that no model is asked for is none of theirs.
-    expect(await run(START_MS + 1_800_000)).toMatchObject({ kind: 'admitted', charged: [], usedUpMs: [] })
+    expect(await run(START_MS + 1_800_000)).toMatchObject({ kind: 'admitted', charged: [], usedUp: [] })
   })
 
   it('refuse when every target is used up, by the one that comes back first, and charge nobody', async () => {
@@ -94,7 +98,10 @@ describe.each(backends)('limits of providers in the admission script on $name', 
     const { run, name } = await caller([on('a', daily(1)), on('b', daily(1))])
     const two = [`a/m${name}`, `b/m${name}`]
     await backend.redis.pipeline([['SETPX', redisKeys.breaker(two[0] ?? ''), String(START_MS + 5000), 60_000]])
-    expect(await run(START_MS, { candidates: two })).toMatchObject({ charged: [{ target: 'b' }], usedUpMs: [0, 0] })
+    expect(await run(START_MS, { candidates: two })).toMatchObject({
+      charged: [{ target: 'b' }],
+      usedUp: [undefined, undefined],
+    })
     expect(await run(START_MS, { candidates: two })).toMatchObject({ kind: 'refused', limit: { target: 'b' } })
     await backend.redis.pipeline([['SETPX', redisKeys.breaker(two[1] ?? ''), String(START_MS + 5000), 60_000]])
     // Nobody is left to be tried: that is for whoever makes the plan to say.
@@ -118,7 +125,7 @@ describe.each(backends)('limits of providers in the admission script on $name', 
     const { run, policy } = await caller([watched, on('b', daily(1))])
     const two = { candidates: ['a/m', 'b/m'] }
     expect(await run(START_MS, two)).toMatchObject({ charged: [{ id: watched.id }] })
-    expect(await run(START_MS, two)).toMatchObject({ kind: 'admitted', charged: [], usedUpMs: [0, 0] })
+    expect(await run(START_MS, two)).toMatchObject({ kind: 'admitted', charged: [], usedUp: [undefined, undefined] })
     expect(await run(START_MS, { candidates: ['b/m', 'a/m'] })).toMatchObject({ charged: [{ target: 'b' }] })
     const [shadow] = await backend.redis.pipeline([['HGETALL', limitKeys.shadow(policy.orgId, START_MS)]])
     expect(shadow).toEqual({ [watched.id]: '1' })

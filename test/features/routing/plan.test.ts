@@ -53,6 +53,30 @@ describe('a plan', () => {
     expect(refused(openBreakers, nowMs + 3001)).toMatchObject({ retryAfterSeconds: 1 })
   })
 
+  it('leaves out targets whose limits are used up, and is 429 with the first to have room where no other is left', () => {
+    const targets = [target('openai/gpt-4o'), target('groq/llama'), target('openrouter/openai/gpt-4o')]
+    const usedUp = new Map([
+      ['openai/gpt-4o', { limitId: 'lim_1', untilMs: nowMs + 9000 }],
+      ['groq/llama', { limitId: 'lim_2', untilMs: nowMs + 2500 }],
+      ['somebody/else', { limitId: 'lim_3', untilMs: nowMs + 1 }],
+    ])
+    const made = plan({ targets, openBreakers: new Map(), usedUp, model: 'gpt-4o', nowMs })
+    expect(ids(made)).toEqual(['openrouter/openai/gpt-4o'])
+    expect(made.targets[0]?.reason).toBe('explicit_choice')
+    expect(made.excluded).toEqual([
+      { id: 'openai/gpt-4o', reason: 'limit_reached' },
+      { id: 'groq/llama', reason: 'limit_reached' },
+    ])
+    const openBreakers = new Map([['openrouter/openai/gpt-4o', nowMs + 100]])
+    expect(() => plan({ targets, openBreakers, usedUp, model: 'gpt-4o', nowMs })).toThrow(
+      expect.objectContaining({
+        code: 'rate_limit_exceeded',
+        retryAfterSeconds: 3,
+        details: { limit_id: 'lim_2' },
+      }),
+    )
+  })
+
   it('is pure: it changes nothing, and every target is in it or excluded from it', () => {
     const pool = ['a/1', 'b/2', 'c/3', 'd/4', 'e/5', 'f/6'].map((id) => Object.freeze(target(id)))
     fc.assert(
