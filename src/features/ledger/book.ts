@@ -135,7 +135,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
           rowTextOf(row, request),
           JSON.stringify(tokenCorrections),
           JSON.stringify(counters),
-          budgets.some(({ soft }) => !soft) ? 1 : 0,
+          // Also where the target that answered needs no budget: the call was admitted for another.
+          ownHold || budgets.some(({ soft }) => !soft) ? 1 : 0,
           nowMs,
         )
         if (added.length === 0) return false
@@ -163,6 +164,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     openHolds: () => holds.size,
     takeShadows: leases.takeShadows,
+    /** Calls that hold more than a place among those under way. */
+    moneyHolds: () => [...holds.values()].filter(({ budgets }) => budgets.some(({ soft }) => !soft)).length,
     holdsFor: (requestId: string) => holds.has(requestId),
     knows: (requestId: string) => storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
 

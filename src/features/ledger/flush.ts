@@ -79,12 +79,15 @@ export function rowTextOf(row: LedgerRow, request?: RequestRow): string {
 /** Written calls, those that are no longer open, and what monitoring limits of concurrency would have refused. */
 type Counted = { entries: readonly OutboxEntry[]; closed: readonly string[]; shadows: ReadonlyMap<string, number> }
 
-/** Everything that may be lost without losing money: counters, token corrections, and who is no longer open. */
+/**
+ * Everything that may be lost without losing money: counters, token corrections, and who is no longer open. Where calls
+ * were closed it tells how many are still listed as open.
+ */
 export async function writeCounters(
   { redis, now }: Sink & Pick<Deps, 'now'>,
   orgId: string,
   { entries, closed, shadows }: Counted,
-): Promise<void> {
+): Promise<number | undefined> {
   const counters = new Map<string, number>()
   /** What an isolate refused may have been anybody's. */
   const platform = new Map<string, number>()
@@ -107,8 +110,9 @@ export async function writeCounters(
   const shadow = limitKeys.shadow(orgId, now())
   for (const [id, amount] of shadows) commands.push(['HINCRBY', shadow, id, amount])
   if (shadows.size > 0) commands.push(['EXPIRE', shadow, SHADOW_SECONDS])
-  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed])
-  if (commands.length > 0) await redis.pipeline(commands)
+  if (closed.length > 0) commands.push(['HDEL', redisKeys.open(orgId), closed], ['HLEN', redisKeys.open(orgId)])
+  const replies = commands.length > 0 ? await redis.pipeline(commands) : []
+  return closed.length > 0 ? Number(replies.at(-1)) : undefined
 }
 
 function add(counters: Map<string, number>, [metric, labels, amount]: CounterIncrement): void {

@@ -18,10 +18,12 @@ type Parts = {
   book: Book
   notices: ReturnType<typeof createNotices>
   deps: Pick<Deps, 'db' | 'redis' | 'log' | 'now'>
+  /** Told how many calls Redis still lists as open, after all that ended were taken off its list. */
+  onListed: (listed: number) => void
 }
 
 /** The way of booked calls to Postgres, and of what they changed to Redis. One flush runs at a time. */
-export function createOutbox({ orgId, book, notices, deps }: Parts) {
+export function createOutbox({ orgId, book, notices, deps, onListed }: Parts) {
   /** Calls that Redis still lists as open. */
   const closed = new Set<string>()
   let flushing: Promise<void> | undefined
@@ -58,9 +60,10 @@ export function createOutbox({ orgId, book, notices, deps }: Parts) {
     }
     const closing = [...closed].slice(0, BATCH)
     try {
-      await writeCounters(deps, orgId, { entries, closed: closing, shadows: book.takeShadows() })
+      const listed = await writeCounters(deps, orgId, { entries, closed: closing, shadows: book.takeShadows() })
       for (const requestId of closing) closed.delete(requestId)
       redisAway = false
+      if (listed !== undefined && closed.size === 0) onListed(listed)
     } catch (cause) {
       redisAway = true
       deps.log.warn('ledger_counters_lost', { org_id: orgId, entries: entries.length, cause: String(cause) })
