@@ -12,6 +12,8 @@ export type VendorQuirks = {
   ownFields?: readonly string[]
   /** Fields of a message that the vendor refuses. */
   omitFromMessages?: readonly string[]
+  /** What messages carry for other wires, and this vendor understands too: `cache_control`. */
+  knows?: readonly string[]
   /** Roles that the vendor knows under another name. */
   renameRoles?: Readonly<Record<string, string>>
   /** False: the vendor sends usage at the end of a stream unasked, and does not know `stream_options`. */
@@ -65,8 +67,13 @@ export const vendorCatalog: readonly VendorRow[] = [
     name: 'openai',
     baseUrl: 'https://api.openai.com/v1',
     priority: 10,
-    // Reasoning models refuse `max_tokens`; every chat model takes the newer name.
-    quirks: { maxTokensField: 'max_completion_tokens' },
+    // Reasoning models refuse `max_tokens`; every chat model takes the newer name. 400 `Unrecognized request argument
+    // supplied: top_k`, and `Additional properties are not allowed` for what a message does not have.
+    quirks: {
+      maxTokensField: 'max_completion_tokens',
+      omit: ['top_k'],
+      omitFromMessages: ['reasoning_content', 'reasoning'],
+    },
   }),
   row({ name: 'anthropic', wire: 'anthropic', baseUrl: 'https://api.anthropic.com', priority: 20 }),
   row({
@@ -93,6 +100,7 @@ export const vendorCatalog: readonly VendorRow[] = [
         'logit_bias',
         'logprobs',
         'top_logprobs',
+        'top_k',
         'store',
         'user',
         'service_tier',
@@ -123,7 +131,7 @@ export const vendorCatalog: readonly VendorRow[] = [
     // console.groq.com/docs/openai: each of these is a 400, and `n` must be 1.
     quirks: {
       maxTokensField: 'max_completion_tokens',
-      omit: ['logprobs', 'top_logprobs', 'logit_bias', 'n'],
+      omit: ['logprobs', 'top_logprobs', 'top_k', 'logit_bias', 'n'],
       omitFromMessages: ['name'],
       reasoningField: 'reasoning',
     },
@@ -147,6 +155,8 @@ export const vendorCatalog: readonly VendorRow[] = [
     quirks: {
       reasoningField: 'reasoning',
       ownFields: ['provider'],
+      // openrouter.ai/docs/features/prompt-caching
+      knows: ['cache_control'],
       // Each of these lets a call reach, or pay for, something else than the model that was asked and allowed.
       omit: ['models', 'route', 'plugins', 'preset', 'transforms'],
     },

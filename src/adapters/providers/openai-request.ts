@@ -2,6 +2,7 @@ import type { ChatCall, ChatMessage, EmbedCall } from '../../core/models.ts'
 import type { VendorQuirks } from './catalog.ts'
 import type { JsonObject } from './json-shape.ts'
 import { isNeutral } from './neutral.ts'
+import { plainTools, withoutForeign } from './openai-foreign.ts'
 
 /** Ours, wherever a caller may put them; no vendor must see them. */
 const gatewayFields = ['helix', 'force_provider']
@@ -22,7 +23,9 @@ export function openAiChatRequest(call: ChatCall, quirks: VendorQuirks): WireReq
   const { body } = request
   boundOutput(body, call.maxOutputTokens, quirks)
   if (call.body.stream === true) askForUsage(body, quirks)
-  body.messages = vendorMessages(call.body.messages, quirks, request.ignored)
+  const { knows = [] } = quirks
+  body.messages = vendorMessages(withoutForeign(call.body.messages, knows), quirks, request.ignored)
+  if (body.tools) body.tools = plainTools(body.tools, knows)
   return request
 }
 

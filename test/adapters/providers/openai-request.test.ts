@@ -136,7 +136,7 @@ describe('a chat body on its way to a vendor', () => {
   })
 
   it('passes messages on as they are to a vendor without quirks', () => {
-    const messages = [{ role: 'developer', content: [{ type: 'text', text: 'x', cache_control: {} }], name: 'n' }]
+    const messages = [{ role: 'developer', content: [{ type: 'text', text: 'x', own: {} }], name: 'n' }]
     expect(openAiChatRequest(callOf({ messages }), quirksOf('openai')).body.messages).toBe(messages)
   })
 })
