@@ -1,8 +1,10 @@
 import { UpstreamError, type WireUsage } from '../../core/models.ts'
+import { withoutAccount } from './gemini-errors.ts'
 import { countOf, isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 import { argumentsText, newCallId } from './openai-message.ts'
 import type { ErrorSource } from './upstream-http.ts'
 import { normalUsage } from './usage.ts'
+import { withoutSecret } from './vendor-error.ts'
 
 type Signed = { extra_content?: { google: { thought_signature: string } } }
 
@@ -94,12 +96,15 @@ export function finishReasonOf(native: string, calledTools: boolean): string {
 }
 
 /** The error in a candidate's `finishReason`; undefined for one that ends an answer. */
-export function failureIn(candidate: JsonObject, { name }: Pick<ErrorSource, 'name'>): UpstreamError | undefined {
+export function failureIn(candidate: JsonObject, { name, secret }: ErrorSource): UpstreamError | undefined {
   const native = stringOf(candidate.finishReason) ?? ''
   if (!failed.has(native)) return undefined
-  const message = stringOf(candidate.finishMessage)?.slice(0, 500) || `The model's answer ended with ${native}.`
+  const told = withoutAccount(stringOf(candidate.finishMessage)?.slice(0, 500) ?? '')
+  const message = told || `The model's answer ended with ${native}.`
   const vendor = { message, type: 'upstream_error', param: null, code: native.toLowerCase() }
-  return new UpstreamError('reported', `${name} ended its answer with ${native}.`, { vendor })
+  return new UpstreamError('reported', `${name} ended its answer with ${native}.`, {
+    vendor: withoutSecret(vendor, secret),
+  })
 }
 
 /** Why there are no candidates; undefined when the prompt was not blocked. */

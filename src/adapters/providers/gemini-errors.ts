@@ -69,5 +69,6 @@ const accountPatterns: readonly RegExp[] = [
   /\bhttps?:\/\/[^\s'"<>)]+/g,
 ]
 
-const withoutAccount = (message: string): string =>
+/** What the vendor says, without what it says of the account. */
+export const withoutAccount = (message: string): string =>
   accountPatterns.reduce((text, pattern) => text.replace(pattern, '[redacted]'), message)
