@@ -10,7 +10,7 @@ const vendors = ['openai', 'deepseek', 'groq', 'mistral', 'openrouter', 'togethe
 export const startForStreams = (): Promise<TestGateway> => startGateway({ vendors, nodeModels: ['m:1b'] })
 
 /** The vendor whose habits a stream shows: `13-openrouter-comments.sse`. */
-function modelOf({ name, kind }: RecordedStream): string {
+export function modelOf({ name, kind }: RecordedStream): string {
   if (kind === 'ollama') return 'ollama/m:1b'
   if (kind === 'gemini') return 'gemini/m'
   // Its OpenAI-compatible wire is spoken by whoever stands in front of it.
