@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { claudeTraits } from '../../../src/adapters/providers/anthropic-models.ts'
 import type { ChatBody } from '../../../src/core/models.ts'
-import { requestOf, turnsOf } from './anthropic-support.ts'
+import { requestOf, turnsOf, user } from './anthropic-support.ts'
 
-const user = (content: unknown) => ({ role: 'user', content })
 const thought = { type: 'thinking', thinking: 'Hm.', signature: 'sig==' }
 const hidden = { type: 'thinking', thinking: '', signature: 'sig2==' }
 const redacted = { type: 'redacted_thinking', data: 'Er==' }
