@@ -3,16 +3,7 @@ import * as z from 'zod'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { keyOf, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-
-const Budget = z.object({ id: z.string(), limit_usd: z.number(), hard: z.boolean(), name: z.string().nullable() })
-const Spend = z.object({
-  settled_usd: z.number(),
-  held_usd: z.number(),
-  remaining_usd: z.number(),
-  percent: z.number(),
-  window_start: z.int().nullable(),
-  forecast_usd: z.number().nullable(),
-})
+import { budgetWorld, CALL_USD, codeIn, pay } from './budgets-kit.ts'
 
 let stack: Stack
 let vendor: FakeVendor
@@ -26,42 +17,7 @@ afterAll(async () => {
   await vendor?.close()
 })
 
-/** An organisation with somebody who governs it and a key that somebody of it made. */
-async function world() {
-  const owner = await person(stack)
-  const { orgId, userId } = owner
-  const { apiKey, keyId } = await keyOf(stack, { orgId, userId })
-  const send = (method: string, path: string, body?: unknown) =>
-    stack.call(owner.accessToken, `/api/v1/budgets${path}`, body, { method })
-  const make = async (given: Record<string, unknown>) => {
-    const response = await send('POST', '', { subject_kind: 'org', subject_id: orgId, window: 'total', ...given })
-    expect(response.status, await response.clone().text()).toBe(201)
-    return Budget.parse(await response.json())
-  }
-  const spendOf = async (id: string) => Spend.parse(await (await send('GET', `/${id}/spend`)).json())
-  /** 30 tokens in and 50 out by the vendor's own count: 575,000 nano-USD on gpt-4o. */
-  const chat = (given: Record<string, unknown> = {}, credential = apiKey) =>
-    stack.call(credential, '/v1/chat/completions', {
-      model: 'gpt-4o',
-      messages: [{ role: 'user', content: 'Hello fault:usage=30/50' }],
-      max_tokens: 60,
-      ...given,
-    })
-  return { orgId, userId, keyId, apiKey, owner, send, make, spendOf, chat }
-}
-
-const CALL_USD = 0.000575
-
-const codeIn = async (response: Response): Promise<unknown> =>
-  z.object({ error: z.object({ code: z.string() }) }).parse(await response.json()).error.code
-
-/** A call that is answered, once its settlement has been counted. */
-async function pay({ chat, spendOf }: Awaited<ReturnType<typeof world>>, id: string, given = {}): Promise<void> {
-  const before = (await spendOf(id)).settled_usd
-  const response = await chat(given)
-  expect(response.status, await response.text()).toBe(200)
-  await expect.poll(async () => (await spendOf(id)).settled_usd).toBeGreaterThan(before)
-}
+const world = () => budgetWorld(stack)
 
 describe('budgets', () => {
   it('are made, listed, changed and deleted, and every change is audited', async () => {
@@ -103,7 +59,9 @@ describe('budgets', () => {
     ['a person who is not named', { subject_kind: 'user', subject_id: undefined }],
     ['no key', { subject_kind: 'key', subject_id: 'key_none' }],
     ['a model that has no price', { subject_kind: 'model', subject_id: 'no-such-model' }],
-    ['agents, which are not there yet', { subject_kind: 'agent', subject_id: 'agt_1' }],
+    ['an agent without a name', { subject_kind: 'agent', subject_id: undefined }],
+    ['a name of an agent that is none', { subject_kind: 'agent', subject_id: 'two words' }],
+    ['a parent that is not of a run', { parent_run_id: 'run-1' }],
     ['a share beyond the whole', { soft_percent: [101] }],
     ['a field that it does not have', { resets_at: 1 }],
   ])('are refused for %s', async (_what, given) => {
@@ -116,19 +74,6 @@ describe('budgets', () => {
     const { orgId, send } = await world()
     const made = await send('POST', '', { subject_kind: 'org', window: 'total', limit_usd: 1 })
     expect(await made.json()).toMatchObject({ subject_kind: 'org', subject_id: orgId })
-  })
-
-  it('of a key are handed on to its successor, except those that were deleted', async () => {
-    const { keyId, owner, make, send } = await world()
-    const key = { subject_kind: 'key', subject_id: keyId, window: 'day' }
-    await make({ ...key, name: 'Kept', limit_usd: 3, soft_percent: [33] })
-    await send('DELETE', `/${(await make({ ...key, limit_usd: 4 })).id}`)
-    const rotated = await stack.call(owner.accessToken, `/api/v1/keys/${keyId}/rotate`, {})
-    const next = z.object({ id: z.string() }).parse(await rotated.json())
-    const listed = await send('GET', `?subject_id=${next.id}`)
-    expect(await listed.json()).toMatchObject({
-      data: [{ name: 'Kept', limit_usd: 3, soft_percent: [33], hard: true }],
-    })
   })
 
   it('are fifty at the most', async () => {
@@ -184,6 +129,24 @@ describe('a hard budget', () => {
     expect((await here.chat({ ...mini, helix: { fallback_models: ['gpt-4o'] } })).status).toBe(200)
     await pay(here, id)
     expect(await here.spendOf(id)).toMatchObject({ settled_usd: CALL_USD, held_usd: 0 })
+  })
+
+  it('of a dated name is one of the model, whatever it is called', async () => {
+    const here = await world()
+    const made = await here.send('POST', '', {
+      subject_kind: 'model',
+      subject_id: 'gpt-4o-2024-08-06',
+      window: 'day',
+      limit_usd: 0,
+    })
+    expect(await made.json()).toMatchObject({ subject_id: 'gpt-4o' })
+    for (const model of ['gpt-4o', 'gpt-4o-2024-08-06', 'openai/gpt-4o-2024-11-20']) {
+      expect((await here.chat({ model })).status, model).toBe(429)
+    }
+    // A model of its own, with a price of its own.
+    expect((await here.chat({ model: 'gpt-4o-2024-05-13' })).status).toBe(200)
+    const ofVendor = await here.make({ subject_kind: 'model', subject_id: 'openai/gpt-4o-2024-05-13', limit_usd: 1 })
+    expect(ofVendor).toMatchObject({ subject_id: 'openai/gpt-4o-2024-05-13' })
   })
 
   it('follows its edits from the next call on', async () => {
