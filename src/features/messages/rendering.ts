@@ -13,6 +13,7 @@ import { stopReason } from './stop.ts'
 import { endUsage, messageUsage } from './usage.ts'
 
 const PING = eventOf({ type: 'ping' })
+const STOP = eventOf({ type: 'message_stop' })
 const NOTHING = { prompt: 0, cached: 0, cacheWrite: 0, completion: 0, reasoning: 0 }
 
 /** Anthropic's messages and their events. `id` is the message's own, where no vendor of that wire gives one. */
@@ -56,22 +57,23 @@ function createWriter(id: string, askedModel: string): StreamWriter {
   }
 
   const end = (reason: string, { usage, helix }: { usage: object; helix: object }): string =>
-    eventOf({ type: 'message_delta', delta: { stop_reason: reason, stop_sequence: null }, usage, helix }) +
-    eventOf({ type: 'message_stop' })
+    eventOf({ type: 'message_delta', delta: { stop_reason: reason, stop_sequence: null }, usage, helix }) + STOP
 
   return {
     opening: () => begin(undefined) + PING,
     keepAlive: PING,
     part(part) {
-      if (part.native) return passOn(part)
+      // What follows of the same event says it once more in other words.
+      if (part.native || isNative) return passOn(part)
       const { chunk } = part
       const ended = chunk.choices.find(({ index, finish_reason }) => index === 0 && finish_reason)
       last ??= ended
       return begin(chunk) + blocks.take(chunk)
     },
     end(how, { usage, estimated, costNanoUsd }) {
-      const closing = isNative ? native.close() : begin(undefined) + blocks.finish()
-      if (closing === undefined) return ''
+      const reached = native.reached()
+      if (reached !== 'content') return reached === 'end' ? '' : STOP
+      const closing = isNative ? native.closeBlock() : begin(undefined) + blocks.finish()
       const hasTools = blocks.hasTools() || native.hasTools()
       const reason = how === 'stopped' ? 'max_tokens' : stopReason({ ...last, hasTools, isRefused: blocks.isRefused() })
       const helix = {

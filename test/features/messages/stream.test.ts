@@ -264,6 +264,28 @@ describe('a vendor’s own events', () => {
     })
   })
 
+  it('are told once where a part follows that says the same', () => {
+    const usage = { ...part({}), chunk: { choices: [], usage: counts } }
+    expect(written([beginning, block, close, ending, usage])).toBe(written([beginning, block, close, ending]))
+  })
+
+  it('get the end that their vendor forgot', () => {
+    const { native: events = [] } = ending
+    const text = written([beginning, block, close, { ...ending, native: events.slice(0, 1) }])
+    expect(text).toBe(
+      written([beginning, block, close, ending]).replace(/\{[^{}]*\}\n\n$/, '{"type":"message_stop"}\n\n'),
+    )
+  })
+
+  it('get the names that their vendor forgot', () => {
+    const unnamed = (one: StreamPart) => ({
+      ...one,
+      native: (one.native ?? []).map(({ data }) => ({ event: '', data })),
+    })
+    const parts = [beginning, block, close, ending]
+    expect(written(parts.map(unnamed))).toBe(written(parts))
+  })
+
   it('are closed properly where the money ends', () => {
     const one = writer()
     const message = readMessage(one.part(beginning) + one.part(block) + one.end('stopped', booked))
