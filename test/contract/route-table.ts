@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { isGrantedScope } from '../../src/core/roles.ts'
+import { ANY_CREDENTIAL, isGrantedScope } from '../../src/core/roles.ts'
 import type { Area, Dialect, Route } from '../../src/http/route.ts'
 
 /** A parameter of a path, and the pattern it may be limited to: `:model{.+}`. */
@@ -63,7 +63,9 @@ function namesOf(schema: z.ZodType | undefined): string[] {
 }
 
 const isScope = (scope: string): boolean =>
-  scope === 'public' || scope.split('|').every((one) => ['user', 'owner', 'operator'].includes(one) || isAreaScope(one))
+  scope === 'public' ||
+  scope === ANY_CREDENTIAL ||
+  scope.split('|').every((one) => ['user', 'owner', 'operator'].includes(one) || isAreaScope(one))
 
 const isAreaScope = (scope: string): boolean => isGrantedScope(scope) && !scope.startsWith('*')
 

@@ -150,7 +150,6 @@ describe('a limit', () => {
     [{ metric: 'requests', algorithm: 'fixed_window', window: 60 }, 'window'],
     [{ metric: 'tokens', algorithm: 'sliding_window', window: 'day' }, 'window'],
     [{ metric: 'concurrency', window: 60 }, 'window'],
-    [{ metric: 'concurrency', mode: 'monitor' }, 'mode'],
     [{ metric: 'tokens', window: 60, burst: 5 }, 'burst'],
     [{ metric: 'requests', window: 60, burst: 1_000_001 }, 'burst'],
     [{ metric: 'requests', window: 60, amount: 0 }, 'amount'],
@@ -201,7 +200,7 @@ describe('presets', () => {
         ['tokens', 60, 10_000 * times, preset],
       ])
     }
-    expect(rows(await call(owner, 'GET', '/api/v1/limits/presets'))).toHaveLength(6)
+    expect(rows(await call(owner, 'GET', '/api/v1/limits/presets'))).toHaveLength(11)
   })
 })
 
