@@ -24,7 +24,7 @@ type Parts = {
 export function createStrays({ orgId, book, deps, graceMs, close }: Parts) {
   const key = redisKeys.open(orgId)
   /** A new life cannot know what is on the list. */
-  let dueMs: number | undefined = 0
+  let dueMs: number | undefined = deps.now()
 
   const suspect = (): void => {
     dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, deps.now() + LOOK_AFTER_MS)

@@ -135,6 +135,8 @@ export function ledgerWorld() {
       alarm: {
         currentMs: () => state.alarmMs,
         set: (atMs) => {
+          // As Durable Objects have it: such an alarm is refused, and the object would wait for it for ever.
+          if (atMs <= 0) throw new TypeError('an alarm is for a time after 1970')
           state.alarmMs = atMs
         },
       },
