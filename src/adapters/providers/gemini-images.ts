@@ -7,17 +7,25 @@ import { inexpressible } from './neutral.ts'
 const IMAGES_MAX_BYTES = 20 * 1024 * 1024
 const MAX_IMAGES = 32
 const HEADERS_MS = 10_000
+/** For all images together; a caller who waits for an answer waits for these first. */
+const ALL_MS = 30_000
 /** A Worker may wait for the headers of six requests at once; name look-ups need some of them. */
 const AT_ONCE = 2
 
-export type FetchImages = { outbound: Outbound; signal: AbortSignal }
+export type FetchImages = {
+  outbound: Outbound
+  signal: AbortSignal
+  /** What is left of the call's time. */
+  withinMs: number
+}
 
 /**
  * Fetches the images that a request names by address, through the guard, and puts type and base64 where they belong.
  * Each address is fetched once. Throws `UpstreamError('status', 400)` with the name of the field when one is not to be
  * had, too large or no image that the vendor takes; `UpstreamError('aborted')` when the caller leaves.
  */
-export async function fetchImages(images: readonly RemoteImage[], { outbound, signal }: FetchImages): Promise<void> {
+export async function fetchImages(images: readonly RemoteImage[], given: FetchImages): Promise<void> {
+  const { outbound, signal, withinMs } = given
   const byUrl = Map.groupBy(images, ({ url }) => url)
   const waiting = [...byUrl.values()]
   const tooMany = waiting[MAX_IMAGES]?.[0]
@@ -25,6 +33,7 @@ export async function fetchImages(images: readonly RemoteImage[], { outbound, si
   let leftBytes = IMAGES_MAX_BYTES
   const stop = new AbortController()
   const leave = () => stop.abort()
+  const timer = setTimeout(leave, Math.min(withinMs, ALL_MS))
   if (signal.aborted) leave()
   else signal.addEventListener('abort', leave, { once: true })
 
@@ -35,11 +44,8 @@ export async function fetchImages(images: readonly RemoteImage[], { outbound, si
       const bytes = await bytesOf(first, { outbound, signal: stop.signal })
       leftBytes -= bytes.byteLength
       if (leftBytes < 0) throw inexpressible('The images of this request are larger than 20 MB together.', first.path)
-      const mimeType = imageType(bytes)
-      if (mimeType === undefined)
-        throw inexpressible('The address does not lead to a PNG, JPEG, WEBP or HEIC image.', first.path)
-      const data = Buffer.from(bytes.buffer).toString('base64')
-      for (const { blob } of group) Object.assign(blob, { mimeType, data })
+      const data = blobOf(bytes, first.path)
+      for (const { blob } of group) Object.assign(blob, data)
     }
   }
 
@@ -49,13 +55,14 @@ export async function fetchImages(images: readonly RemoteImage[], { outbound, si
     stop.abort()
     throw signal.aborted ? new UpstreamError('aborted', 'The caller ended the request before it was sent.') : error
   } finally {
+    clearTimeout(timer)
     signal.removeEventListener('abort', leave)
   }
 }
 
 async function bytesOf(
   { url, path }: RemoteImage,
-  { outbound, signal }: FetchImages,
+  { outbound, signal }: Pick<FetchImages, 'outbound' | 'signal'>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const response = await outbound({
@@ -84,8 +91,14 @@ const guardWords = {
   unresolved: 'Its host name could not be looked up.',
   connect: 'Its server could not be reached, or broke off.',
   timeout: 'Its server was too slow.',
-  aborted: '',
+  aborted: 'There was no time left for it.',
 } as const satisfies Record<OutboundError['fault'], string>
+
+function blobOf(bytes: Uint8Array<ArrayBuffer>, path: string): { mimeType: string; data: string } {
+  const mimeType = imageType(bytes)
+  if (mimeType !== undefined) return { mimeType, data: Buffer.from(bytes.buffer).toString('base64') }
+  throw inexpressible('The address does not lead to a PNG, JPEG, WEBP or HEIC image.', path)
+}
 
 /** What a file says of itself: a server's `content-type` is only its opinion. */
 function imageType(bytes: Uint8Array): string | undefined {

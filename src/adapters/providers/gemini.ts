@@ -89,7 +89,10 @@ export function createGemini(options: GeminiOptions): Provider {
   async function prepared(call: ChatCall): Promise<{ body: JsonObject; ignored: string[] }> {
     const { body, ignored, images } = geminiChatRequest({ ...call, model: bareName(call.model) })
     refuseLoss(name, call, ignored)
-    if (images.length > 0) await fetchImages(images, { outbound, signal: call.signal })
+    if (images.length > 0) {
+      const { signal, timeouts } = call
+      await fetchImages(images, { outbound, signal, withinMs: timeouts.totalMs })
+    }
     return { body, ignored }
   }
 

@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createGemini } from '../../../src/adapters/providers/gemini.ts'
-import type { Outbound, OutboundRequest } from '../../../src/core/outbound.ts'
+import { type Outbound, OutboundError, type OutboundRequest } from '../../../src/core/outbound.ts'
 import { dns, type Internet, startInternet } from '../outbound-internet.ts'
 import { callOf, json, scripted, timeouts, upstreamFailure } from './support.ts'
 
@@ -125,6 +125,26 @@ describe('images by address', () => {
     expect(await failure).toMatchObject({ fault: 'aborted' })
     expect(signal?.aborted).toBe(true)
   })
+})
+
+it('images take no more time than the call has', async () => {
+  vi.useFakeTimers()
+  try {
+    const { outbound, requests } = scripted(
+      ({ signal }) =>
+        new Promise((_, reject) => {
+          signal?.addEventListener('abort', () => reject(new OutboundError('aborted', 'The caller ended the request.')))
+        }),
+    )
+    const call = callOf(asking('https://a.test/1', 'https://a.test/2', 'https://a.test/3'))
+    const failure = upstreamFailure(gemini(outbound).chat({ ...call, timeouts: { ...timeouts, totalMs: 5000 } }))
+    await vi.advanceTimersByTimeAsync(5001)
+    expect(await failure).toMatchObject({ status: 400, vendor: { message: /no time left/ } })
+    expect(requests).toHaveLength(2)
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 describe('images behind the guard', () => {
