@@ -13,6 +13,8 @@ const issuer = {
 }
 const limit = { metric: 'requests', window: 60, amount: 100_000 }
 const budget = { subject_kind: 'model', subject_id: 'gpt-4o', window: 'month', limit_usd: 100_000 }
+const run = { subject_kind: 'run', window: 'total', limit_usd: 1 }
+const embed = { model: 'text-embedding-3-small', input: 'Hello there' }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
 const message = { ...chat, max_tokens: 50 }
 const complete = { model: 'gpt-4o', prompt: 'Hello there' }
@@ -36,7 +38,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /v1/completions/stream': complete,
   'POST /v1/messages': message,
   'POST /v1/messages/count_tokens': chat,
-  'POST /v1/embeddings': { model: 'text-embedding-3-small', input: 'Hello there' },
+  'POST /v1/embeddings': embed,
   'POST /api/v1/secrets': { name: 'ANOTHER', value: 'another value' },
   'PUT /api/v1/secrets/:id': { value: 'another value' },
   'POST /api/v1/secrets/:id/reveal': { reason: 'a test' },
@@ -62,8 +64,8 @@ export const bodyOf = (entry: Entry): Body | undefined => bodies[nameOf(entry)]
 export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
 
 const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
-/** Words of another issuer, which are written down as they come. */
-const OF_OTHERS = /^(?:client_id|claim_map\..*)$/
+/** Words of another issuer, and the caller's own names for agents, which are written down as they come. */
+const OF_OTHERS = /^(?:client_id|claim_map\..*|agent_id)$/
 
 /** Every such place of a route, nested ones as `messages.tool_call_id`. */
 export function idFieldsOf(entry: Entry): IdField[] {
@@ -111,6 +113,14 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
     subject_id,
   }),
   'POST /api/v1/budgets subject_id': (subject_id) => ({ ...budget, subject_kind: kindOf(subject_id), subject_id }),
+  'POST /api/v1/budgets parent_run_id': (parent_run_id) => ({ ...run, subject_id: 'a-run', parent_run_id }),
+  'POST /v1/chat/completions helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
+  'POST /v1/chat/completions/stream helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
+  'POST /v1/completions helix.run_id': (run_id) => ({ ...complete, helix: { run_id } }),
+  'POST /v1/completions/stream helix.run_id': (run_id) => ({ ...complete, helix: { run_id } }),
+  'POST /v1/embeddings helix.run_id': (run_id) => ({ ...embed, helix: { run_id } }),
+  'POST /v1/messages helix.run_id': (run_id) => ({ ...message, helix: { run_id } }),
+  'POST /v1/messages/count_tokens helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
   'POST /v1/chat/completions messages.tool_calls.id': (id) => calling(id),
   'POST /v1/chat/completions messages.tool_call_id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_calls.id': (id) => calling(id),
@@ -163,8 +173,8 @@ export const fill = (field: IdField, id: string, mine: Planted): Body => around[
 
 /** Fields whose text is the caller's own word for something: a call that holds any is answered. */
 const FREE = /^(?:messages\.|metadata\.user_id$)/
-/** Told by the answer itself that there is nothing. */
-const ANSWERED = ['POST /api/v1/keys/verify key']
+/** Told by the answer itself that there is nothing, or of no run since nothing is spent. */
+const ANSWERED = ['POST /api/v1/keys/verify key', 'POST /v1/messages/count_tokens helix.run_id']
 
 export const mayBeAnswered = (field: IdField): boolean =>
   field.place === 'query' || FREE.test(field.field) || ANSWERED.includes(keyOf(field))

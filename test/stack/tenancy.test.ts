@@ -184,7 +184,7 @@ async function ownCalls(entry: Entry, mine: Planted): Promise<RouteCall[]> {
     idsAt(field, [...own, mine.apiKey]).map((id) => ({ ...call, body: fill(field, id, mine) })),
   )
   // A field that need not be there may name what no organisation here has any of.
-  const isOptional = places.every(({ field }) => !field.includes('.') && !(field in { ...call.body }))
+  const isOptional = places.every(({ field }) => !/^(?!helix\.).*\./.test(field) && !(field in { ...call.body }))
   return isOptional ? [...filled, call] : filled
 }
 
