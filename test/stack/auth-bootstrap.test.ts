@@ -66,6 +66,12 @@ it('makes the first operator by a printed token, once, and nobody else ever', as
   expect((await problemOf(weak)).errors).toMatchObject([{ pointer: '/password' }])
   expect((await bootstrap(token, { is_operator: false })).status).toBe(422)
 
+  for (const store of [stack.redis, stack.postgres]) {
+    store.mode('refuse')
+    const unavailable = await bootstrap(token)
+    store.mode('pass')
+    expect(unavailable.status).toBe(503)
+  }
   const made = await bootstrap(token)
   expect(made.status).toBe(201)
   const body = (await made.json()) as { access_token: string; user: object; role: string }

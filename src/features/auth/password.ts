@@ -10,7 +10,7 @@ import { hashSecretToken } from '../../core/secret-token.ts'
 import type { PublicCtx } from '../../http/route.ts'
 import { type AuditEntry, actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { enterHashGate, newPasswordHash, refuseWeak, verifyPassword } from '../passwords/service.ts'
-import { findLogin, findMemberships, foldName, STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
+import { findLogin, findMemberships, foldName, type Login, STALE_PASSWORD, stillHasPassword } from '../users/service.ts'
 import { memberships, users, userTokens } from '../users/table.ts'
 import { deadToken, ownRow } from './account.ts'
 import { newUserToken } from './founding.ts'
@@ -139,17 +139,19 @@ function reachesRole(caller: Caller, other: Role): boolean {
   return reach !== undefined && reaches(reach, other)
 }
 
-/** Mails a token to whoever has the address. All of it after the reply, which is the same for every address. */
+/**
+ * Mails a token to whoever has the address. The reply is the same for every address, and so is what comes before it: a
+ * look-up, so that nobody is told to wait for a mail while the store of people is away. The rest follows the reply.
+ */
 export async function forgotPassword(ctx: PublicCtx, email: string, request: Request): Promise<void> {
   await takeOrRefuse(ctx, 'resets_per_ip', { subject: networkOf(clientOf(request).ip) })
-  ctx.defer(mailReset(ctx, email))
-}
-
-async function mailReset(ctx: PublicCtx, email: string): Promise<void> {
   const { allowed } = await ctx.limiter.take('mails_per_address', foldName(email))
   const login = allowed ? await findLogin(ctx, email) : undefined
   // Someone whom only another issuer vouches for gets no way around it.
-  if (!login?.isActive || login.passwordHash === undefined) return
+  if (login?.isActive && login.passwordHash !== undefined) ctx.defer(mailReset(ctx, login))
+}
+
+async function mailReset(ctx: PublicCtx, login: Login): Promise<void> {
   const { id: userId, email: to, username } = login
   const now = nowSeconds(ctx)
   const { token, row } = await newUserToken({
