@@ -6,7 +6,7 @@ const folder = join(import.meta.dirname, 'fixtures/streams')
 export type RecordedStream = {
   /** The file's name. */
   name: string
-  kind: 'openai' | 'gemini' | 'ollama'
+  kind: 'openai' | 'anthropic' | 'gemini' | 'ollama'
   bytes: Uint8Array
   /** All content in order of arrival, over all choices. */
   text: string

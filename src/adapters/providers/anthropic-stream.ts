@@ -39,7 +39,6 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
   let head: { id: string; object: 'chat.completion.chunk'; created: number; model: string } | undefined
   let spoke = false
   let finished = false
-  let settled = false
   let received = false
 
   /** Returns true for `message_stop`. Native events leave with the first chunk of what they say, or with none. */
@@ -110,8 +109,7 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
   }
 
   function lastUsage(): Choices[] {
-    const total = settled ? undefined : usage.total()
-    settled = true
+    const total = usage.total()
     return total === undefined ? [] : [{ choices: [], usage: total }]
   }
 

@@ -1,3 +1,4 @@
+import { createAnthropicDecoder } from '../../../src/adapters/providers/anthropic-stream.ts'
 import type { PartDecoder } from '../../../src/adapters/providers/chat-stream.ts'
 import { geminiErrorFacts } from '../../../src/adapters/providers/gemini-errors.ts'
 import { createGeminiDecoder } from '../../../src/adapters/providers/gemini-stream.ts'
@@ -10,14 +11,20 @@ import { createOpenAiDecoder } from '../../../src/adapters/providers/openai-stre
 import type { ChatBody, ChatCall, ChatStream, StreamPart, Timeouts } from '../../../src/core/models.ts'
 import { UpstreamError } from '../../../src/core/models.ts'
 import type { Outbound, OutboundRequest } from '../../../src/core/outbound.ts'
+import type { RecordedStream } from '../../support/streams.ts'
 
 export const timeouts: Timeouts = { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 30_000 }
 
 export const apiKey = 'sk-test-0123456789abcdef'
 
-export const decoderOf = (kind: 'openai' | 'gemini' | 'ollama'): PartDecoder => {
+export const decoderOf = (kind: RecordedStream['kind']): PartDecoder => {
   const upstream = { name: 'vendor', secret: apiKey }
   if (kind === 'ollama') return createOllamaDecoder({ upstream, model: 'asked' })
+  if (kind === 'anthropic') {
+    const expected = { customTools: new Set<string>(), toolIds: { given: (id: string) => id } }
+    const source = { ...upstream, baseUrl: 'https://vendor.test' }
+    return createAnthropicDecoder({ upstream: source, model: 'asked', expected, native: false })
+  }
   if (kind === 'gemini') {
     return createGeminiDecoder({ upstream: { ...upstream, errorFacts: geminiErrorFacts }, model: 'asked' })
   }

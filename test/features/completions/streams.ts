@@ -4,7 +4,8 @@ import { startGateway, type TestGateway } from '../../support/gateway.ts'
 import { type BodyEnd, scriptedBody } from '../../support/scripted-body.ts'
 import type { RecordedStream } from '../../support/streams.ts'
 
-const vendors = ['openai', 'deepseek', 'groq', 'mistral', 'openrouter', 'together', 'xai', 'gemini', 'qwen', 'zai']
+const openAiLike = ['openai', 'deepseek', 'groq', 'mistral', 'openrouter', 'together', 'xai', 'qwen', 'zai']
+const vendors = [...openAiLike, 'anthropic', 'gemini']
 
 /** A gateway that has every vendor of the recorded streams, and a node. */
 export const startForStreams = (): Promise<TestGateway> => startGateway({ vendors, nodeModels: ['m:1b'] })
@@ -12,10 +13,10 @@ export const startForStreams = (): Promise<TestGateway> => startGateway({ vendor
 /** The vendor whose habits a stream shows: `13-openrouter-comments.sse`. */
 export function modelOf({ name, kind }: RecordedStream): string {
   if (kind === 'ollama') return 'ollama/m:1b'
+  if (kind === 'anthropic') return 'anthropic/m'
   if (kind === 'gemini') return 'gemini/m'
-  // Its OpenAI-compatible wire is spoken by whoever stands in front of it.
-  if (name.includes('-gemini-')) return 'together/m'
-  return `${vendors.find((vendor) => name.includes(`-${vendor}-`)) ?? 'together'}/m`
+  // Gemini's OpenAI-compatible wire is spoken by whoever stands in front of it.
+  return `${openAiLike.find((vendor) => name.includes(`-${vendor}-`)) ?? 'together'}/m`
 }
 
 export type Delivery = {
@@ -111,6 +112,10 @@ function eventText(block: string, kind: RecordedStream['kind']): string {
   if (kind === 'gemini') {
     const { candidates = [] }: { candidates?: LooseCandidate[] } = JSON.parse(data)
     return candidates.map(spokenIn).join('')
+  }
+  if (kind === 'anthropic') {
+    const { delta }: { delta?: { type?: string; text?: string } } = JSON.parse(data)
+    return delta?.type === 'text_delta' ? (delta.text ?? '') : ''
   }
   const chunk: LooseChunk = JSON.parse(data)
   return (chunk.choices ?? []).map(({ delta }) => contentText(delta?.content)).join('')
