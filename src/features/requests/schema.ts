@@ -35,7 +35,7 @@ const RequestFields = z.object({
   client_request_id: z.string().nullable(),
   response_time_ms: z.int().describe('Until the last byte, for a call of a model.'),
   bytes_in: z.int().nullable().describe('Null for a body that came without its length.'),
-  bytes_out: z.int().nullable().describe('Null where nobody counted.'),
+  bytes_out: z.int().nullable().describe('Of the body as it was written; null where nobody counted.'),
   created_at: z.int().describe('When it ended.'),
 })
 
