@@ -108,9 +108,15 @@ function effortOf({ thinking, output_config: config }: Request): { level: string
   return thinking?.type === 'enabled' && level !== undefined ? { level, field: 'thinking' } : undefined
 }
 
+/** Of a caller's headers, those that are about the wire. */
+const WIRE_HEADERS = ['anthropic-version', 'anthropic-beta']
+
 function nativeRequest(request: Request, headers: Headers | undefined): NativeRequest {
   const body: Record<string, unknown> = { ...request }
   for (const field of [...OURS, ...lostOf(request)]) delete body[field]
-  const betas = headers?.get('anthropic-beta')
-  return { wire: 'anthropic', body, ...(betas && { headers: { 'anthropic-beta': betas } }) }
+  const passed = WIRE_HEADERS.flatMap((name) => {
+    const value = headers?.get(name)
+    return value ? [[name, value]] : []
+  })
+  return { wire: 'anthropic', body, ...(passed.length > 0 && { headers: Object.fromEntries(passed) }) }
 }

@@ -247,12 +247,20 @@ describe('the native request', () => {
   }
 
   it('is the body as it was sent, without what is ours and what cannot be had at its price', () => {
-    const asked = ask(fields, new Headers({ 'anthropic-beta': 'a-1,b-2', 'x-api-key': 'hx_secret', cookie: 'c' }))
+    const asked = ask(
+      fields,
+      new Headers({
+        'anthropic-beta': 'a-1,b-2',
+        'anthropic-version': '2026-10-21',
+        'x-api-key': 'hx_secret',
+        cookie: 'c',
+      }),
+    )
     const { helix, provider, force_provider, speed, ...sent } = fields
     expect(asked.translation?.native).toEqual({
       wire: 'anthropic',
       body: { model: 'm', max_tokens: 100, messages: [hello], ...sent },
-      headers: { 'anthropic-beta': 'a-1,b-2' },
+      headers: { 'anthropic-version': '2026-10-21', 'anthropic-beta': 'a-1,b-2' },
     })
     expect(asked.translation?.untranslated).toEqual(['container', 'future_field'])
     expect(asked.lost).toEqual(['speed'])
