@@ -35,6 +35,15 @@ const hello = (text: string, more: object = {}) => ({
   ...more,
 })
 
+/** A run that another one started. */
+const makeRuns = (orgId: string) =>
+  stack.query(
+    `insert into budgets (id, org_id, subject_kind, subject_id, parent_id, "window", limit_nanos, hard, created_at, updated_at)
+     values ($1 || 'a', $1, 'run', 'whole', null, 'total', 1000000000, true, 0, 0),
+       ($1 || 'b', $1, 'run', 'part', 'whole', 'total', 1000000000, true, 0, 0)`,
+    [orgId],
+  )
+
 /** What everything has cost so far. */
 const costs = () => ({
   redis: stack.redis.requests(),
@@ -47,12 +56,14 @@ describe('a warm call', () => {
   it.each([
     ['whole', {}],
     ['streamed', { stream: true }],
+    ['of a run', { helix: { run_id: 'part' } }],
   ])(
     '(%s) costs one Redis request and one hold before its vendor, nothing of Postgres, one settlement after',
     // A store that is slow for once is asked again: noise adds requests, it never takes one away.
     { retry: 3 },
     async (_form, more) => {
       const { apiKey, orgId } = await stack.org(limits)
+      await makeRuns(orgId)
       await (await stack.call(apiKey, '/v1/chat/completions', hello('Warm up', more))).text()
       const rows = () => stack.query('select 1 from usage_ledger where org_id = $1', [orgId])
       await expect.poll(rows, { timeout: 5000 }).toHaveLength(1)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Admission } from '../../../src/core/admission.ts'
+import type { Admission, Policy } from '../../../src/core/admission.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import type { ExtendAnswer, ExtendRequest } from '../../../src/core/ledger.ts'
 import { createAllowance } from '../../../src/features/completions/allowance.ts'
@@ -9,9 +9,15 @@ import { askedOf, targetOf } from './world.ts'
 
 const budgets = [{ id: 'bud_1', window: 'total' as const, limitNanoUsd: 1_000_000_000 }]
 
-type Given = { answers?: (ExtendAnswer | DependencyError)[]; held?: boolean; body?: Record<string, unknown> }
+type Given = {
+  answers?: (ExtendAnswer | DependencyError)[]
+  held?: boolean
+  body?: Record<string, unknown>
+  policy?: Partial<Policy>
+  run?: Admission['run']
+}
 
-function open({ answers = [], held = true, body = {} }: Given) {
+function open({ answers = [], held = true, body = {}, policy = { budgets }, run }: Given) {
   const asks: ExtendRequest[] = []
   const refused: ExtendAnswer = { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
   const ledger = {
@@ -29,8 +35,9 @@ function open({ answers = [], held = true, body = {} }: Given) {
     },
   }
   const admission: Admission = {
-    policy: fakePolicy({ budgets }),
+    policy: fakePolicy(policy),
     held,
+    run,
     openBreakers: new Map(),
     cached: undefined,
     tokenCharges: [],
@@ -103,6 +110,21 @@ describe('an allowance', () => {
   it('takes a ledger that does not answer for a refusal', async () => {
     const { covers } = open({ answers: [new DependencyError('ledger', new Error('away'))] })
     expect(await covers(1000)).toBe(false)
+  })
+
+  it('extends in the budgets of the run, too, by what the smallest of all can bear', async () => {
+    const small = { id: 'bud_run', window: 'total' as const, limitNanoUsd: 100_000_000 }
+    const run = { id: 'run-1', budgets: [small] }
+    for (const [policy, all] of [
+      [{ budgets }, [...budgets, small]],
+      [{ budgets: [] }, [small]],
+    ] as const) {
+      const { covers, asks, target } = open({ answers: [yes], policy, run })
+      expect(covers(974)).toBe(true)
+      expect(asks).toEqual([])
+      expect(covers(976)).toBe(true)
+      expect(asks).toEqual([{ requestId: 'req_1', amountNanoUsd: costBound(target, 0, 100), budgets: all }])
+    }
   })
 
   it('holds a slice for each choice', () => {
