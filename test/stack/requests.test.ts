@@ -176,6 +176,18 @@ describe('other requests', () => {
     expect(await stack.query('select 1 from request_log where request_id = any($1)', [ids])).toEqual([])
   })
 
+  it('of a file leave a row when it has been read, with its bytes', async () => {
+    const { accessToken } = await person(stack)
+    await (await stack.call(accessToken, '/api/v1/keys', { name: 'Grüße', scopes: ['models:read'] })).text()
+    for (const format of ['csv', 'json']) {
+      const response = await stack.call(accessToken, `/api/v1/audit/export?format=${format}`)
+      const { byteLength } = await response.bytes()
+      expect(byteLength).toBeGreaterThan(100)
+      const { bytes_out, status_code } = await rowOf(idOf(response))
+      expect([status_code, Number(bytes_out)]).toEqual([200, byteLength])
+    }
+  })
+
   it('that are refused by the hundred are written down in few statements', async () => {
     const { apiKey, orgId } = await stack.org({ requestsPerMinute: 1, burst: 1 })
     // From here on the key is known, and nothing of it is read.
