@@ -57,13 +57,11 @@ function assistantTurn(blocks: readonly Block[], toolNames: Map<string, string>,
   )
   for (const { id = '', name = '' } of calls) toolNames.set(vendorIdOf(id), name)
   const signed = blocks.findLast(({ type, extra_content: extra }) => type === 'text' && extra !== undefined)
-  const cached = calls.findLast(({ cache_control }) => cache_control)?.cache_control
   return {
     role: 'assistant',
     content: parts.length === 0 && calls.length > 0 ? null : contentOf(parts),
     ...thinkingFields(thoughts),
     ...(calls.length > 0 && { tool_calls: calls.map(toolCall) }),
-    ...(cached && { cache_control: cached }),
     ...(signed && { extra_content: signed.extra_content }),
   }
 }
@@ -85,11 +83,12 @@ function thinkingFields(thoughts: readonly Block[]): { reasoning_content?: strin
 
 const isWhole = ({ type, signature }: Block): boolean => type === 'redacted_thinking' || Boolean(signature)
 
-function toolCall({ id = '', name = '', input, extra_content: extra }: Block) {
+function toolCall({ id = '', name = '', input, cache_control, extra_content: extra }: Block) {
   return {
     id: vendorIdOf(id),
     type: 'function',
     function: { name, arguments: JSON.stringify(input ?? {}) },
+    ...(cache_control && { cache_control }),
     ...(extra !== undefined && { extra_content: extra }),
   }
 }
