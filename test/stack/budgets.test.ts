@@ -145,8 +145,14 @@ describe('a hard budget', () => {
     }
     // A model of its own, with a price of its own.
     expect((await here.chat({ model: 'gpt-4o-2024-05-13' })).status).toBe(200)
-    const ofVendor = await here.make({ subject_kind: 'model', subject_id: 'openai/gpt-4o-2024-05-13', limit_usd: 1 })
-    expect(ofVendor).toMatchObject({ subject_id: 'openai/gpt-4o-2024-05-13' })
+    for (const [given, kept] of [
+      ['openai/gpt-4o-2024-08-06', 'openai/gpt-4o'],
+      ['gpt-4o-2024-05-13', 'gpt-4o-2024-05-13'],
+    ]) {
+      expect(await here.make({ subject_kind: 'model', subject_id: given, limit_usd: 1 })).toMatchObject({
+        subject_id: kept,
+      })
+    }
   })
 
   it('follows its edits from the next call on', async () => {

@@ -38,7 +38,8 @@ export const routes = [
       description:
         'The answer holds the key itself, this once. It can do no more than its maker: a scope that they do not hold is ' +
         'refused, and one that they lose later is lost to the key at once. A key that makes keys hands on its own ' +
-        'restrictions. An organisation has at most 100 keys that work.',
+        'restrictions and its agent, not its own budgets: those of its person and its agent bind the new key, too. An ' +
+        'organisation has at most 100 keys that work.',
       scope: 'keys:write',
       body: CreateKey,
       response: NewKeyView,
@@ -101,8 +102,8 @@ export const routes = [
     {
       summary: 'Replace an API key',
       description:
-        'The new key has the name, owner, restrictions and limits of the old one, what that may do now, and as long a ' +
-        'life. The old one ends with the overlap. A key is replaced once; with no overlap it makes room for its successor.',
+        'The new key has the name, owner, agent and restrictions of the old one, what that may do now, and as long a ' +
+        'life; limits and budgets bind both, and go on. The old one ends with the overlap. A key is replaced once; with no overlap it makes room for its successor.',
       scope: 'keys:write',
       params: KeyParams,
       body: RotateKey,
