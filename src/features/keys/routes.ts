@@ -103,7 +103,8 @@ export const routes = [
       summary: 'Replace an API key',
       description:
         'The new key has the name, owner, agent and restrictions of the old one, what that may do now, and as long a ' +
-        'life; limits and budgets bind both, and go on. The old one ends with the overlap. A key is replaced once; with no overlap it makes room for its successor.',
+        'life; limits and budgets bind both, and go on. The old one ends with the overlap. A key is replaced once; with ' +
+        'no overlap it makes room for its successor.',
       scope: 'keys:write',
       params: KeyParams,
       body: RotateKey,
