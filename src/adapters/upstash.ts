@@ -5,7 +5,8 @@ import type { Redis, RedisCommand, RedisScript } from '../core/redis.ts'
 /** Admission waits for Redis: an answer that takes longer than this is no answer. */
 export const REDIS_TIMEOUT_MS = 500
 
-export type UpstashOptions = { url: string; token: string }
+/** `timeoutMs` is how long an answer may take: `REDIS_TIMEOUT_MS` unless said. */
+export type UpstashOptions = { url: string; token: string; timeoutMs?: number | undefined }
 
 /** The client, loaded by the first command: its class for each command of Redis is a fifth of a cold start. */
 export type UpstashClient = () => Upstash | Promise<Upstash>
@@ -21,7 +22,7 @@ export function createUpstash(options: UpstashOptions): UpstashClient {
   return () => client ?? load()
 }
 
-function connect(Client: typeof Upstash, { url, token }: UpstashOptions): Upstash {
+function connect(Client: typeof Upstash, { url, token, timeoutMs = REDIS_TIMEOUT_MS }: UpstashOptions): Upstash {
   return new Client({
     url,
     token,
@@ -31,7 +32,7 @@ function connect(Client: typeof Upstash, { url, token }: UpstashOptions): Upstas
     responseEncoding: false,
     enableAutoPipelining: false,
     retry: false,
-    signal: () => AbortSignal.timeout(REDIS_TIMEOUT_MS),
+    signal: () => AbortSignal.timeout(timeoutMs),
   })
 }
 

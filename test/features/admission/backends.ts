@@ -5,6 +5,8 @@ import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts'
 import { findRedisServer, startRealRedis } from '../../support/real-redis.ts'
 
 const TOKEN = 'token-of-the-admission-tests'
+/** A busy machine is no Redis that is away: what these tests want away, they say. */
+const PATIENT_MS = 20_000
 
 /** Redis as a Worker reaches it, with a proxy in between that counts requests and can play dead. */
 export type RedisBackend = { redis: Redis; proxy: FaultProxy; url: string; token: string; stop(): Promise<void> }
@@ -13,7 +15,7 @@ async function start(upstream?: string): Promise<RedisBackend> {
   const server = await startRedis({ token: TOKEN, ...(upstream === undefined ? {} : { upstream }) })
   const proxy = await startFaultProxy(server.url)
   return {
-    redis: createRedis(createUpstash({ url: proxy.url, token: TOKEN })),
+    redis: createRedis(createUpstash({ url: proxy.url, token: TOKEN, timeoutMs: PATIENT_MS })),
     proxy,
     url: proxy.url,
     token: TOKEN,
