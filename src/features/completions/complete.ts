@@ -16,7 +16,7 @@ import {
 import { refuseUnbounded } from './ask.ts'
 import { attemptChat } from './attempt.ts'
 import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
-import { openAiRendering, type Rendering } from './rendering.ts'
+import { type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
 /** A vendor that is silent for this long gets its caller a response that begins with comments. */
@@ -32,7 +32,11 @@ const DRAIN_MS = 24_000
  * and book it once it has left; `rendering` is how its caller reads it. Throws `AppError`; money that was held is
  * settled on every way out.
  */
-export async function complete(ctx: Ctx, asked: Asked, rendering: Rendering = openAiRendering): Promise<Response> {
+export async function complete(
+  ctx: Ctx,
+  asked: Asked,
+  rendering: Rendering<MaybeLater> = openAiRendering,
+): Promise<Response> {
   const planned = await prepare(ctx, asked)
   const caller = { ...watchCaller(ctx, asked), rendering }
   const answering = dispatch(ctx, planned, {

@@ -10,25 +10,25 @@ import { answerHeaders, type Dispatched, ignoredHeader } from '../routing/servic
 import { createAllowance } from './allowance.ts'
 import { createMeter, type Meter, writtenIn } from './meter.ts'
 import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
-import type { Counted, Rendering } from './rendering.ts'
+import type { Counted, MaybeLater, Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 
 /**
  * Who the answer is for, and how they read it: `leave` says that they hung up, `end` that nothing more comes from the
  * vendor.
  */
-export type Caller = { leave: () => void; end: () => void; rendering: Rendering }
+export type Caller = { leave: () => void; end: () => void; rendering: Rendering<MaybeLater> }
 
 type Answered<A extends ChatAnswer = ChatAnswer> = Extract<Dispatched<A>, { ok: true }>
 type Whole = Extract<ChatAnswer, { kind: 'whole' }>
 type Streamed = Extract<ChatAnswer, { kind: 'stream' }>
 
 /** An answer in one piece; what it cost is known before it leaves. */
-export function deliverWhole(
+export async function deliverWhole(
   ctx: Ctx,
   asked: Asked,
   { answer, caller, ...outcome }: Answered<Whole> & { caller: Caller },
-): Response {
+): Promise<Response> {
   const usage = answer.usage ?? estimatedUsage(asked, writtenIn(answer.completion))
   const ending: Ending = {
     operation: asked.operation,
@@ -40,7 +40,7 @@ export function deliverWhole(
     stream: false,
   }
   ctx.defer(book(ctx, ending))
-  return wholeResponse(JSON.stringify(caller.rendering.whole(answer, ending)), {
+  return wholeResponse(JSON.stringify(await caller.rendering.whole(answer, ending)), {
     headers: {
       ...headersOf(ctx, asked, { answer, ...outcome }),
       'content-type': 'application/json',
@@ -103,19 +103,19 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
   source.catch(() => undefined)
 
   const pass = (parts: readonly StreamPart[]): Passed | Promise<Passed> => {
-    let text = ''
+    let text: MaybeLater = ''
     for (const part of parts) {
       meter.take(part)
-      text += writer.part(part)
+      text = behind(text, writer.part(part))
     }
     if (firstContentMs === undefined && meter.started()) firstContentMs = ctx.now()
     const isComplete = meter.started() && meter.open().length === 0
     const covered = !allowance || isComplete || allowance.covers(meter.running())
-    return covered === true ? { text, stop: false } : whenCovered(text, covered)
+    return covered === true && typeof text === 'string' ? { text, stop: false } : whenCovered(text, covered)
   }
 
-  const whenCovered = async (text: string, covered: boolean | Promise<boolean>): Promise<Passed> => ({
-    text,
+  const whenCovered = async (text: MaybeLater, covered: boolean | Promise<boolean>): Promise<Passed> => ({
+    text: await text,
     stop: !(await covered),
   })
 
@@ -165,6 +165,11 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
     if (end) await book(ctx, end)
   }
 }
+
+const behind = (text: MaybeLater, more: MaybeLater): MaybeLater =>
+  typeof text === 'string' && typeof more === 'string'
+    ? text + more
+    : Promise.all([text, more]).then((texts) => texts.join(''))
 
 /**
  * The vendor's figures, or ours. What a vendor says before its answer is complete is provisional, and may be nothing

@@ -14,9 +14,9 @@ export type Relay = {
   /** What of a batch the caller gets to see; `stop` ends the stream after it, with the vendor told to end. */
   pass: (parts: readonly StreamPart[]) => Passed | Promise<Passed>
   /** Written after the last part. */
-  epilogue: (end: 'finished' | 'stopped') => string
+  epilogue: (end: 'finished' | 'stopped') => string | Promise<string>
   /** Tells the caller of a failure. */
-  failure: (error: unknown) => string
+  failure: (error: unknown) => string | Promise<string>
   /** Written in long silences, so that nobody takes the connection for dead. */
   keepAlive: string
   /** Called once, however the stream ends, with the bytes that were written. */
@@ -96,11 +96,16 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
     write(controller, text)
     if (!stop) return
     stream?.cancel()
-    finish(controller, 'stopped')
+    return finish(controller, 'stopped')
   }
 
-  const finish = (controller: ReadableStreamDefaultController<Uint8Array>, how: 'finished' | 'stopped'): void => {
-    write(controller, epilogue(how))
+  const finish = async (
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    how: 'finished' | 'stopped',
+  ): Promise<void> => {
+    const text = await epilogue(how)
+    if (ended) return
+    write(controller, text)
     end(how)
     controller.close()
   }
@@ -152,7 +157,9 @@ export function relay(given: Relay): ReadableStream<Uint8Array> {
         } catch (error) {
           if (ended) return
           stream?.cancel()
-          write(controller, failure(error))
+          const text = await failure(error)
+          if (ended) return
+          write(controller, text)
           end({ failed: error })
           controller.close()
         } finally {

@@ -9,26 +9,29 @@ import type { Asked } from './request.ts'
 /** The vendor's counts, or ours. */
 export type Counted = { usage: Usage; estimated: boolean }
 
+/** Text at once, or text that is waited for: what follows it is worked out meanwhile, and written behind it. */
+export type MaybeLater = string | Promise<string>
+
 /** How answers are written for the callers of one interface. */
-export type Rendering = {
-  /** The body of an answer in one piece. */
+export type Rendering<Text extends MaybeLater = string> = {
+  /** The body of an answer in one piece, or its coming. */
   whole(answer: Extract<ChatAnswer, { kind: 'whole' }>, counted: Counted): unknown
   /** A writer for one stream; `open` tells which choices have begun and not ended. */
-  stream(asked: Asked, open: Meter['open']): StreamWriter
+  stream(asked: Asked, open: Meter['open']): StreamWriter<Text>
 }
 
-/** Writes one stream. Everything it gives is text of whole events, ready to be sent. */
-export type StreamWriter = {
+/** Writes one stream. Everything it gives is text of whole events, ready to be sent. What comes later never rejects. */
+export type StreamWriter<Text extends MaybeLater = string> = {
   /** What a response begins with whose vendor has been silent for long. */
   opening(): string
   /** A sign of life. */
   keepAlive: string
   /** What the caller sees of a part; may be nothing. */
-  part(part: StreamPart): string
+  part(part: StreamPart): Text
   /** The vendor has said all, or its budget is used up. */
-  end(how: 'finished' | 'stopped', booked: Counted & { costNanoUsd: number }): string
+  end(how: 'finished' | 'stopped', booked: Counted & { costNanoUsd: number }): Text
   /** The answer broke off. Nothing is written after it. */
-  failure(error: unknown): string
+  failure(error: unknown): Text
 }
 
 const KEEP_ALIVE = sseComment('keep-alive')

@@ -1,5 +1,5 @@
 import { sseEvent } from '../../http/sse.ts'
-import { createJsonEnd, type JsonEnd } from './json-end.ts'
+import { createJsonEnd, type JsonEnd } from '../completions/service.ts'
 
 type Fields = Readonly<Record<string, unknown>> & { type: string }
 
