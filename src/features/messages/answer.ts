@@ -25,9 +25,21 @@ export function messageOf(completion: ChatCompletion, { id, usage }: { id: strin
       isRefused: refusal !== '',
     }),
     stop_sequence: null,
+    stop_details: detailsOf(choice),
+    container: null,
+    diagnostics: null,
     usage: messageUsage(usage),
   }
 }
+
+/** What a vendor of Anthropic's wire says about a refusal. */
+export function detailsOf(choice: Fields | undefined): Fields | null {
+  const details = choice?.stop_details
+  return isFields(details) ? details : null
+}
+
+/** The model itself uses the tool: none of a vendor's own tools does. */
+export const DIRECT = { type: 'direct' }
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -76,6 +88,7 @@ function toolUses(message: Fields): Block[] {
         id: blockIdOf(textOf(call, 'id')),
         name: textOf(called, 'name'),
         input: inputOf(textOf(called, 'arguments')),
+        caller: DIRECT,
         ...extraOf(call),
       },
     ]

@@ -1,5 +1,5 @@
 import type { ChatChunk, ToolCallDelta } from '../../core/models.ts'
-import { thought } from './answer.ts'
+import { DIRECT, thought } from './answer.ts'
 import { createBlockWriter } from './blocks.ts'
 import { blockIdOf } from './ids.ts'
 
@@ -60,6 +60,7 @@ export function createChunkWriter(): ChunkWriter {
         id: blockIdOf(id ?? ''),
         name: called?.name ?? '',
         input: {},
+        caller: DIRECT,
         ...(extra !== undefined && { extra_content: extra }),
       },
       delta: json ? { type: 'input_json_delta', partial_json: json } : undefined,

@@ -1,11 +1,17 @@
 import { AppError } from '../../core/errors.ts'
-import { type ChatChunk, type NativeEvent, type StreamPart, UpstreamError } from '../../core/models.ts'
+import {
+  type ChatChunk,
+  type ChunkChoice,
+  type NativeEvent,
+  type StreamPart,
+  UpstreamError,
+} from '../../core/models.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { countsOf } from '../../core/usage.ts'
 import { anthropicTypeOf } from '../../http/errors.ts'
 import { sseEvent } from '../../http/sse.ts'
 import { errorFacts, type Rendering, type StreamWriter } from '../completions/service.ts'
-import { messageOf } from './answer.ts'
+import { detailsOf, messageOf } from './answer.ts'
 import { eventOf } from './blocks.ts'
 import { createChunkWriter } from './chunks.ts'
 import { createNativeFollower } from './native.ts'
@@ -27,7 +33,7 @@ function createWriter(id: string, askedModel: string): StreamWriter {
   const native = createNativeFollower()
   let hasBegun = false
   let isNative = false
-  let last: { finish_reason?: string | null; native_finish_reason?: unknown } | undefined
+  let last: ChunkChoice | undefined
 
   /** Provisional counts: the end of the message tells the true ones. */
   const begin = (chunk: ChatChunk | undefined): string => {
@@ -41,6 +47,9 @@ function createWriter(id: string, askedModel: string): StreamWriter {
       content: [],
       stop_reason: null,
       stop_sequence: null,
+      stop_details: null,
+      container: null,
+      diagnostics: null,
       usage: messageUsage(chunk?.usage ? countsOf(chunk.usage) : NOTHING),
     }
     return eventOf({ type: 'message_start', message })
@@ -56,8 +65,10 @@ function createWriter(id: string, askedModel: string): StreamWriter {
       .join('')
   }
 
-  const end = (reason: string, { usage, helix }: { usage: object; helix: object }): string =>
-    eventOf({ type: 'message_delta', delta: { stop_reason: reason, stop_sequence: null }, usage, helix }) + STOP
+  const end = (reason: string, told: { usage: object; helix: object }): string => {
+    const delta = { stop_reason: reason, stop_sequence: null, stop_details: detailsOf(last) }
+    return eventOf({ type: 'message_delta', delta, ...told }) + STOP
+  }
 
   return {
     opening: () => begin(undefined) + PING,

@@ -14,11 +14,15 @@ export function messageUsage({ prompt, cached, cacheWrite, cacheWriteHour = 0, c
     output_tokens_details: { thinking_tokens: reasoning },
     server_tool_use: null,
     service_tier: 'standard',
+    inference_geo: null,
+    speed: null,
   }
 }
 
 /** The part of it that the end of a stream tells: cumulative counts of the whole message. */
 export function endUsage(usage: Usage) {
-  const { cache_creation: _split, service_tier: _tier, ...counts } = messageUsage(usage)
-  return counts
+  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, ...rest } = messageUsage(usage)
+  const { output_tokens, output_tokens_details, server_tool_use } = rest
+  const input = { input_tokens, cache_creation_input_tokens, cache_read_input_tokens }
+  return { ...input, output_tokens, output_tokens_details, server_tool_use }
 }

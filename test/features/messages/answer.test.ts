@@ -22,6 +22,7 @@ const call = (id: string, json: string, extra: object = {}) => ({
   function: { name: 'look', arguments: json },
   ...extra,
 })
+const caller = { type: 'direct' }
 const text = (words: string) => ({ type: 'text', text: words, citations: null })
 
 describe('an answer as a message', () => {
@@ -34,6 +35,9 @@ describe('an answer as a message', () => {
       content: [text('Hello.')],
       stop_reason: 'end_turn',
       stop_sequence: null,
+      stop_details: null,
+      container: null,
+      diagnostics: null,
       usage: {
         input_tokens: 50,
         cache_creation_input_tokens: 20,
@@ -43,6 +47,8 @@ describe('an answer as a message', () => {
         output_tokens_details: { thinking_tokens: 12 },
         server_tool_use: null,
         service_tier: 'standard',
+        inference_geo: null,
+        speed: null,
       },
     })
   })
@@ -57,8 +63,8 @@ describe('an answer as a message', () => {
     expect(message.content).toEqual([
       ...whole,
       text('Wait.'),
-      { type: 'tool_use', id: 'call_1', name: 'look', input: { at: 'here' } },
-      { type: 'tool_use', id: 'hxid_YTpi', name: 'look', input: {} },
+      { type: 'tool_use', id: 'call_1', name: 'look', input: { at: 'here' }, caller },
+      { type: 'tool_use', id: 'hxid_YTpi', name: 'look', input: {}, caller },
     ])
     expect(message.stop_reason).toBe('tool_use')
   })
@@ -72,7 +78,7 @@ describe('an answer as a message', () => {
 
   it.each(['{"half":', '[1]', '"text"', 'null'])('keeps input that is no object readable: %s', (json) => {
     expect(answer({ tool_calls: [call('c', json)] }).content).toEqual([
-      { type: 'tool_use', id: 'c', name: 'look', input: { INVALID_JSON: json } },
+      { type: 'tool_use', id: 'c', name: 'look', input: { INVALID_JSON: json }, caller },
     ])
   })
 
@@ -80,7 +86,7 @@ describe('an answer as a message', () => {
     const extra = { extra_content: { google: { thought_signature: 'sig' } } }
     expect(answer({ content: 'Hi', ...extra, tool_calls: [call('c', '{}', extra)] }).content).toEqual([
       { ...text('Hi'), ...extra },
-      { type: 'tool_use', id: 'c', name: 'look', input: {}, ...extra },
+      { type: 'tool_use', id: 'c', name: 'look', input: {}, caller, ...extra },
     ])
   })
 
@@ -102,6 +108,12 @@ describe('an answer as a message', () => {
     expect([message.content, message.stop_reason]).toEqual([[text('I will not.')], 'refusal'])
   })
 
+  it('says what its vendor says about a refusal', () => {
+    const details = { type: 'refusal', category: 'cyber', explanation: 'No.' }
+    const message = answer({ content: 'No.' }, { finish_reason: 'content_filter', stop_details: details })
+    expect(message).toMatchObject({ stop_reason: 'refusal', stop_details: details })
+  })
+
   it('is empty where nothing was said', () => {
     expect(answer({ content: null }).content).toEqual([])
   })
@@ -109,7 +121,7 @@ describe('an answer as a message', () => {
 
 describe('the end of a stream', () => {
   it('tells the counts of the whole message', () => {
-    const { cache_creation, service_tier, ...counts } = messageUsage(usage)
+    const { cache_creation, service_tier, inference_geo, speed, ...counts } = messageUsage(usage)
     expect(endUsage(usage)).toEqual(counts)
   })
 })

@@ -88,7 +88,13 @@ describe('a stream of events', () => {
       ['text', 'So.'],
       ['tool_use', '{"a":1}'],
     ])
-    expect(message.blocks[2]?.start).toEqual({ type: 'tool_use', id: 'call_0', name: 'tool_0', input: {} })
+    expect(message.blocks[2]?.start).toEqual({
+      type: 'tool_use',
+      id: 'call_0',
+      name: 'tool_0',
+      input: {},
+      caller: { type: 'direct' },
+    })
     expect(message.stopReason).toBe('tool_use')
   })
 
