@@ -2,12 +2,12 @@ import type { AdmissionRequest, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
 import { networkOf } from '../../core/ip-rules.ts'
+import { within } from '../../core/within.ts'
 import { findKey } from '../keys/service.ts'
 import { REFUSED, remember, type Seen } from '../records/service.ts'
 import { isPolicyOf, type Known, type Pointer } from './recognise.ts'
 import { invalidCredential } from './refusals.ts'
 import type { ScriptReply } from './script-call.ts'
-import { within } from './within.ts'
 
 /** A request that loads a credential and is cut off tells nobody: after this long another one loads it. */
 const LONGEST_LOAD_MS = 3000

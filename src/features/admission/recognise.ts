@@ -1,11 +1,11 @@
 import type { AdmissionRequest, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
+import { within } from '../../core/within.ts'
 import { hashKey, parseKey } from '../keys/service.ts'
 import { recordKeys } from '../records/service.ts'
 import { type AccessClaims, looksLikeAccessToken, verifyAccessToken } from '../signing/service.ts'
 import { invalidCredential, missingCredential } from './refusals.ts'
-import { within } from './within.ts'
 
 const MAX_REMEMBERED = 10_000
 /** A signing key may be revoked: what it signed is verified again with keys that are not older than this. */
