@@ -1,9 +1,10 @@
 /**
- * Every Redis key of admission, beside the records of credentials (`features/records/service.ts`) and what limits count
- * (`features/limits/windows.ts`).
+ * Every Redis key of admission, beside the records of credentials (`features/records/service.ts`), what limits count
+ * (`features/limits/windows.ts`) and whom no credential vouches for (`strangers-script.ts`).
  *
  * <org>:open               hash  calls that hold money, by request id; an hour after the last
- * brk:<vendor/model>       string  until when the breaker is open, Unix ms; as long as it is open
+ * brk:<vendor/model>       string  until when the breaker is open, Unix ms; as long as it is open. An account that an
+ *                          organisation has itself goes by its id in place of the vendor
  */
 export const redisKeys = {
   open: (orgId: string) => `${orgId}:open`,

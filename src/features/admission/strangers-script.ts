@@ -54,7 +54,13 @@ redis.call('SET', KEYS[1], string.format('%.0f:%.0f', since, level), 'PX', ahead
 return {0, 0, count}`,
 }
 
-/** Where Redis counts the requests of an address; `who` does not tell which it is. */
+/**
+ * Where Redis counts the requests of an address; `who` does not tell which it is.
+ *
+ * anon:<door>:<who>           string  a token bucket, as those of limits are; a minute longer than it matters
+ * anon:<door>:<who>:<minute>  string  requests of that minute, refused ones too; two minutes
+ * anon:<door>:<who>:block     string  as long as the address is shut out
+ */
 export function strangersInput(
   { name, who, door }: { name: string; who: string; door: Door },
   { nowMs, requests }: { nowMs: number; requests: number },
