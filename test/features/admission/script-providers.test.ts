@@ -131,64 +131,68 @@ describe.each(backends)('limits of providers in the admission script on $name', 
     expect(shadow).toEqual({ [watched.id]: '1' })
   })
 
-  it('never refuse while a target has room, and never let more through than they allow', async () => {
-    const targets = ['a/m', 'a/n', 'b/m', 'c/m']
-    const step = fc.record({
-      candidates: fc.shuffledSubarray(targets, { minLength: 1 }),
-      open: fc.subarray(targets),
-    })
-    const amounts = fc.record({
-      a: fc.integer({ min: 1, max: 6 }),
-      am: fc.integer({ min: 1, max: 6 }),
-      b: fc.constant(2),
-    })
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 15 }), amounts, async (steps, allowed) => {
-        const limits = [on('a', daily(allowed.a)), on('a/m', daily(allowed.am)), on('b', daily(allowed.b))]
-        const { policy, record } = await caller([...limits])
-        const memory = memoryRedis(() => DAY_START_MS)
-        const row = { v: 'v1', p: '', ...fresh, due: String(2 * DAY_START_MS) }
-        await Promise.all([memory, backend.redis].map((redis) => redis.pipeline([['HSET', record, row]])))
-        const left = new Map(limits.map(({ id, amount }) => [id, amount]))
-        const limitsOf = (target: string) =>
-          limits.filter((limit) => limit.target === target || limit.target === target.split('/')[0])
-        for (const [at, { candidates: given, open }] of steps.entries()) {
-          const names = given.map((target) => `${target}`)
-          const closed = names.filter((target) => !open.includes(target))
-          const expected = closed.find((target) => limitsOf(target).every(({ id }) => (left.get(id) ?? 0) > 0))
-          const states = names.map(
-            (target) =>
-              [
-                'SETPX',
-                redisKeys.breaker(target),
-                open.includes(target) ? String(2 * DAY_START_MS) : '0',
-                60_000,
-              ] as const,
-          )
-          const ask = { tokens: 0, candidates: names }
-          const { keys, args } = scriptInput({ record, policy, ask, hold: undefined, nowMs: DAY_START_MS + at })
-          const [reply, mirrored] = await Promise.all(
-            [backend.redis, memory].map(async (redis) => {
-              await redis.pipeline(states)
-              return readReply(await redis.run(admissionScript, keys, args), policy, ask)
-            }),
-          )
-          // What stands in for Redis in other tests is this script, too.
-          expect(mirrored).toEqual(reply)
-          if (reply?.kind === 'refused') {
-            expect(closed.length).toBeGreaterThan(0)
-            expect(expected).toBeUndefined()
-            expect(reply.limit.target).toBeDefined()
-            continue
+  it(
+    'never refuse while a target has room, and never let more through than they allow',
+    async () => {
+      const targets = ['a/m', 'a/n', 'b/m', 'c/m']
+      const step = fc.record({
+        candidates: fc.shuffledSubarray(targets, { minLength: 1 }),
+        open: fc.subarray(targets),
+      })
+      const amounts = fc.record({
+        a: fc.integer({ min: 1, max: 6 }),
+        am: fc.integer({ min: 1, max: 6 }),
+        b: fc.constant(2),
+      })
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 15 }), amounts, async (steps, allowed) => {
+          const limits = [on('a', daily(allowed.a)), on('a/m', daily(allowed.am)), on('b', daily(allowed.b))]
+          const { policy, record } = await caller([...limits])
+          const memory = memoryRedis(() => DAY_START_MS)
+          const row = { v: 'v1', p: '', ...fresh, due: String(2 * DAY_START_MS) }
+          await Promise.all([memory, backend.redis].map((redis) => redis.pipeline([['HSET', record, row]])))
+          const left = new Map(limits.map(({ id, amount }) => [id, amount]))
+          const limitsOf = (target: string) =>
+            limits.filter((limit) => limit.target === target || limit.target === target.split('/')[0])
+          for (const [at, { candidates: given, open }] of steps.entries()) {
+            const names = given.map((target) => `${target}`)
+            const closed = names.filter((target) => !open.includes(target))
+            const expected = closed.find((target) => limitsOf(target).every(({ id }) => (left.get(id) ?? 0) > 0))
+            const states = names.map(
+              (target) =>
+                [
+                  'SETPX',
+                  redisKeys.breaker(target),
+                  open.includes(target) ? String(2 * DAY_START_MS) : '0',
+                  60_000,
+                ] as const,
+            )
+            const ask = { tokens: 0, candidates: names }
+            const { keys, args } = scriptInput({ record, policy, ask, hold: undefined, nowMs: DAY_START_MS + at })
+            const [reply, mirrored] = await Promise.all(
+              [backend.redis, memory].map(async (redis) => {
+                await redis.pipeline(states)
+                return readReply(await redis.run(admissionScript, keys, args), policy, ask)
+              }),
+            )
+            // What stands in for Redis in other tests is this script, too.
+            expect(mirrored).toEqual(reply)
+            if (reply?.kind === 'refused') {
+              expect(closed.length).toBeGreaterThan(0)
+              expect(expected).toBeUndefined()
+              expect(reply.limit.target).toBeDefined()
+              continue
+            }
+            if (reply?.kind !== 'admitted') throw new Error(`answered ${reply?.kind}`)
+            const charged = expected === undefined ? [] : limitsOf(expected)
+            expect(reply.charged.map(({ id }) => id).sort()).toEqual(charged.map(({ id }) => id).sort())
+            for (const { id } of charged) left.set(id, (left.get(id) ?? 0) - 1)
+            expect(Math.min(...left.values())).toBeGreaterThanOrEqual(0)
           }
-          if (reply?.kind !== 'admitted') throw new Error(`answered ${reply?.kind}`)
-          const charged = expected === undefined ? [] : limitsOf(expected)
-          expect(reply.charged.map(({ id }) => id).sort()).toEqual(charged.map(({ id }) => id).sort())
-          for (const { id } of charged) left.set(id, (left.get(id) ?? 0) - 1)
-          expect(Math.min(...left.values())).toBeGreaterThanOrEqual(0)
-        }
-      }),
-      { numRuns: count(8, 300), seed: 21, endOnFailure: true },
-    )
-  })
+        }),
+        { numRuns: count(8, 300), seed: 21, endOnFailure: true },
+      )
+    },
+    count(30_000, 300_000),
+  )
 })

@@ -61,23 +61,27 @@ describe.each(backends)('an address without a credential, counted by $name', ({ 
     expect((await times(11, knock)).filter((wait) => wait === 0)).toHaveLength(10)
   })
 
-  it('never gets more than the burst and the rate, from whichever isolate', async () => {
-    const gaps = fc.array(fc.integer({ min: 0, max: 1500 }), { minLength: 20, maxLength: 60 })
-    await fc.assert(
-      fc.asyncProperty(gaps, fc.integer({ min: 1, max: 5 }), async (steps, moves) => {
-        const { knock, clock, move } = stranger(backend)
-        const startMs = clock.nowMs
-        let passed = 0
-        for (const [at, gap] of steps.entries()) {
-          clock.nowMs += gap
-          if (at % moves === 0) move()
-          if ((await knock()) === 0) passed += 1
-          expect(passed).toBeLessThanOrEqual(10 + (clock.nowMs - startMs) / 1000)
-        }
-      }),
-      { numRuns: count(8, 100), seed: 5 },
-    )
-  })
+  it(
+    'never gets more than the burst and the rate, from whichever isolate',
+    async () => {
+      const gaps = fc.array(fc.integer({ min: 0, max: 1500 }), { minLength: 20, maxLength: 60 })
+      await fc.assert(
+        fc.asyncProperty(gaps, fc.integer({ min: 1, max: 5 }), async (steps, moves) => {
+          const { knock, clock, move } = stranger(backend)
+          const startMs = clock.nowMs
+          let passed = 0
+          for (const [at, gap] of steps.entries()) {
+            clock.nowMs += gap
+            if (at % moves === 0) move()
+            if ((await knock()) === 0) passed += 1
+            expect(passed).toBeLessThanOrEqual(10 + (clock.nowMs - startMs) / 1000)
+          }
+        }),
+        { numRuns: count(8, 100), seed: 5 },
+      )
+    },
+    count(30_000, 300_000),
+  )
 
   it('has twenty at once and ten each second where no credential is needed', async () => {
     const { knock, clock } = stranger(backend, 'public')
