@@ -1,3 +1,5 @@
+import type { Policy } from './admission.ts'
+
 /**
  * Why a call went where it went, as a row of `decisions`. It rides in the settlement of its call, and is written with
  * the ledger's row: ids and figures only, nothing of what was said.
@@ -14,15 +16,68 @@ export type DecisionRow = {
   /** Of the plan, in its order. */
   candidates: readonly { target: string; reason: string }[]
   excluded: readonly { target: string; reason: string }[]
-  /** Of the dispatch, in order; `outcome` is `ok` or one word for what went wrong. */
-  attempts: readonly { target: string; outcome: string }[]
+  /** Of the dispatch, in order. */
+  attempts: readonly DecidedAttempt[]
   /** The target that answered; null when none did. */
   chosen: string | null
-  outcome: 'ok' | 'error' | 'aborted' | 'budget' | 'refused'
+  outcome: DecisionOutcome
   cache: 'off' | 'miss' | 'exact'
   is_stream: boolean
   policy_version: string
   prices_version: string
   /** Unix seconds. */
   created_at: number
+}
+
+/** `refused`: the call ended before any target was asked, or by what none of them would have been sent. */
+export type DecisionOutcome = 'ok' | 'error' | 'aborted' | 'budget' | 'refused'
+
+/** `outcome` is `ok` or one word for what went wrong; a stream that began and broke off later was `ok`. */
+export type DecidedAttempt = { target: string; outcome: string; duration_ms: number }
+
+/** What a call notes of its decision on its way; the row is made of it once the caller has been answered. */
+export type Decision = {
+  id: string
+  askedModel: string
+  isStream: boolean
+  pricesVersion: string
+  /** Undefined until there is one: the call was refused before. */
+  plan?: {
+    strategy: string
+    targets: readonly { target: { id: string }; reason: string }[]
+    excluded: readonly { id: string; reason: string }[]
+  }
+  attempts: DecidedAttempt[]
+}
+
+type Ended = {
+  requestId: string
+  policy: Pick<Policy, 'orgId' | 'keyId' | 'userId' | 'version'>
+  outcome: DecisionOutcome
+  /** Unix seconds. */
+  nowSeconds: number
+}
+
+export function decisionRow(decision: Decision, { requestId, policy, outcome, nowSeconds }: Ended): DecisionRow {
+  const { plan, attempts } = decision
+  return {
+    id: decision.id,
+    org_id: policy.orgId,
+    request_id: requestId,
+    key_id: policy.keyId,
+    user_id: policy.userId ?? null,
+    asked_model: decision.askedModel,
+    strategy: plan?.strategy ?? 'none',
+    candidates: (plan?.targets ?? []).map(({ target, reason }) => ({ target: target.id, reason })),
+    excluded: (plan?.excluded ?? []).map(({ id, reason }) => ({ target: id, reason })),
+    attempts,
+    chosen: attempts.findLast((attempt) => attempt.outcome === 'ok')?.target ?? null,
+    outcome,
+    // No answers are kept yet.
+    cache: 'off',
+    is_stream: decision.isStream,
+    policy_version: policy.version,
+    prices_version: decision.pricesVersion,
+    created_at: nowSeconds,
+  }
 }

@@ -1,3 +1,4 @@
+import type { DecisionRow } from './decision.ts'
 import type { RequestRow } from './request-log.ts'
 
 /** Money of one organisation. All amounts are integer nano-USD (1 USD = 1,000,000,000). */
@@ -132,6 +133,8 @@ export type Settlement = {
   counters: readonly CounterIncrement[]
   /** The row of the request that made the call: it is written together with the call's own. */
   request?: RequestRow | undefined
+  /** Why it went where it went: written together with it, too. An earlier release said nothing of it. */
+  decision?: DecisionRow | undefined
 }
 
 /** The one authority on the money of an organisation. Throws `DependencyError('ledger')` when it cannot be reached. */

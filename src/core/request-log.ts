@@ -1,5 +1,6 @@
 import { ipv4Number, parseIpv6 } from './address.ts'
 import type { Policy } from './admission.ts'
+import type { Decision } from './decision.ts'
 
 const MAX_USER_AGENT_CHARS = 256
 
@@ -38,6 +39,8 @@ export type Arrival = {
   response: Promise<{ statusCode: number; bytesOut: number | null }>
   /** Set by whoever books the call: its row then goes with the settlement, and nobody else writes it. */
   isBooked: boolean
+  /** Set by a call of a model: what it notes of where it goes. */
+  decision?: Decision | undefined
 }
 
 type Ended = {

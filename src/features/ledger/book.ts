@@ -22,7 +22,7 @@ const SET_ASIDE_MS = Number.MAX_SAFE_INTEGER
 
 export type OutboxEntry = {
   requestId: string
-  /** The `LedgerRow` as JSON, with its `request`: it goes to Postgres as it is. */
+  /** The `LedgerRow` as JSON, with its `request` and `decision`: it goes to Postgres as it is. */
   rowText: string
   corrections: Settlement['tokenCorrections']
   counters: Settlement['counters']
@@ -125,14 +125,15 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     release,
 
     /** Books a call once. False when its request id has been booked before. */
-    settle({ row, request, budgets, tokenCorrections, counters }: Settlement, nowMs: number): boolean {
+    settle({ row, request, decision, ...rest }: Settlement, nowMs: number): boolean {
+      const { budgets, tokenCorrections, counters } = rest
       const ownHold = holds.has(row.request_id)
       const booked = storage.transaction(() => {
         const added = storage.exec(
           `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
            on conflict do nothing returning request_id`,
           row.request_id,
-          rowTextOf(row, request),
+          rowTextOf(row, { request, decision }),
           JSON.stringify(tokenCorrections),
           JSON.stringify(counters),
           // Also where the target that answered needs no budget: the call was admitted for another.

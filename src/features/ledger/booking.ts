@@ -1,5 +1,6 @@
 import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
+import { type DecisionRow, decisionRow } from '../../core/decision.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
 import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
@@ -98,6 +99,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
     tokenCorrections: correctionsOf(ctx.admission, row, ctx.now()),
     counters: takeTallies(ctx),
     request: await requestOf(ctx, row, ending.bytesOut),
+    decision: decisionOf(ctx, row),
   }
   for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
     try {
@@ -111,7 +113,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
   }
   const entry = {
     requestId: row.request_id,
-    rowText: rowTextOf(row, settlement.request),
+    rowText: rowTextOf(row, settlement),
     corrections: [],
     counters: [],
     held: false,
@@ -136,6 +138,12 @@ async function requestOf(
     bytesOut: bytesOut ?? response.bytesOut,
     nowSeconds: row.created_at,
   })
+}
+
+function decisionOf({ arrival, admission, requestId }: World, row: LedgerRow): DecisionRow | undefined {
+  if (arrival?.decision === undefined) return undefined
+  const outcome = row.status === 'unknown' ? 'error' : row.status
+  return decisionRow(arrival.decision, { requestId, policy: admission.policy, outcome, nowSeconds: row.created_at })
 }
 
 /** What this isolate refused since its last settlement rides along. */

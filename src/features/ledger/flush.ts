@@ -1,8 +1,7 @@
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { CounterIncrement, LedgerRow } from '../../core/ledger.ts'
+import type { CounterIncrement, LedgerRow, Settlement } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
-import type { RequestRow } from '../../core/request-log.ts'
 import { redisKeys } from '../admission/service.ts'
 import { limitKeys, SHADOW_SECONDS } from '../limits/service.ts'
 import type { OutboxEntry } from './book.ts'
@@ -17,8 +16,8 @@ const TOKEN_WINDOW_SECONDS = 120
 export const metricsKey = (orgId?: string) => (orgId === undefined ? 'metrics' : `${orgId}:metrics`)
 
 /**
- * The permanent record of calls and of the requests that made them: a statement each for a whole batch; a row that is
- * there already stays as it is.
+ * The permanent record of calls, of the requests that made them and of the decisions behind them: one statement for a
+ * whole batch; a row that is there already stays as it is.
  */
 export async function writeRows({ db }: Sink, orgId: string, entries: readonly OutboxEntry[]): Promise<void> {
   // Loaded when rows are written: an isolate that answers calls writes none.
@@ -26,25 +25,33 @@ export async function writeRows({ db }: Sink, orgId: string, entries: readonly O
   const rows = `[${entries.map((entry) => entry.rowText).join(',')}]`
   await db.atomically(orgId, (query) => [
     query.execute(
-      sql`insert into usage_ledger select * from json_populate_recordset(null::usage_ledger, ${rows}::json) on conflict (request_id) do nothing`,
-    ),
-    query.execute(
-      sql`insert into request_log
-        select request.* from json_array_elements(${rows}::json) entry,
-          json_populate_record(null::request_log, entry->'request') request
-        where entry->'request' is not null on conflict (request_id) do nothing`,
+      sql`with entries as materialized (select value as entry from json_array_elements(${rows}::json)),
+        calls as (
+          insert into usage_ledger
+          select call.* from entries, json_populate_record(null::usage_ledger, entry) call
+          on conflict (request_id) do nothing),
+        requests as (
+          insert into request_log
+          select request.* from entries, json_populate_record(null::request_log, entry->'request') request
+          where entry->'request' is not null on conflict (request_id) do nothing)
+        insert into decisions
+        select decision.* from entries, json_populate_record(null::decisions, entry->'decision') decision
+        where entry->'decision' is not null on conflict (id) do nothing`,
     ),
   ])
 }
 
-/** One call by itself. What the log of requests would keep of it never keeps the call from being written. */
+/**
+ * One call by itself. What is kept of it beside the ledger's row, in the log of requests and among the decisions,
+ * never keeps that from being written.
+ */
 export async function writeCall(sink: Sink & Pick<Deps, 'log'>, orgId: string, entry: OutboxEntry): Promise<void> {
   try {
     await writeRows(sink, orgId, [entry])
   } catch (cause) {
     if (cause instanceof DependencyError) throw cause
-    const { request, ...row } = JSON.parse(entry.rowText)
-    if (request === undefined) throw cause
+    const { request, decision, ...row } = JSON.parse(entry.rowText)
+    if (request === undefined && decision === undefined) throw cause
     await writeRows(sink, orgId, [{ ...entry, rowText: JSON.stringify(row) }])
     sink.log.error('request_row_refused', { org_id: orgId, request_id: entry.requestId, cause: String(cause) })
   }
@@ -66,8 +73,11 @@ export async function bookedAmong({ db }: Sink, orgId: string, requestIds: reado
  * A row as JSON that Postgres takes: its text knows neither NUL nor half a surrogate pair, and one such name from a
  * caller must not keep a whole batch from being written.
  */
-export function rowTextOf(row: LedgerRow, request?: RequestRow): string {
-  const whole = { ...row, request }
+export function rowTextOf(
+  row: LedgerRow,
+  { request, decision }: Pick<Settlement, 'request' | 'decision'> = {},
+): string {
+  const whole = { ...row, request, decision }
   const text = JSON.stringify(whole)
   // What Postgres refuses is an escape in JSON, and rare: a look at each value costs ten times as much.
   if (!text.includes('\\u')) return text

@@ -25,11 +25,9 @@ const NONE: ReadonlyMap<string, UsedUp> = new Map()
 
 /**
  * Orders the targets and says why: pure, so that the same input always gives the same plan. `auto` takes the first
- * that is healthy; a named model takes the vendors that serve it, in order of preference.
- * Throws 503 when there is no target whose breaker is closed, and 429 when those that there are have no room, each with
- * the time of the first to be tried again.
+ * that is healthy; a named model takes the vendors that serve it, in order of preference. There may be none left.
  */
-export function plan({ targets, openBreakers, usedUp = NONE, model, nowMs }: PlanInput): Plan {
+export function arrange({ targets, openBreakers, usedUp = NONE, model }: PlanInput): Plan {
   const strategy = isAuto(model) ? 'first' : 'explicit'
   const excluded: { id: string; reason: string }[] = []
   const chosen: PlannedTarget[] = []
@@ -38,16 +36,33 @@ export function plan({ targets, openBreakers, usedUp = NONE, model, nowMs }: Pla
     else if (usedUp.has(target.id)) excluded.push({ id: target.id, reason: 'limit_reached' })
     else chosen.push({ target, reason: chosen.length === 0 ? `${strategy}_choice` : 'fallback' })
   }
-  if (chosen.length > 0) return { strategy, targets: chosen, excluded }
+  return { strategy, targets: chosen, excluded }
+}
+
+/**
+ * The same, with somewhere to go. Throws 503 when there is no target whose breaker is closed, and 429 when those that
+ * there are have no room, each with the time of the first to be tried again.
+ */
+export function plan(input: PlanInput): Plan {
+  const arranged = arrange(input)
+  if (arranged.targets.length === 0) throw nowhere(input, arranged)
+  return arranged
+}
+
+/** Why a call cannot be made now, and when it can be tried again. */
+export function nowhere(
+  { targets, openBreakers, usedUp = NONE, model, nowMs }: PlanInput,
+  { excluded }: Plan,
+): AppError {
   const full = excluded.flatMap(({ id }) => usedUp.get(id) ?? [])
   const [first] = full.toSorted((one, other) => one.untilMs - other.untilMs)
   if (first) {
     const message = `The limits of every provider of '${model}' are used up.`
     const retryAfterSeconds = secondsUntil(first.untilMs, nowMs)
-    throw new AppError('rate_limit_exceeded', message, { retryAfterSeconds, details: { limit_id: first.limitId } })
+    return new AppError('rate_limit_exceeded', message, { retryAfterSeconds, details: { limit_id: first.limitId } })
   }
   const firstBackMs = Math.min(...targets.map(({ id }) => openBreakers.get(id) ?? Number.POSITIVE_INFINITY))
-  throw new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
+  return new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
     param: 'model',
     retryAfterSeconds: Number.isFinite(firstBackMs) ? secondsUntil(firstBackMs, nowMs) : undefined,
   })

@@ -84,7 +84,7 @@ export function ledgerWorld() {
   const builder = {
     execute: (statement: SQL) => () => {
       const { sql, params } = dialect.sqlToQuery(statement)
-      if (sql.startsWith('insert into usage_ledger')) insert(String(params[0]))
+      if (sql.includes('insert into usage_ledger')) insert(String(params[0]))
       if (sql.startsWith('insert into audit_log')) state.audited.push(...JSON.parse(String(params[1])))
       if (sql.startsWith('select b.id')) return { rows: bookedRows(JSON.parse(String(params[0])), String(params[3])) }
       if (sql.startsWith('with recursive chain')) {
