@@ -4,6 +4,7 @@ import { createLog } from './adapters/log.ts'
 import { createMailer } from './adapters/mail.ts'
 import { createDatabase, databaseOrigin } from './adapters/neon.ts'
 import { createOutbound } from './adapters/outbound.ts'
+import { createAccountProvider } from './adapters/providers/account.ts'
 import { createOllama } from './adapters/providers/ollama.ts'
 import { createVendors, vendorOrigins } from './adapters/providers/vendors.ts'
 import { createRedis, createUpstash } from './adapters/upstash.ts'
@@ -34,6 +35,7 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
     outbound,
     mailer: createMailer({ url: settings.mailUrl, apiKey: settings.mailApiKey, from: settings.mailFrom, outbound }),
     providers: createProviders(settings, outbound, now),
+    makeProvider: (spec) => createAccountProvider(spec, { outbound, now }),
     assets: bindings.ASSETS,
     memory: createMemory(),
     log: createLog(settings.logLevel, now),

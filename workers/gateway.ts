@@ -4,6 +4,7 @@ import { ConfigurationError, parseEnv } from '../src/env.ts'
 import { createAdmit, createStrangers } from '../src/features/admission/service.ts'
 import { createOnce } from '../src/features/idempotency/service.ts'
 import { areas } from '../src/features/index.ts'
+import { providersFor } from '../src/features/providers/service.ts'
 import { noteRequest } from '../src/features/requests/service.ts'
 
 type Env = Record<string, unknown> & Bindings
@@ -16,6 +17,7 @@ function build(env: Env): Gateway {
   try {
     return createGateway(areas, createDeps(parseEnv(env), env), {
       admit: createAdmit(),
+      reach: providersFor,
       strangers: createStrangers(),
       once: createOnce(),
       note: noteRequest,

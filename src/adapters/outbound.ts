@@ -1,5 +1,6 @@
 import { httpOrigin, normalHost } from '../core/address.ts'
 import type { Outbound, OutboundRequest } from '../core/outbound.ts'
+import { createAccountSend } from './outbound-account.ts'
 import { createResolver } from './outbound-dns.ts'
 import { blocked, connectFailure, watchRequest } from './outbound-failure.ts'
 import { createPublicSend } from './outbound-public.ts'
@@ -31,12 +32,13 @@ export function createOutbound(options: OutboundOptions): Outbound {
   const { fetch } = options
   const trustedOrigins = new Set(options.trustedOrigins.map(httpOrigin))
   const deniedHosts = options.deniedHosts.map(normalHost).filter((host) => host !== '')
-  const sendPublic = createPublicSend({
+  const guard = {
     rules: { testOrigins: new Set(options.testOrigins.map(httpOrigin)), deniedHosts },
     resolve: createResolver({ dohUrl: options.dohUrl, fetch, deniedHosts }),
     fetch,
-    now: options.now,
-  })
+  }
+  const sendPublic = createPublicSend({ ...guard, now: options.now })
+  const sendAccount = createAccountSend(guard)
 
   const trusted = new Set<string>()
 
@@ -66,7 +68,10 @@ export function createOutbound(options: OutboundOptions): Outbound {
     }
   }
 
-  return (request) => (request.purpose === 'public' ? sendPublic(request) : sendTrusted(request))
+  return (request) => {
+    if (request.purpose === 'public') return sendPublic(request)
+    return request.purpose === 'account' ? sendAccount(request) : sendTrusted(request)
+  }
 }
 
 /** Only `http(s)` URLs without credentials have an origin here: `blob:` URLs would borrow the one they carry. */

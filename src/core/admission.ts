@@ -1,3 +1,4 @@
+import type { Accounts } from './accounts.ts'
 import type { Deps } from './context.ts'
 import type { BudgetRef, CallFacts } from './ledger.ts'
 import type { Role } from './roles.ts'
@@ -56,6 +57,8 @@ export type Policy = {
   budgets: readonly BudgetRef[]
   /** Soft budgets. Records that were written by an earlier release have none. */
   watched?: readonly BudgetRef[] | undefined
+  /** Accounts that the organisation has itself; absent when it has none. */
+  accounts?: Accounts | undefined
 }
 
 /** Money to reserve before a call is made, in these budgets of its caller; none where only concurrency is limited. */
@@ -73,8 +76,12 @@ export type Ask = {
   tokens: number
   /** Targets whose breaker state is wanted, as `vendor/model`. */
   candidates: readonly string[]
+  /** What the breaker of each candidate goes by, where that is not its name: names of accounts are not unique. */
+  breakers?: readonly string[] | undefined
   /** Key of an exact answer, already scoped to its organisation. */
   cacheKey?: string | undefined
+  /** Keys of what was kept of the conversation, already scoped to its organisation; the most wanted first. */
+  vault?: readonly string[] | undefined
   /** The worst case, when a hard budget applies; admission adds who is asking. */
   hold?: WantedHold | undefined
 }
@@ -95,6 +102,8 @@ export type Admission = {
   /** Targets that limits of their provider take away, with the time in Unix milliseconds at which they come back. */
   usedUp?: ReadonlyMap<string, UsedUp> | undefined
   cached: string | undefined
+  /** What there is under the vault's keys, sealed as it was kept; absent where none was asked for. */
+  vault?: ReadonlyMap<string, string> | undefined
   /**
    * Token windows that were charged, to be corrected at settlement by the real count, and how long they matter; with
    * the target if they are a provider's.

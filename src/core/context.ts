@@ -4,7 +4,7 @@ import type { OrgLedger } from './ledger.ts'
 import type { Limiter } from './limiter.ts'
 import type { Mailer } from './mail.ts'
 import type { Memory } from './memory.ts'
-import type { Provider } from './models.ts'
+import type { Provider, ProviderSpec } from './models.ts'
 import type { Outbound } from './outbound.ts'
 import type { Redis } from './redis.ts'
 import type { Arrival } from './request-log.ts'
@@ -22,8 +22,10 @@ export type Deps = {
   limiter: Limiter
   outbound: Outbound
   mailer: Mailer
-  /** Configured vendors and nodes by name, in order of preference. */
+  /** Configured vendors and nodes by name, in order of preference; in a `Ctx` with the accounts of its caller's organisation. */
   providers: ReadonlyMap<string, Provider>
+  /** A provider that no environment names. Throws `Error` for a key that no header can carry. */
+  makeProvider: (spec: ProviderSpec) => Provider
   /** Static files of the release (the reference page's script); undefined where the binding is absent. */
   assets: { fetch(request: Request): Promise<Response> } | undefined
   memory: Memory

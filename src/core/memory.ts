@@ -1,4 +1,6 @@
-import type { ListedModel } from './models.ts'
+import type { Accounts } from './accounts.ts'
+import type { DecisionRow } from './decision.ts'
+import type { ListedModel, Provider } from './models.ts'
 import type { RequestRow } from './request-log.ts'
 
 /** An organisation's data key, ready for use; the runtime does not give its bytes out. Times in Unix seconds and ms. */
@@ -33,8 +35,11 @@ export type IssuerKeys = {
   isBehind: boolean
 }
 
-/** Rows of one organisation that wait for the log of requests, and how many more were let go. */
-export type WaitingRequests = { rows: RequestRow[]; leftOut: number; dueMs: number }
+/** What a model signed of one message, as JSON; forgotten at `untilMs` (Unix ms). */
+export type RememberedSignatures = { text: string; bytes: number; untilMs: number }
+
+/** Rows of one organisation that wait for the log of requests, with the decisions behind them, and how many more were let go. */
+export type WaitingRequests = { rows: RequestRow[]; decisions: DecisionRow[]; leftOut: number; dueMs: number }
 
 /**
  * What one isolate remembers between requests: values only (a promise or a stream must not be shared between
@@ -43,7 +48,7 @@ export type WaitingRequests = { rows: RequestRow[]; leftOut: number; dueMs: numb
 export type Memory = {
   /** By target id: failures since its last success in this isolate. */
   failures: Map<string, number>
-  /** By provider: the models it listed, for providers that have no catalog. */
+  /** By provider, an account by its id: the models it listed, for providers that have no catalog. */
   listings: Map<string, { models: readonly ListedModel[]; fetchedMs: number; failed: boolean; refreshing: boolean }>
   /** Counter increments of refused calls, waiting for the next settlement to carry them. */
   tallies: Map<string, number>
@@ -52,6 +57,14 @@ export type Memory = {
   signingKeys: PublishedKeys
   /** Of other issuers, by where their keys are looked for. */
   issuerKeys: Map<string, IssuerKeys>
+  /** By account: what was made of it, and from which description. */
+  accounts: Map<string, { madeFrom: string; provider: Provider }>
+  /** Everything that callers of one policy can reach. */
+  reach: WeakMap<Accounts, ReadonlyMap<string, Provider>>
+  /** By credential of an account: until when it is not used, and when that was noted. Unix ms. */
+  cooldowns: Map<string, { untilMs: number; notedMs: number }>
+  /** By their keys in Redis, which are of one organisation each. */
+  signatures: Map<string, RememberedSignatures>
   /** By organisation. */
   requests: Map<string, WaitingRequests>
 }
@@ -63,5 +76,9 @@ export const createMemory = (): Memory => ({
   dataKeys: new Map(),
   signingKeys: { byKid: new Map(), readMs: 0, triedMs: 0, soughtMs: 0, isBehind: false },
   issuerKeys: new Map(),
+  accounts: new Map(),
+  reach: new WeakMap(),
+  cooldowns: new Map(),
+  signatures: new Map(),
   requests: new Map(),
 })

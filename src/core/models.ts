@@ -1,5 +1,7 @@
 /** Ports of the models a call can reach. Bodies are in OpenAI's shape; fields we do not know travel untouched. */
 
+import type { Account, AccountKind, AccountQuirks } from './accounts.ts'
+
 export type ChatMessage = {
   role: string
   content?: unknown
@@ -172,6 +174,8 @@ export type Provider = {
   timeouts: Timeouts
   /** What it speaks; OpenAI's wire unless said. */
   wire?: Wire | undefined
+  /** Of an account that an organisation has itself; nobody else's calls reach it. */
+  account?: Account | undefined
   /** Throws `UpstreamError`. */
   chat(call: ChatCall): Promise<ChatAnswer>
   /** Throws `UpstreamError`. */
@@ -180,6 +184,22 @@ export type Provider = {
   countTokens?(call: ChatCall): Promise<number>
   /** Models that this provider says it has. Throws `UpstreamError`. */
   listModels(signal: AbortSignal): Promise<ListedModel[]>
+}
+
+/** What a provider is made from that a row describes and not the environment. */
+export type ProviderSpec = {
+  name: string
+  kind: AccountKind
+  /** Without the path of an endpoint. A caller named it: it is reached through the guard. */
+  baseUrl: string
+  /** The vendor of the catalog whose ways it has. */
+  vendor?: string | undefined
+  /** Undefined for a node that asks for none. */
+  apiKey: string | undefined
+  quirks: AccountQuirks
+  timeouts: Timeouts
+  /** Bounds `totalMs` for answers that are not streamed. */
+  wholeTotalMs: number
 }
 
 /**
@@ -199,6 +219,8 @@ export class UpstreamError extends Error {
   readonly status: number | undefined
   readonly retryAfterMs: number | undefined
   readonly vendor: VendorError | undefined
+  /** The credential it failed with, where a provider has several. */
+  credentialId: string | undefined
 
   constructor(
     fault: UpstreamFault,

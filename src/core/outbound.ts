@@ -1,8 +1,9 @@
 /**
- * What a request out of this program is for. Only `public` may go to an address that a caller named, and only
- * behind the guard; the others go to origins that the environment names.
+ * What a request out of this program is for. Only `public` and `account` may go to an address that a caller named, and
+ * only behind the guard; the others go to origins that the environment names. `account` is for models: its answers may
+ * take as long as their reader waits.
  */
-export type OutboundPurpose = 'vendor' | 'node' | 'store' | 'public'
+export type OutboundPurpose = 'vendor' | 'node' | 'store' | 'public' | 'account'
 
 export type OutboundRequest = {
   url: string
@@ -20,7 +21,7 @@ export type OutboundRequest = {
 
 /**
  * The one way out. Throws `OutboundError`; a response of any status is an answer, not an error.
- * Redirects: never followed for `vendor`, `node` and `store`; by hand and through the guard for `public`.
+ * Redirects: followed for `public` alone, by hand and through the guard.
  */
 export type Outbound = (request: OutboundRequest) => Promise<Response>
 

@@ -3,7 +3,7 @@ import type { Admission, Admit, Ask, Policy, Strangers } from '../core/admission
 import type { Caller, Deps } from '../core/context.ts'
 import { AppError } from '../core/errors.ts'
 import type { Once } from '../core/once.ts'
-import { type Note, watchArrival } from './arrival.ts'
+import { decisionHeader, type Note, watchArrival } from './arrival.ts'
 import { byName, isBodyless, MAX_BODY_BYTES, MAX_PUBLIC_BODY_BYTES, readForm, readJson } from './body.ts'
 import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse, failureCodeOf } from './errors.ts'
@@ -28,6 +28,8 @@ export type MountedApp = Hono<MountEnv>
 /** What features do around every route: who may come in, what runs once only, and what is noted of a request. */
 export type Hooks = {
   admit: Admit
+  /** The providers that callers of a policy reach; without it, those of the installation. */
+  reach?: ((deps: Deps, policy: Policy) => Deps['providers']) | undefined
   strangers?: Strangers | undefined
   once?: Once | undefined
   note?: Note | undefined
@@ -86,10 +88,17 @@ function callerOf({ orgId, keyId, kind, userId, role, scopes }: Policy, ip: stri
   return { orgId, keyId, kind, userId, role, scopes, ip }
 }
 
-async function toResponse(route: Route, reply: unknown, around: { exchange: Exchange; admission?: Admission }) {
-  const { exchange, admission } = around
-  if (reply instanceof Response) return finishResponse(reply, exchange, admission)
-  const headers = commonHeaders(exchange, admission)
+/** What a caller of a policy can use. */
+function depsFor({ deps, reach }: Services, policy: Policy): Deps {
+  const providers = reach?.(deps, policy) ?? deps.providers
+  return providers === deps.providers ? deps : { ...deps, providers }
+}
+
+type Around = { exchange: Exchange; admission?: Admission; headers?: Readonly<Record<string, string>> }
+
+async function toResponse(route: Route, reply: unknown, { exchange, admission, headers: own }: Around) {
+  if (reply instanceof Response) return finishResponse(reply, exchange, { admission, headers: own })
+  const headers = { ...commonHeaders(exchange, admission), ...own }
   headers['cache-control'] = 'no-store'
   const { response, status } = route.spec
   if (response === undefined) return new Response(null, { status: status ?? 204, headers })
@@ -132,28 +141,31 @@ async function serve(route: Route, c: Context<MountEnv>, services: Services): Pr
     admission = await admit(
       deps,
       { requestId, credential, ip, path: route.path, scope: route.spec.scope, defer, onRefused: known },
-      ask ? (policy) => ask(deps, policy) : askNothing,
+      ask ? (policy) => ask(depsFor(services, policy), policy) : askNothing,
     )
     known(admission.policy)
     input ??= await readInput(route, c)
     if (input instanceof AppError) throw input
     const caller = callerOf(admission.policy, ip)
-    const ctx = { ...deps, caller, admission, requestId, signal: request.signal, startedMs, arrival, defer }
+    const own = depsFor(services, admission.policy)
+    const ctx = { ...own, caller, admission, requestId, signal: request.signal, startedMs, arrival, defer }
     isRefused = false
     const around = { exchange, admission }
     const run = async () => {
-      const response = await toResponse(route, await input.answer(ctx, request), around)
+      const reply = await input.answer(ctx, request)
+      const response = await toResponse(route, reply, { ...around, headers: decisionHeader(arrival) })
       answered(response)
       return response
     }
     const key = idempotencyKeyOf(route, request)
     if (key === undefined || !once) return close(await run())
     const answer = await once(ctx, { key, route: `POST ${exchange.path}`, body: input.body }, run)
-    return close(finishResponse(answer, exchange, admission))
+    return close(finishResponse(answer, exchange, { admission }))
   } catch (thrown) {
     const error = isRefused ? await unlessTooMany(thrown, request, services) : thrown
     if (isRefused && error instanceof AppError) tally(deps, error)
-    return close(errorResponse(error, exchange, { admission }), failureCodeOf(error))
+    const headers = decisionHeader(arrival)
+    return close(errorResponse(error, exchange, { admission, headers }), failureCodeOf(error))
   }
 }
 

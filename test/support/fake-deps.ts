@@ -69,6 +69,7 @@ export function fakeDeps(given: Partial<Deps> = {}): Deps {
     outbound: refuse('outbound'),
     mailer: { send: refuse('mailer') },
     providers: new Map(),
+    makeProvider: refuse('provider of an account'),
     assets: undefined,
     memory: createMemory(),
     log: keptLog().log,

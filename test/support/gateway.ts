@@ -13,6 +13,7 @@ import { createAdmit } from '../../src/features/admission/service.ts'
 import { areas } from '../../src/features/index.ts'
 import { createKey } from '../../src/features/keys/format.ts'
 import { hashKey } from '../../src/features/keys/service.ts'
+import { providersFor } from '../../src/features/providers/service.ts'
 import { recordKeys } from '../../src/features/records/service.ts'
 import { fakeDeps, fakePolicy, fakeSettings, keptLog, type LogLine } from './fake-deps.ts'
 import { type MemoryLedger, memoryLedger } from './gateway-ledger.ts'
@@ -103,7 +104,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     newId: (prefix) => newId(prefix, now()),
     ...options.deps,
   })
-  const gateway = createGateway(areas, deps, { admit: createAdmit() })
+  const gateway = createGateway(areas, deps, { admit: createAdmit(), reach: providersFor })
   const execution = { waitUntil: (work: Promise<unknown>) => void deferred.push(work) }
 
   const call: TestGateway['call'] = (path, body, init = {}) => {

@@ -35,10 +35,11 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   for (const limit of shared) tell(limit)
   if (shared.length > 0) for (const target of ask.candidates) told.push(numbersOn(target, shared))
   if (monitors) keys.push(limitKeys.shadow(orgId, nowMs))
-  for (const target of ask.candidates) keys.push(redisKeys.breaker(target))
+  for (const breaker of ask.breakers ?? ask.candidates) keys.push(redisKeys.breaker(breaker))
   if (ask.cacheKey !== undefined) keys.push(ask.cacheKey)
   const open = hold && holdsMoney(hold) ? hold : undefined
   if (open) keys.push(redisKeys.open(orgId))
+  keys.push(...(ask.vault ?? []))
   const args: RedisArgument[] = [
     policy?.version ?? '',
     nowMs,
@@ -82,6 +83,8 @@ export type ScriptReply =
       charged: readonly Limit[]
       /** Of each target for how long it is used up and by which limit; undefined for one that has room. */
       usedUp: readonly ({ waitMs: number; limitId: string } | undefined)[]
+      /** What is kept under each key of the vault. */
+      vault: (string | null)[]
     }
 
 /** Reads a reply against the request that caused it. Throws on a shape that the script cannot have sent. */
@@ -117,6 +120,7 @@ function readAdmitted(reply: readonly unknown[], { own, shared, ask }: Counted):
   const breakersAt = 2 + own.length * 2
   const cachedAt = breakersAt + candidates.length
   const usedUpAt = cachedAt + 1 + shared.length
+  const vaultAt = usedUpAt + (shared.length > 0 ? candidates.length * 2 : 0)
   return {
     kind: 'admitted',
     atMs: String(reply[1]),
@@ -126,9 +130,10 @@ function readAdmitted(reply: readonly unknown[], { own, shared, ask }: Counted):
     charged: shared.filter((_, at) => Number(reply[cachedAt + 1 + at]) === 1),
     usedUp: candidates.map((_, at) => {
       const [waitMs, no] = [Number(reply[usedUpAt + at * 2] ?? 0), Number(reply[usedUpAt + at * 2 + 1])]
-      const limit = waitMs > 0 ? shared[no - own.length - 1] : undefined
+      const limit = shared.length > 0 && waitMs > 0 ? shared[no - own.length - 1] : undefined
       return limit && { waitMs, limitId: limit.id }
     }),
+    vault: (ask.vault ?? []).map((_, at) => textOrNull(reply[vaultAt + at])),
   }
 }
 

@@ -7,6 +7,7 @@ import type { CatalogModel, Price } from './types.ts'
 
 export { pricesAsOf, pricesHash } from './data.gen.ts'
 export { nodePrice } from './index-of-vendor.ts'
+export { traitsOf } from './traits.ts'
 export type { Capability, CatalogModel, Price, Prior, TokenPrices, Traits } from './types.ts'
 
 /** Vendors whose own hardware answers: a model they have and we have never heard of costs no tokens either. */

@@ -2,9 +2,10 @@ import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { costNanoUsd } from '../catalog/service.ts'
-import { holdOf, idsOf, isPaid, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
+import { candidatesOf, holdOf, isPaid, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
+import { signedFor } from './signatures.ts'
 
 /** Output tokens that a stream holds ahead of what it has written, where the budgets are large enough. */
 export const STREAM_SLICE = 1000
@@ -23,13 +24,28 @@ export function askCompletion(deps: Deps, policy: Policy, asked: Asked): Ask | P
   return learnNodes(deps).then(() => chatAsk(deps, policy, asked))
 }
 
-function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask {
+function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask | Promise<Ask> {
   const { targets } = targetsFor(deps, policy, asked.wanted)
+  const ask = (signed: Signed): Ask => askOf(deps, policy, { asked, targets, signed })
+  const signed = signedFor(deps, policy, { asked, targets })
+  return signed ? signed.then(ask) : ask(NOTHING_SIGNED)
+}
+
+/** What may be signed of the conversation: keys that admission asks for, and the bytes of what is known already. */
+type Signed = { keys: readonly string[]; bytes: number }
+const NOTHING_SIGNED: Signed = { keys: [], bytes: 0 }
+
+type Asking = { asked: Asked; targets: readonly Target[]; signed: Signed }
+
+function askOf(deps: Deps, policy: Policy, { asked, targets, signed }: Asking): Ask {
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   return {
     tokens: limited ? expectedTokens(asked) : 0,
-    candidates: idsOf(targets),
-    hold: holdOf(deps, { ...asked, policy, targets }, (target) => worstCase(asked, target, policy)),
+    ...candidatesOf(targets),
+    hold: holdOf(deps, { ...asked, policy, targets }, (target) =>
+      worstCase(asked, target, { policy, signedBytes: signed.bytes }),
+    ),
+    ...(signed.keys.length > 0 && { vault: signed.keys }),
   }
 }
 
@@ -55,9 +71,11 @@ export function sliceOf({ price }: Target, { budgets }: Pick<Policy, 'budgets'>)
 /** Prices are for this many tokens. */
 const TOKENS_OF_PRICE = 1_000_000
 
-function worstCase(asked: Asked, target: Target, policy: Policy): number | undefined {
+type Beside = { policy: Policy; signedBytes: number }
+
+function worstCase(asked: Asked, target: Target, { policy, signedBytes }: Beside): number | undefined {
   const input = target.price && inputBound(asked, target)
-  return input === undefined ? undefined : costBound(target, input, heldOutput(asked, target, policy))
+  return input === undefined ? undefined : costBound(target, input + signedBytes, heldOutput(asked, target, policy))
 }
 
 /** Under a hard budget, and within a run, nothing runs whose input could be of any size. Throws a 400 `AppError`. */

@@ -8,14 +8,15 @@ import { costNanoUsd } from '../catalog/service.ts'
 import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   answerHeaders,
+  candidatesOf,
+  decide,
   dispatch,
   failureOf,
   holdOf,
-  idsOf,
   isBilledUnanswered,
   knowsEnough,
   learnNodes,
-  plan,
+  openDecision,
   refuseUnheld,
   releaseUnused,
   requireTargets,
@@ -41,7 +42,7 @@ function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): As
   const call = { operation: 'embedding' as const, policy, targets, timeoutMs, runId }
   return {
     tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
-    candidates: idsOf(targets),
+    ...candidatesOf(targets),
     hold: holdOf(deps, call, (target) => worstCase(request, target)),
   }
 }
@@ -93,11 +94,12 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
 }
 
 async function prepare(ctx: Ctx, wanted: Wanted, runId: string | undefined) {
+  const { model } = wanted
+  openDecision(ctx, { model, isStream: false })
   try {
     const targets = requireTargets(ctx, wanted)
     refuseUnheld(ctx.admission, { targets, runId })
-    const { openBreakers, usedUp } = ctx.admission
-    return plan({ targets, openBreakers, usedUp, model: wanted.model, nowMs: ctx.now() })
+    return decide(ctx, { targets, model })
   } catch (error) {
     releaseUnused(ctx)
     throw error

@@ -1,7 +1,16 @@
 import type { Deps } from '../../core/context.ts'
-import { type KeyDeps, keyForOpening, keyForSealing } from './data-keys.ts'
+import { type KeyDeps, keyForOpening, keyForSealing, wrapContextOf } from './data-keys.ts'
 import { type KekSettings, kekIdIn, kekIdOf, unwrap, type WrapContext, wrap } from './keys.ts'
-import { decodeText, encodeText, openText, type Place, parseSealed, sealText } from './seal.ts'
+import {
+  decodeText,
+  encodeText,
+  importDataKey,
+  openText,
+  type Place,
+  parseSealed,
+  SealError,
+  sealText,
+} from './seal.ts'
 
 export { type Place, SealError } from './seal.ts'
 
@@ -24,6 +33,23 @@ export async function open(deps: KeyDeps, place: Place, sealed: string): Promise
   const parsed = parseSealed(sealed)
   const { key } = await keyForOpening(deps, place.orgId, parsed.version)
   return openText(key, place, parsed)
+}
+
+/**
+ * The same for a text that comes with the data keys of its organisation, each wrapped as it is stored: no store is asked.
+ * Throws `SealError`.
+ */
+export async function openCarried(
+  { settings }: { settings: KekSettings },
+  place: Place,
+  { sealed, dataKeys }: { sealed: string; dataKeys: readonly { version: number; wrapped: string }[] },
+): Promise<string> {
+  const parsed = parseSealed(sealed)
+  const { version } = parsed
+  const carried = dataKeys.find((one) => one.version === version)
+  if (!carried) throw new SealError()
+  const bytes = await unwrap(settings, wrapContextOf(place.orgId, version), carried.wrapped)
+  return openText(await importDataKey(bytes), place, parsed)
 }
 
 /** The version of the data key that a text is sealed under. Throws `SealError` when it is no such text. */

@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Policy } from '../../core/admission.ts'
 import { secondsOf } from '../../core/clock.ts'
@@ -6,10 +6,13 @@ import type { Deps } from '../../core/context.ts'
 import { narrow } from '../../core/roles.ts'
 import { budgetsOf } from '../budgets/service.ts'
 import { budgets } from '../budgets/table.ts'
+import { dataKeys } from '../encryption/table.ts'
 import type { KeyRecord } from '../keys/service.ts'
 import { apiKeys } from '../keys/table.ts'
 import { compileLimits } from '../limits/service.ts'
 import { limits } from '../limits/table.ts'
+import { accountsOf } from '../providers/service.ts'
+import { providerCredentials, providers } from '../providers/table.ts'
 import { type SessionRecord, scopesOfSession } from '../sessions/service.ts'
 import { namesSubject } from '../subjects/service.ts'
 
@@ -26,7 +29,7 @@ const USE_STEP_SECONDS = 300
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
   const { orgId } = subject
   const nowSeconds = secondsOf(now())
-  const [rules, caps, [key]] = await db.atomically(orgId, (query) => [
+  const [rules, caps, [key], own, credentials, wrapped] = await db.atomically(orgId, (query) => [
     query
       .select()
       .from(limits)
@@ -58,19 +61,40 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
       .orderBy(budgets.id),
     query.select({ agentId: apiKeys.agent_id }).from(apiKeys).where(isKey(subject)),
     query
+      .select()
+      .from(providers)
+      .where(and(eq(providers.org_id, orgId), isNull(providers.deleted_at), eq(providers.enabled, true))),
+    query
+      .select()
+      .from(providerCredentials)
+      .where(and(eq(providerCredentials.org_id, orgId), eq(providerCredentials.is_active, true)))
+      .orderBy(asc(providerCredentials.id)),
+    query
+      .select({ version: dataKeys.version, wrapped_dek: dataKeys.wrapped_dek })
+      .from(dataKeys)
+      .where(and(eq(dataKeys.org_id, orgId), sql`${dataKeys.version} in (${versionsInUse(orgId)})`))
+      .orderBy(dataKeys.version),
+    query
       .update(apiKeys)
       .set({ last_used_at: nowSeconds })
       .where(
         and(isKey(subject), or(isNull(apiKeys.last_used_at), lt(apiKeys.last_used_at, nowSeconds - USE_STEP_SECONDS))),
       ),
   ])
+  const whose = 'audience' in subject ? ofSession(subject) : ofKey(subject, key?.agentId ?? undefined)
+  const accounts = accountsOf(whose, { providers: own, credentials, dataKeys: wrapped })
   const body: Omit<Policy, 'version'> = {
-    ...('audience' in subject ? ofSession(subject) : ofKey(subject, key?.agentId ?? undefined)),
+    ...whose,
     limits: compileLimits(rules),
     ...budgetsOf(caps),
+    ...(accounts && { accounts }),
   }
   return { ...body, version: await versionOf(body) }
 }
+
+/** Under a rotation the credentials of one organisation are sealed with several data keys. */
+const versionsInUse = (orgId: string): SQL =>
+  sql`select c.dek_version from ${providerCredentials} c where c.org_id = ${orgId} and c.is_active`
 
 type Rules = { subject_kind: PgColumn; subject_id: PgColumn }
 
@@ -87,7 +111,7 @@ const isKey = ({ orgId, id }: Subject) => and(eq(apiKeys.org_id, orgId), eq(apiK
 const agentOf = ({ orgId, id }: Subject): SQL =>
   sql`select k.agent_id from ${apiKeys} k where k.org_id = ${orgId} and k.id = ${id}`
 
-type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched'>
+type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched' | 'accounts'>
 
 const ofKey = (key: KeyRecord, agentId: string | undefined): Own => ({
   orgId: key.orgId,

@@ -16,6 +16,8 @@ export type OwnModel = {
   cached_input_usd?: number | undefined
   cache_write_usd?: number | undefined
   output_usd?: number | undefined
+  /** Of the row in `own_prices` that has these figures. */
+  price_id?: string | undefined
 }
 
 /** Providers that an organisation has an account of its own with, beside those of the installation. */

@@ -1,10 +1,12 @@
 import type { Ctx } from '../../core/context.ts'
 import { UpstreamError } from '../../core/models.ts'
+import { setAside } from '../providers/service.ts'
 import { noteFailure, noteSuccess } from './breaker.ts'
+import { reasonOf } from './failure.ts'
 import { noteUnreachable } from './listing.ts'
 import type { Plan } from './plan.ts'
 import { afterFailure, isOperatorsFault } from './retry.ts'
-import type { Target } from './target.ts'
+import { breakerOf, type Target } from './target.ts'
 
 /** A call with fewer targets than that asks its last one again. */
 const MAX_ATTEMPTS = 3
@@ -16,7 +18,22 @@ export type Dispatched<Answer> =
   | { ok: true; answer: Answer; target: Target; attempts: number; failures: readonly FailedAttempt[] }
   | { ok: false; failures: readonly FailedAttempt[] }
 
-type World = Pick<Ctx, 'memory' | 'redis' | 'log' | 'now' | 'random' | 'defer' | 'signal' | 'requestId' | 'startedMs'>
+type World = Pick<
+  Ctx,
+  | 'memory'
+  | 'db'
+  | 'redis'
+  | 'log'
+  | 'now'
+  | 'newId'
+  | 'random'
+  | 'defer'
+  | 'admission'
+  | 'signal'
+  | 'requestId'
+  | 'startedMs'
+  | 'arrival'
+>
 
 export type DispatchCall<Answer> = {
   attempt: (target: Target) => Promise<Answer>
@@ -36,33 +53,63 @@ export async function dispatch<Answer>(
   { attempt, repeatable, timeoutMs }: DispatchCall<Answer>,
 ): Promise<Dispatched<Answer>> {
   const failures: FailedAttempt[] = []
-  const mostAttempts = Math.max(MAX_ATTEMPTS, targets.length)
+  const mostAttempts = Math.max(MAX_ATTEMPTS, targets.length) + spareCredentials(targets)
   const deadlineMs = world.startedMs + (timeoutMs ?? Number.POSITIVE_INFINITY)
   const hurried = timeoutMs !== undefined
   let at = 0
   while (failures.length < mostAttempts) {
     const target = targets[at]?.target
     if (!target) break
+    const startedMs = world.now()
     try {
       const answer = await attempt(target)
-      noteSuccess(world, target.id)
+      noteAttempt(world, target, { outcome: 'ok', startedMs })
+      noteSuccess(world, breakerOf(target))
       return { ok: true, answer, target, attempts: failures.length + 1, failures }
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       failures.push({ target, error })
+      noteAttempt(world, target, { outcome: reasonOf(error), startedMs })
       const next = afterFailure(error, { number: failures.length, repeatable, hurried, random: world.random() })
       report(world, target, error)
-      // One call counts once: a single caller's retries must not close a model for everybody.
-      if (next.counts && !isRepeated(failures, target)) noteFailure(world, target.id)
+      const aside = setAside(world, target.provider, error)
+      // One call counts once: a single caller's retries must not close a model for everybody. A credential that is put
+      // aside says nothing about the target.
+      if (next.counts && !aside && !isRepeated(failures, target)) noteFailure(world, breakerOf(target))
       if (error.fault === 'connect' && target.provider.kind === 'node') noteUnreachable(world, target.provider)
+      // The same target at once: it has another credential now.
+      if (aside?.hasAnother) {
+        if (world.signal.aborted || world.now() >= deadlineMs) break
+        continue
+      }
       if (next.otherTarget && at + 1 < targets.length) at += 1
       else if (next.sameTargetAfterMs === undefined || failures.length >= mostAttempts) break
+      else if (isAskedOften(failures, target)) break
       else if (world.now() + next.sameTargetAfterMs >= deadlineMs) break
       else await pause(next.sameTargetAfterMs, world.signal)
       if (world.signal.aborted || world.now() >= deadlineMs) break
     }
   }
   return { ok: false, failures }
+}
+
+/** Attempts that a call may make beside the usual ones, each with a credential that none before it had. */
+const spareCredentials = (targets: Plan['targets']): number =>
+  targets.reduce((spare, { target }) => spare + Math.max(0, (target.provider.account?.usable() ?? 1) - 1), 0)
+
+/** An account may be given fewer retries than a vendor of the installation gets. */
+function isAskedOften(failures: readonly FailedAttempt[], { id, provider }: Target): boolean {
+  const retries = provider.account?.maxRetries ?? MAX_ATTEMPTS
+  return failures.filter(({ target }) => target.id === id).length > retries
+}
+
+/** For the record of the decision. */
+function noteAttempt(
+  { arrival, now }: World,
+  target: Target,
+  { outcome, startedMs }: { outcome: string; startedMs: number },
+): void {
+  arrival?.decision?.attempts.push({ target: target.id, outcome, duration_ms: Math.max(0, now() - startedMs) })
 }
 
 const isRepeated = (failures: readonly FailedAttempt[], { id }: Target): boolean =>

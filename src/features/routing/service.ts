@@ -1,13 +1,14 @@
-import type { Admission, Policy } from '../../core/admission.ts'
+import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { budgetsOn } from './answer.ts'
 import { isAuto } from './auto.ts'
 import { NODE_RETRY_SECONDS } from './failure.ts'
 import { isStale, listingOf, refreshListing } from './listing.ts'
-import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
+import { breakerOf, isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
 export { answerHeaders, budgetsOn, holdOf, ignoredHeader, releaseUnused } from './answer.ts'
+export { decide, openDecision } from './decide.ts'
 export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
 export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failure.ts'
 export { listingOf } from './listing.ts'
@@ -118,5 +119,9 @@ export const isPaid = (
   { targets, runId }: { targets: readonly Target[]; runId: string | undefined },
 ): boolean => runId !== undefined || budgetsOn(budgets, targets).length > 0
 
-/** Targets as the breaker and the decision know them. */
-export const idsOf = (targets: readonly Target[]): string[] => targets.map((target) => target.id)
+/** Targets as admission wants to know them: by the names that limits give, and by what their breakers go by. */
+export function candidatesOf(targets: readonly Target[]): Pick<Ask, 'candidates' | 'breakers'> {
+  const candidates = targets.map(({ id }) => id)
+  const isShared = targets.every(({ provider }) => !provider.account)
+  return isShared ? { candidates } : { candidates, breakers: targets.map(breakerOf) }
+}

@@ -3,6 +3,7 @@ import type { Deps } from '../../core/context.ts'
 import type { ListedModel, Provider } from '../../core/models.ts'
 import { type CatalogModel, modelOf, modelsOf, nodePrice, type Price, resolveModel } from '../catalog/service.ts'
 import { autoModelOf, isAuto } from './auto.ts'
+import { describedModel } from './described.ts'
 import { type Listing, listingOf } from './listing.ts'
 
 /** A model and its five fallbacks, each once. */
@@ -19,6 +20,8 @@ export type Target = {
   entry: CatalogModel | undefined
   /** Undefined when nobody has told us what it costs. */
   price: Price | undefined
+  /** When an account whose credentials were all refused may be asked again, Unix ms; absent when it may be now. */
+  readyAtMs?: number | undefined
 }
 
 /** What the caller asked for, in their words. */
@@ -85,28 +88,63 @@ function namedTargets(world: World, name: string, wanted: Wanted): Target[] {
   const prefixed = slash > 0 ? world.providers.get(name.slice(0, slash)) : undefined
   if (prefixed) {
     const model = name.slice(slash + 1)
-    return prefixed.kind === 'node'
-      ? nodeTargets(world, prefixed, { model, kind })
-      : vendorTargets(prefixed, model, kind)
+    return (
+      describedTargets(prefixed, model, kind) ??
+      (prefixed.kind === 'node' ? nodeTargets(world, prefixed, { model, kind }) : vendorTargets(prefixed, model, kind))
+    )
   }
   const vendors = resolveModel(name)
     .filter((entry) => entry.kind === kind)
     .flatMap((entry) => {
       const provider = world.providers.get(entry.vendor)
-      if (!provider) return []
+      if (!provider || provider.account) return []
       return provider.kind === 'node'
         ? nodeTargets(world, provider, { model: entry.name, kind })
         : [targetOf(provider, entry.name, entry)]
     })
-  return [...vendors, ...nodesOf(world).flatMap((node) => nodeTargets(world, node, { model: name, kind }))]
+  const nodes = nodesOf(world).filter(({ account }) => !account)
+  return [
+    ...accountTargets(world, name, kind),
+    ...vendors,
+    ...nodes.flatMap((node) => nodeTargets(world, node, { model: name, kind })),
+  ]
+}
+
+/** Accounts that serve a name without being named themselves: what they are said to have, their vendor or node has. */
+function accountTargets(world: World, name: string, kind: CatalogModel['kind']): Target[] {
+  return [...world.providers.values()].flatMap((provider) => {
+    if (!provider.account) return []
+    const described = describedTargets(provider, name, kind)
+    if (described) return described
+    if (provider.kind === 'node') return nodeTargets(world, provider, { model: name, kind })
+    const entry = entryOf(provider, name)
+    return entry?.kind === kind ? [targetOf(provider, entry.name, entry)] : []
+  })
+}
+
+/** Of a model that the account's organisation described; undefined for any other. */
+function describedTargets(provider: Provider, model: string, kind: CatalogModel['kind']): Target[] | undefined {
+  const entry = describedModel(provider, model)
+  return entry && (entry.kind === kind ? [targetOf(provider, model, entry)] : [])
+}
+
+/** The vendor of the catalog that a provider is, or is an account with. */
+const vendorOf = ({ name, account }: Provider): string | undefined => (account ? account.vendor : name)
+
+function entryOf(provider: Provider, model: string): CatalogModel | undefined {
+  const vendor = vendorOf(provider)
+  return vendor === undefined ? undefined : modelOf(vendor, model)
 }
 
 function autoTargets(world: World, { kind, needs = [] }: Wanted): Target[] {
   return [...world.providers.values()].flatMap((provider) => {
     if (provider.kind === 'vendor') {
-      const model = autoModelOf(provider.name, kind)
-      const targets = model === undefined ? [] : vendorTargets(provider, model, kind)
-      return targets.filter(({ entry }) => needs.every((need) => entry?.capabilities.includes(need) ?? true))
+      const model = autoModelOf(vendorOf(provider) ?? '', kind)
+      const targets = model === undefined ? describedOf(provider) : vendorTargets(provider, model, kind)
+      return targets
+        .filter(({ entry }) => (entry?.kind ?? kind) === kind)
+        .filter(({ entry }) => needs.every((need) => entry?.capabilities.includes(need) ?? true))
+        .slice(0, 1)
     }
     const usable = servedBy(world, provider).filter(
       (model) => canServe(model, kind) && needs.every((need) => model.capabilities?.includes(need) ?? true),
@@ -119,7 +157,7 @@ function autoTargets(world: World, { kind, needs = [] }: Wanted): Target[] {
 /** An explicit `vendor/model` may name what the catalog has not heard of: the vendor will know. */
 function vendorTargets(provider: Provider, model: string, kind: CatalogModel['kind']): Target[] {
   if (model === '') return []
-  const entry = modelOf(provider.name, model)
+  const entry = entryOf(provider, model)
   return entry && entry.kind !== kind ? [] : [targetOf(provider, entry?.name ?? model, entry)]
 }
 
@@ -140,13 +178,25 @@ function servedBy(world: World, node: Provider): readonly ListedModel[] {
 const canServe = ({ capabilities }: ListedModel, kind: CatalogModel['kind']): boolean =>
   capabilities?.includes(kind === 'chat' ? 'completion' : kind) ?? true
 
-const targetOf = (provider: Provider, model: string, entry: CatalogModel | undefined): Target => ({
-  id: `${provider.name}/${model}`,
-  provider,
-  model,
-  entry,
-  price: provider.kind === 'node' ? nodePrice : entry?.price,
-})
+function targetOf(provider: Provider, model: string, entry: CatalogModel | undefined): Target {
+  const readyAtMs = provider.account?.readyAtMs()
+  return {
+    id: `${provider.name}/${model}`,
+    provider,
+    model,
+    entry,
+    price: provider.kind === 'node' ? (entry?.price ?? nodePrice) : entry?.price,
+    ...(readyAtMs !== undefined && { readyAtMs }),
+  }
+}
+
+/** Every model that the account's organisation described. */
+const describedOf = (provider: Provider): Target[] =>
+  (provider.account?.models ?? []).map(({ name }) => targetOf(provider, name, describedModel(provider, name)))
+
+/** What a target's breaker goes by: accounts of two organisations may have one name. */
+export const breakerOf = ({ id, provider, model }: Target): string =>
+  provider.account ? `${provider.account.id}/${model}` : id
 
 export const nodesOf = ({ providers }: Pick<Deps, 'providers'>): Provider[] =>
   [...providers.values()].filter((provider) => provider.kind === 'node')
@@ -154,13 +204,19 @@ export const nodesOf = ({ providers }: Pick<Deps, 'providers'>): Provider[] =>
 /** Models that a key may see: everything its configured vendors have in the catalog and its nodes list. */
 export function listTargets(world: World, policy: Pick<Policy, 'allowedModels' | 'mode'>): Target[] {
   const all = [...world.providers.values()].flatMap((provider) => {
-    if (provider.kind === 'vendor') {
-      return modelsOf(provider.name).map((entry) => targetOf(provider, entry.name, entry))
-    }
-    const listing: Listing | undefined = listingOf(world, provider)
-    return (listing?.models ?? []).map((model) => targetOf(provider, model.name, undefined))
+    const described = describedOf(provider)
+    const isDescribed = new Set(described.map(({ model }) => model))
+    return [...described, ...knownOf(world, provider).filter(({ model }) => !isDescribed.has(model))]
   })
   return all.filter(
     (target) => (policy.mode === 'live' || target.provider.kind === 'node') && mayUse(world, policy, target),
   )
+}
+
+function knownOf(world: World, provider: Provider): Target[] {
+  if (provider.kind === 'vendor') {
+    return modelsOf(vendorOf(provider) ?? '').map((entry) => targetOf(provider, entry.name, entry))
+  }
+  const listing: Listing | undefined = listingOf(world, provider)
+  return (listing?.models ?? []).map((model) => targetOf(provider, model.name, undefined))
 }

@@ -1,6 +1,6 @@
 import { and, desc, eq, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { Ctx } from '../../core/context.ts'
+import type { Ctx, Deps } from '../../core/context.ts'
 import { unfit } from '../../core/errors.ts'
 import { recordsOfKeys } from '../keys/service.ts'
 import { apiKeys } from '../keys/table.ts'
@@ -59,7 +59,7 @@ async function newestOfLine(ctx: Ctx, keyId: string): Promise<Found | undefined>
 }
 
 /** A key with those that it replaced and those that replaced it, the newest first; none for an unknown key. */
-async function findLine({ db, caller: { orgId } }: Ctx, keyId: string) {
+async function findLine({ db, caller: { orgId } }: Pick<World, 'db' | 'caller'>, keyId: string) {
   const [rows] = await db.atomically(orgId, (query) => [
     query
       .select({ id: apiKeys.id, hash: apiKeys.secret_hash, userId: apiKeys.user_id, revokedAt: apiKeys.revoked_at })
@@ -80,11 +80,13 @@ export const namesSubject = (column: PgColumn, orgId: string, subjectId: string)
     sql`${column} in (select l.id from ${apiKeys} l where l.org_id = ${orgId} and l.root_id = (${rootOf(orgId, subjectId)}))`,
   )
 
+type World = Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> & { caller: Pick<Ctx['caller'], 'orgId'> }
+
 /**
  * Has the next call of everybody know of a change: of one person, of a key and its line, or (for any other kind) of all.
  */
 export async function markSubject(
-  ctx: Ctx,
+  ctx: World,
   { subject_kind, subject_id }: { subject_kind: string; subject_id: string },
 ): Promise<void> {
   const records =
@@ -96,12 +98,12 @@ export async function markSubject(
   }
 }
 
-async function recordsOfKey(ctx: Ctx, keyId: string): Promise<string[]> {
+async function recordsOfKey(ctx: World, keyId: string): Promise<string[]> {
   const line = await findLine(ctx, keyId)
   return line.flatMap(({ hash, revokedAt }) => (revokedAt === null ? [recordKeys.key(hash)] : []))
 }
 
-async function recordsOfPeople(ctx: Ctx, userId: string | undefined): Promise<string[]> {
+async function recordsOfPeople(ctx: World, userId: string | undefined): Promise<string[]> {
   const { orgId } = ctx.caller
   return (await Promise.all([recordsOfKeys(ctx, orgId, userId), sessionRecordsOf(ctx, orgId, userId)])).flat()
 }

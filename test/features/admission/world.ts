@@ -186,7 +186,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     }
     if (rest.length === 0) return [state.session ? [state.session] : []]
     const { limits, budgets } = state.rules
-    return [limits.map(limitRow), budgets.map(budgetRow), [{ agentId: state.agentId }]]
+    return [limits.map(limitRow), budgets.map(budgetRow), [{ agentId: state.agentId }], [], [], []]
   }
   const deps: Deps = fakeDeps({
     redis,

@@ -5,7 +5,7 @@ import { type Provider, UpstreamError } from '../../../src/core/models.ts'
 import type { RedisCommand } from '../../../src/core/redis.ts'
 import { type DispatchCall, dispatch } from '../../../src/features/routing/dispatch.ts'
 import { type FailedAttempt, failureOf } from '../../../src/features/routing/service.ts'
-import { keptLog } from '../../support/fake-deps.ts'
+import { fakeAdmission, fakeDeps, keptLog } from '../../support/fake-deps.ts'
 import { node, provider, target } from './world.ts'
 
 const status = (code: number, retryAfterMs?: number) =>
@@ -19,6 +19,8 @@ function start(given: { stepMs?: number; signal?: AbortSignal } = {}) {
   const deferred: Promise<unknown>[] = []
   let nowMs = 1000
   const world = {
+    ...fakeDeps(),
+    admission: fakeAdmission(),
     memory,
     log: kept.log,
     now: () => {

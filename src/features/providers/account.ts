@@ -1,0 +1,109 @@
+import type { AccountCredential, AccountKind, AccountSpec, Accounts } from '../../core/accounts.ts'
+import type { Deps } from '../../core/context.ts'
+import { type Provider, type Timeouts, UpstreamError, type Wire } from '../../core/models.ts'
+import { openCarried, SealError } from '../encryption/service.ts'
+import { coolUntilMs, usableOf } from './cooldown.ts'
+
+const wires = {
+  openai_compatible: 'openai',
+  anthropic: 'anthropic',
+  gemini: 'gemini',
+  ollama: 'ollama',
+} as const satisfies Record<AccountKind, Wire>
+
+/** The longest stream, as with the vendors and nodes of the installation. */
+const LONGEST_STREAM_MS = { vendor: 600_000, node: 300_000 }
+
+export type AccountDeps = Pick<Deps, 'makeProvider' | 'memory' | 'settings' | 'now' | 'log'>
+
+export type Described = { orgId: string; spec: AccountSpec; dataKeys: Accounts['dataKeys'] }
+
+/** Where a credential is sealed. */
+export const credentialPlace = (orgId: string, id: string) => ({
+  orgId,
+  table: 'provider_credentials',
+  column: 'secret',
+  rowId: id,
+})
+
+function timeoutsOf({ kind, timeoutMs, connectTimeoutMs }: AccountSpec): Timeouts {
+  const totalMs = Math.max(timeoutMs, LONGEST_STREAM_MS[kind === 'ollama' ? 'node' : 'vendor'])
+  return { connectMs: connectTimeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs, totalMs }
+}
+
+/**
+ * A provider over an organisation's account. A credential is opened by the first call that uses it; each call uses the
+ * first that is not put aside, and its error says which that was.
+ */
+export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Described): Provider {
+  const { id, name, kind, vendor, models, maxRetries, credentials } = spec
+  const needsNone = kind === 'ollama' && credentials.length === 0
+  const connected = new Map<string, Provider>()
+  const upstreamNames = new Map(models.flatMap((one) => (one.upstreamName ? [[one.name, one.upstreamName]] : [])))
+
+  const make = (apiKey: string | undefined): Provider =>
+    deps.makeProvider({ ...spec, apiKey, timeouts: timeoutsOf(spec), wholeTotalMs: spec.timeoutMs })
+
+  async function connect(credential: AccountCredential | undefined): Promise<Provider> {
+    const known = connected.get(credential?.id ?? '')
+    if (known) return known
+    if (!credential && !needsNone) throw new UpstreamError('status', `${name} has no credential left.`, { status: 401 })
+    const made = make(credential && (await opened(credential)))
+    connected.set(credential?.id ?? '', made)
+    return made
+  }
+
+  async function opened({ id: credentialId, sealed }: AccountCredential): Promise<string> {
+    try {
+      return await openCarried(deps, credentialPlace(orgId, credentialId), { sealed, dataKeys })
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error
+      deps.log.error('credential_not_opened', { provider_id: id, credential_id: credentialId })
+      throw new UpstreamError('status', `A credential of ${name} cannot be read.`, { status: 401 })
+    }
+  }
+
+  async function using<T>(work: (provider: Provider) => Promise<T>): Promise<T> {
+    const [credential] = usableOf(deps, spec)
+    try {
+      return await work(await connect(credential))
+    } catch (error) {
+      if (error instanceof UpstreamError) error.credentialId = credential?.id
+      throw error
+    }
+  }
+
+  const named = <C extends { model: string }>(call: C): C => ({
+    ...call,
+    model: upstreamNames.get(call.model) ?? call.model,
+  })
+
+  const countTokens: Provider['countTokens'] = (call) =>
+    using(async (provider) => {
+      const tokens = await provider.countTokens?.(named(call))
+      if (tokens === undefined) throw new UpstreamError('garbage', `${name} does not count tokens.`)
+      return tokens
+    })
+
+  return {
+    name,
+    kind: kind === 'ollama' ? 'node' : 'vendor',
+    wire: wires[kind],
+    timeouts: timeoutsOf(spec),
+    account: {
+      id,
+      vendor,
+      models,
+      maxRetries,
+      usable: () => (needsNone ? 1 : usableOf(deps, spec).length),
+      readyAtMs: () => {
+        if (needsNone || usableOf(deps, spec).length > 0) return undefined
+        return Math.min(...credentials.map((one) => coolUntilMs(deps, one) ?? Number.POSITIVE_INFINITY))
+      },
+    },
+    chat: (call) => using((provider) => provider.chat(named(call))),
+    embed: (call) => using((provider) => provider.embed(named(call))),
+    listModels: (signal) => using((provider) => provider.listModels(signal)),
+    ...(kind === 'anthropic' || kind === 'gemini' ? { countTokens } : {}),
+  }
+}
