@@ -190,7 +190,7 @@ describe.each(kits)('the official client: $name', ({ Client, errors }) => {
     const unknown = await failureOf(messages.create({ model: 'no-such-model', max_tokens: 5, messages: hello }))
     expect(unknown).toBeInstanceOf(errors.NotFoundError)
     expect(unknown.requestID).toMatch(/^req_/)
-    const wrong = await failureOf(messages.create({ model: 'gpt-4o', max_tokens: 0, messages: hello }))
+    const wrong = await failureOf(messages.create({ model: 'gpt-4o', max_tokens: -1, messages: hello }))
     expect([wrong instanceof errors.BadRequestError, wrong.message]).toEqual([
       true,
       expect.stringContaining('max_tokens'),

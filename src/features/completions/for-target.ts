@@ -24,6 +24,8 @@ export function requestFor(world: Pick<Deps, 'memory'>, target: Target, asked: A
   const thinks = effort !== undefined && canThink(world, target)
   const ignored = effort === undefined || thinks ? untranslated : [...untranslated, effort.field]
   if (asked.strict) refuseLoss(target, ignored)
+  // A call that shall write nothing makes sense only where it is known what for.
+  if (body.max_tokens === 0) refuseLoss(target, ['max_tokens: 0'])
   return {
     body: thinks ? { ...body, reasoning_effort: effort.level } : body,
     native: undefined,

@@ -1,5 +1,7 @@
 /** What the Messages interface takes as the id of a tool's use: https://platform.claude.com/docs/en/api/messages */
 const ALLOWED = /^[a-zA-Z0-9_-]+$/
+/** Anthropic refuses longer ones. */
+const MOST_CHARS = 64
 /** Begins ids that were written in other characters. */
 const WRITTEN = 'hxid_'
 
@@ -8,6 +10,9 @@ export function blockIdOf(vendorId: string): string {
   if (ALLOWED.test(vendorId) && !vendorId.startsWith(WRITTEN)) return vendorId
   return WRITTEN + Buffer.from(vendorId, 'utf8').toString('base64url')
 }
+
+/** Whether Anthropic would take it. */
+export const isBlockId = (id: string): boolean => ALLOWED.test(id) && id.length <= MOST_CHARS
 
 /** The id that the vendor gave, for a history that goes back to it. */
 export function vendorIdOf(blockId: string): string {

@@ -118,7 +118,8 @@ export const TokenCount = z.object({
 })
 
 const MessagesBody = CountRequest.extend({
-  max_tokens: z.int().min(1),
+  /** Zero writes the prompt to the cache of a target of this wire, and nothing else. */
+  max_tokens: z.int().min(0),
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),

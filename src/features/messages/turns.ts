@@ -1,5 +1,5 @@
 import type { ChatRequest } from '../completions/service.ts'
-import { vendorIdOf } from './ids.ts'
+import { isBlockId, vendorIdOf } from './ids.ts'
 import { blocksIn, contentOf, type Losses, partsOf } from './parts.ts'
 import type { Block, CountRequest, Message } from './schema.ts'
 
@@ -95,11 +95,14 @@ function toolCall({ id = '', name = '', input, cache_control, extra_content: ext
 
 /**
  * Whether a history holds what another wire has written, in the words in which this interface shows it: thoughts
- * without a signature, and what belongs to a call of a tool there. Anthropic would refuse both.
+ * without a signature, what belongs to a call of a tool there, long ids. Anthropic would refuse each of these.
  */
 export const isForeign = (messages: readonly Message[]): boolean =>
   messages.some(
     ({ content }) =>
       typeof content !== 'string' &&
-      content.some((block) => (isThought(block) && !isWhole(block)) || block.extra_content !== undefined),
+      content.some((block) => {
+        if (isThought(block)) return !isWhole(block)
+        return block.extra_content !== undefined || (block.type === 'tool_use' && !isBlockId(block.id ?? ''))
+      }),
   )

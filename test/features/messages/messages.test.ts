@@ -128,6 +128,14 @@ describe('POST /v1/messages to a vendor of another wire', () => {
     expect(gateway.sent[0]?.body).toMatchObject({ max_completion_tokens: 16_384 })
   })
 
+  it('cannot be asked to write nothing', async () => {
+    const gateway = await start()
+    const response = await send(gateway, { max_tokens: 0 })
+    expect([response.status, gateway.sent.length]).toEqual([400, 0])
+    const warmed = await send(gateway, { max_tokens: 0, model: 'anthropic/claude-sonnet-4-5' })
+    expect([warmed.status, gateway.sent[0]?.body.max_tokens]).toEqual([200, 0])
+  })
+
   it('passes a vendor’s own refusal on', async () => {
     const error = { message: 'Bad tool.', type: 'invalid_request_error', param: 'tools', code: null }
     const gateway = await start({ upstream: () => Response.json({ error }, { status: 400 }) })

@@ -161,6 +161,13 @@ describe('a request in Anthropic’s words', () => {
   })
 })
 
+describe('a history with an id that Anthropic does not take', () => {
+  it.each(['a'.repeat(65), 'a.b', ''])('%s is translated for it', (id) => {
+    const messages = [hello, assistant({ type: 'tool_use', id, name: 'f', input: {} })]
+    expect(ask({ messages }).translation?.native).toBeUndefined()
+  })
+})
+
 describe('tools', () => {
   const own = { name: 'look', description: 'Looks.', input_schema: { type: 'object', properties: {} } }
   const search = { type: 'web_search_20250305', name: 'web_search', max_uses: 3 }

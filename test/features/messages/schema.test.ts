@@ -8,7 +8,7 @@ const assistant = (...content: unknown[]) => ({ role: 'assistant', content })
 describe('a wrong body', () => {
   it.each<[Record<string, unknown>, string]>([
     [{ max_tokens: undefined }, 'max_tokens'],
-    [{ max_tokens: 0 }, 'max_tokens'],
+    [{ max_tokens: -1 }, 'max_tokens'],
     [{ messages: [] }, 'messages'],
     [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.role'],
     [{ messages: [user({ text: 'x' })] }, 'messages.0.content.0.type'],

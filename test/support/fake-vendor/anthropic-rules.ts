@@ -46,6 +46,7 @@ const toolUse = z.strictObject({
   id: toolId,
   name: z.string().regex(/^[a-zA-Z0-9_-]{1,128}$/),
   input: z.record(z.string(), z.unknown()),
+  caller: z.looseObject({ type: z.string() }).optional(),
   ...mark,
 })
 const toolResult = z.strictObject({
