@@ -161,6 +161,10 @@ export function memoryRedis(now: () => number): MemoryRedis {
       hashFor(open).set(openId, openCall)
       expire(open, 3600)
     }
+    for (let key = read.rest(); key !== undefined; key = read.rest()) {
+      reply.push(textAt(key) ?? null)
+      expire(key, 86_400)
+    }
     read.end()
     return reply
   }
@@ -260,6 +264,8 @@ function readerOf(keys: readonly string[], args: readonly string[]) {
   const arg = () => restArgs.shift() ?? refuse('the script was given too few arguments')
   return {
     key: () => restKeys.shift() || refuse('the script was given too few keys'),
+    /** One of any number of keys; undefined after the last. */
+    rest: () => restKeys.shift(),
     arg,
     number: () => {
       const value = Number(arg())

@@ -7,18 +7,22 @@ const LEASE_MS = 5000
 /** What a limit's wait is when no wait helps: the request is larger than its whole window. */
 const NEVER_MS = Number.MAX_SAFE_INTEGER
 
+/** What is kept for a conversation and was asked for lives on for a day; no reply holds much more than so many bytes of it. */
+const KEPT_SECONDS = 24 * 3600
+const MAX_VAULT_BYTES = 1_000_000
+
 /**
  * The one Redis call of a warm request. Nothing is charged unless everything passes.
  *
  * KEYS  1 record · per limit: 1 (bucket, fixed) or 2 (sliding: this and the last window) · shadow, if any limit
- *       monitors · breakers · cache key · open calls
+ *       monitors · breakers · cache key · open calls · vault
  * ARGV  held version · now in ms · limits of the caller · limits of providers · targets · has cache · open id · open
  *       entry · six per limit: its kind (b, s, f) · amount · burst or size of the request · window in ms · ms into it ·
  *       its id if it only monitors · with limits of providers, per target: the numbers of those that bind it
  * Reply {0} no record · {1, version, policy, at} another version · {2, limit no., retry, remaining, reset ms} refused ·
  *       {3, at, remaining and reset ms per limit of the caller…, breakers…, cached} and, with limits of providers, for
- *       each of them 1 if it was charged, and for each target how long it is used up in ms, and by which · {4, at} due to be confirmed
- *       by this caller
+ *       each of them 1 if it was charged, and for each target how long it is used up in ms, and by which; last, what is
+ *       kept under each key of the vault · {4, at} due to be confirmed by this caller
  *
  * A bucket is kept as a level that drains by `amount` a millisecond, a request being as much as its window has
  * milliseconds: whole numbers, so nothing is lost to rounding however fast it is. One that was made smaller is full. Sliding windows weigh the last one by
@@ -161,6 +165,16 @@ end
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[key], ARGV[7], ARGV[8])
   redis.call('EXPIRE', KEYS[key], 3600)
+  key = key + 1
+end
+local room = ${MAX_VAULT_BYTES}
+for i = key, #KEYS do
+  local kept = room > 0 and redis.call('GET', KEYS[i])
+  if kept then
+    room = room - #kept
+    redis.call('EXPIRE', KEYS[i], ${KEPT_SECONDS})
+  end
+  reply[#reply + 1] = kept
 end
 return reply`,
 }

@@ -149,6 +149,7 @@ async function decide(
     openBreakers: open,
     usedUp: new Map([...(holding.usedUp ?? []), ...used]),
     cached: reply.cached ?? undefined,
+    vault: asked.vault && vaultOf(asked.vault, reply.vault),
     requests: rateOf(policy.limits, reply.rates, 'requests'),
     tokens: rateOf(policy.limits, reply.rates, 'tokens'),
     tokenCharges: tokenCharges(policy, { reply, tokens: asked.tokens, nowMs }),
@@ -202,6 +203,14 @@ function openBreakers(asked: Ask, states: readonly (string | null)[], nowMs: num
   })
   return open
 }
+
+const vaultOf = (keys: readonly string[], values: readonly (string | null)[]): ReadonlyMap<string, string> =>
+  new Map(
+    keys.flatMap((key, at) => {
+      const value = values[at]
+      return typeof value === 'string' ? [[key, value] as const] : []
+    }),
+  )
 
 type ByTarget = (ScriptReply & { kind: 'admitted' })['usedUp']
 
