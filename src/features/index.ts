@@ -28,10 +28,17 @@ export const areas: readonly Area[] = [
   area('admission'),
   area('idempotency'),
   area('ledger'),
-  area('decisions'),
+  { name: 'decisions', at: ['/v1/decisions'], errors: 'openai', load: () => import('./decisions/routes.ts') },
+  {
+    name: 'decision-list',
+    at: ['/api/v1/decisions'],
+    errors: 'problem',
+    load: async () => ({ routes: (await import('./decisions/routes.ts')).listRoutes }),
+  },
   { name: 'requests', at: ['/api/v1/requests'], errors: 'problem', load: () => import('./requests/routes.ts') },
   { name: 'usage', at: ['/api/v1/usage'], errors: 'problem', load: () => import('./usage/routes.ts') },
   area('routing'),
+  area('signatures'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {
     name: 'completions',
@@ -41,7 +48,7 @@ export const areas: readonly Area[] = [
   },
   { name: 'messages', at: ['/v1/messages'], errors: 'anthropic', load: () => import('./messages/routes.ts') },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
-  area('responses'),
+  { name: 'responses', at: ['/v1/responses'], errors: 'openai', load: () => import('./responses/routes.ts') },
   { name: 'secrets', at: ['/api/v1/secrets'], errors: 'problem', load: () => import('./secrets/routes.ts') },
   { name: 'oidc', at: ['/api/v1/oidc-providers'], errors: 'problem', load: () => import('./oidc/routes.ts') },
   {

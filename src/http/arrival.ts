@@ -1,14 +1,18 @@
 import type { Policy } from '../core/admission.ts'
 import { secondsOf } from '../core/clock.ts'
 import type { Deps } from '../core/context.ts'
+import { type DecisionRow, decisionRow } from '../core/decision.ts'
 import { type Arrival, type RequestRow, requestRow } from '../core/request-log.ts'
 import { addressOf } from './credential.ts'
 import type { Exchange } from './exchange.ts'
 import type { Route } from './route.ts'
 import { countedBody, lengthOf } from './whole.ts'
 
-/** Keeps the row of a request that nothing else writes down. Takes no time of its caller's. */
-export type Note = (deps: Deps, row: RequestRow, defer: Exchange['defer']) => void
+/** What nothing else writes down of a request; `decision` is of a call of a model that was refused. */
+export type Noted = { row: RequestRow; decision?: DecisionRow | undefined }
+
+/** Keeps it. Takes no time of its caller's. */
+export type Note = (deps: Deps, noted: Noted, defer: Exchange['defer']) => void
 
 const LENGTH = /^\d{1,15}$/
 
@@ -55,7 +59,8 @@ export function watchArrival(deps: Deps, note: Note | undefined, around: { route
       const write = (bytesOut: number | null): void => {
         const nowMs = deps.now()
         const [durationMs, nowSeconds] = [nowMs - startedMs, secondsOf(nowMs)]
-        note(deps, requestRow(arrival, { ...ended, bytesOut, durationMs, nowSeconds }), defer)
+        const row = requestRow(arrival, { ...ended, bytesOut, durationMs, nowSeconds })
+        note(deps, { row, decision: refusedDecision(arrival, { ...ended, nowSeconds }) }, defer)
       }
       if (length !== null || body === null) {
         write(length)
@@ -67,6 +72,19 @@ export function watchArrival(deps: Deps, note: Note | undefined, around: { route
       return new Response(countedBody(body, read.resolve), response)
     },
   }
+}
+
+/** Names the decision of a call of a model, so that its caller can read why it went where it went. */
+export const decisionHeader = ({ decision }: Arrival): Readonly<Record<string, string>> =>
+  decision ? { 'x-helix-decision-id': decision.id } : {}
+
+/** Of a call that nobody books: it ended before a target was asked. */
+function refusedDecision(
+  { decision, requestId }: Arrival,
+  { policy, errorCode, nowSeconds }: { policy: Policy; errorCode: string | null; nowSeconds: number },
+): DecisionRow | undefined {
+  const outcome = errorCode === 'internal' ? 'error' : 'refused'
+  return decision && decisionRow(decision, { requestId, policy, outcome, nowSeconds })
 }
 
 /** A 401 is of nobody, and whoever reads the metrics of the platform is of no organisation. */

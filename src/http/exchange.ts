@@ -95,8 +95,12 @@ function complete(response: Response, headers: Readonly<Record<string, string>>)
 }
 
 /** A handler's own response with the common headers; it is private unless the handler said otherwise. */
-export function finishResponse(made: Response, exchange: Exchange, admission?: Admission): Response {
-  const headers = commonHeaders(exchange, admission)
+export function finishResponse(
+  made: Response,
+  exchange: Exchange,
+  around: { admission?: Admission | undefined; headers?: Readonly<Record<string, string>> | undefined } = {},
+): Response {
+  const headers = { ...commonHeaders(exchange, around.admission), ...around.headers }
   try {
     return complete(made, headers)
   } catch {

@@ -14,7 +14,7 @@ function noting(routes: readonly Route[]) {
   const rows: RequestRow[] = []
   const { admit } = fakeAdmit({ [KEY]: ['tools:read'] })
   const area = { name: 'thing', at: ['/api/v1/thing'], errors: 'problem', load: async () => ({ routes }) } as const
-  const gateway = createGateway([area], fakeDeps(), { admit, note: (_deps, row) => void rows.push(row) })
+  const gateway = createGateway([area], fakeDeps(), { admit, note: (_deps, { row }) => void rows.push(row) })
   const send = (path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${KEY}`, ...init.headers }
     return gateway(new Request(`http://gateway${path}`, { ...init, headers }))

@@ -56,6 +56,9 @@ const NOUNS: Readonly<Record<string, string>> = {
 
 /** JSON that is more than notes. */
 const SHAPES: Readonly<Record<string, (text: string) => unknown>> = {
+  'decisions.candidates': (text) => [{ target: text, reason: text }],
+  'decisions.excluded': (text) => [{ target: text, reason: text }],
+  'decisions.attempts': (text) => [{ target: text, outcome: text, duration_ms: 7 }],
   'policies.limits': (text) => [{ metric: text, per_minute: 7 }],
   'oidc_providers.role_map': (text) => ({ [text]: 'member' }),
 }

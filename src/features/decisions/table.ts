@@ -1,4 +1,5 @@
 import { bigint, boolean, index, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
+import type { DecisionRow } from '../../core/decision.ts'
 import { orgs } from '../orgs/table.ts'
 
 /** Why a call went where it went; the columns are `DecisionRow` of core/decision.ts. Kept for 30 days. */
@@ -14,15 +15,15 @@ export const decisions = pgTable(
     user_id: text(),
     asked_model: text().notNull(),
     strategy: text().notNull(),
-    /** Of the plan, in its order: target, reason, score parts. */
-    candidates: jsonb().$type<readonly Record<string, unknown>[]>().notNull(),
-    excluded: jsonb().$type<readonly Record<string, unknown>[]>().notNull(),
-    /** Of the dispatch, in order: target, outcome, how long. */
-    attempts: jsonb().$type<readonly Record<string, unknown>[]>().notNull(),
+    /** Of the plan, in its order. */
+    candidates: jsonb().$type<DecisionRow['candidates']>().notNull(),
+    excluded: jsonb().$type<DecisionRow['excluded']>().notNull(),
+    /** Of the dispatch, in order. */
+    attempts: jsonb().$type<DecisionRow['attempts']>().notNull(),
     /** The target that answered; null when none did. */
     chosen: text(),
-    outcome: text().notNull(),
-    cache: text().notNull(),
+    outcome: text({ enum: ['ok', 'error', 'aborted', 'budget', 'refused'] }).notNull(),
+    cache: text({ enum: ['off', 'miss', 'exact'] }).notNull(),
     is_stream: boolean().notNull(),
     policy_version: text().notNull(),
     prices_version: text().notNull(),

@@ -33,7 +33,7 @@ function isolate() {
   const deferred: Promise<unknown>[] = []
   let made = 0
   const note = (orgId = 'org_1', defer = (work: Promise<unknown>) => void deferred.push(work)) =>
-    noteRequest(deps, rowOf(orgId, made++), defer)
+    noteRequest(deps, { row: rowOf(orgId, made++) }, defer)
   const pass = async (ms: number) => {
     state.nowMs += ms
     await vi.advanceTimersByTimeAsync(ms)
