@@ -5,6 +5,8 @@ import { writeCall, writeCounters, writeRows } from './flush.ts'
 import type { createNotices } from './notices.ts'
 
 const BATCH = 500
+/** A Postgres too slow for a batch is given less at a time, down to so many rows. */
+const LEAST_BATCH = 50
 const FLUSH_AFTER_MS = 1000
 const RETRY_FIRST_MS = 1000
 const RETRY_LAST_MS = 60_000
@@ -27,6 +29,7 @@ export function createOutbox({ orgId, book, notices, deps, onListed }: Parts) {
   /** Calls that Redis still lists as open. */
   const closed = new Set<string>()
   let flushing: Promise<void> | undefined
+  let batch = BATCH
   let failures = 0
   let notBeforeMs = 0
   let redisAway = false
@@ -51,13 +54,7 @@ export function createOutbox({ orgId, book, notices, deps, onListed }: Parts) {
     }
   }
 
-  /** True when there may be more. */
-  const writeBatch = async (): Promise<boolean> => {
-    const entries = book.unflushed(BATCH)
-    if (entries.length > 0) {
-      await writeAll(entries)
-      for (const { held, requestId } of entries) if (held) close(requestId)
-    }
+  const tellRedis = async (entries: readonly OutboxEntry[]): Promise<void> => {
     const closing = [...closed].slice(0, BATCH)
     try {
       const listed = await writeCounters(deps, orgId, { entries, closed: closing, shadows: book.takeShadows() })
@@ -68,13 +65,30 @@ export function createOutbox({ orgId, book, notices, deps, onListed }: Parts) {
       redisAway = true
       deps.log.warn('ledger_counters_lost', { org_id: orgId, entries: entries.length, cause: String(cause) })
     }
-    return entries.length === BATCH
+  }
+
+  /** True when there may be more. */
+  const writeBatch = async (): Promise<boolean> => {
+    const entries = book.unflushed(batch)
+    // Booked here is as safe as written there: only what a crash may lose need be on Redis' list.
+    for (const { held, requestId } of entries) if (held) close(requestId)
+    try {
+      if (entries.length > 0) await writeAll(entries)
+    } catch (cause) {
+      batch = Math.max(LEAST_BATCH, Math.ceil(entries.length / 2))
+      await tellRedis([])
+      throw cause
+    }
+    failures = 0
+    await tellRedis(entries)
+    return entries.length === batch
   }
 
   const writeAllBatches = async (): Promise<void> => {
     try {
       while (await writeBatch());
       await notices.write()
+      batch = Math.min(BATCH, batch * 2)
       failures = 0
       notBeforeMs = 0
     } catch (error) {

@@ -232,7 +232,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       settleOverdue()
       const ghostsLaid = await accountForGhosts()
       notices.take()
-      await outbox.flush()
+      if (!outbox.isHeldUp(deps.now())) await outbox.flush()
       await openWaiting()
       if (ghostsLaid) {
         book.clearMarks()

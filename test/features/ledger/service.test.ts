@@ -82,6 +82,40 @@ describe('with Postgres away', () => {
     expect(world.state.alarmMs).toBeUndefined()
   })
 
+  it('tries no more often because calls are overdue meanwhile, and Redis is told at once that they ended', async () => {
+    const world = ledgerWorld()
+    await world.ledger.spend(budgets)
+    world.state.postgresAway = true
+    for (let at = 0; at < 300; at++) {
+      await admitted(world, holdOf(`r${at}`, { budgets, amountNanoUsd: 1, deadlineMs: world.state.nowMs + 1000 }))
+      await world.pass(1000)
+    }
+    expect(world.state.writes).toBeLessThan(15)
+    await world.pass(100_000)
+    expect(world.state.open.size).toBe(0)
+    expect(world.state.rows.size).toBe(0)
+    world.state.postgresAway = false
+    await world.pass(61_000)
+    expect(world.state.rows.size).toBe(300)
+  })
+
+  it('gives a Postgres that is too slow for a batch less at a time, and more again when it takes that', async () => {
+    const world = ledgerWorld()
+    world.state.mostRows = 70
+    for (let at = 0; at < 1200; at++) await world.ledger.settle(settlementOf(`r${at}`, 1))
+    await world.pass(20_000)
+    expect(world.state.rows.size).toBe(1200)
+    world.state.mostRows = Number.POSITIVE_INFINITY
+    for (let at = 0; at < 4; at++) {
+      await world.ledger.settle(settlementOf(`s${at}`, 1))
+      await world.pass(1000)
+    }
+    for (let at = 0; at < 1200; at++) await world.ledger.settle(settlementOf(`t${at}`, 1))
+    await world.pass(1000)
+    expect(world.state.rows.size).toBe(2404)
+    expect(Math.max(...world.state.batches)).toBe(500)
+  })
+
   it('does not hammer it when a batch is full', async () => {
     const world = ledgerWorld()
     world.state.postgresAway = true

@@ -19,6 +19,8 @@ export function ledgerWorld() {
     nowMs: NOON,
     alarmMs: undefined as number | undefined,
     postgresAway: false,
+    /** A statement with more rows than this takes Postgres too long. */
+    mostRows: Number.POSITIVE_INFINITY,
     /** What Postgres answers waits for this. */
     postgresGate: Promise.resolve(),
     redisAway: false,
@@ -47,6 +49,7 @@ export function ledgerWorld() {
 
   const insert = (text: string): void => {
     const rows: LedgerRow[] = JSON.parse(text)
+    if (rows.length > state.mostRows) throw new DependencyError('postgres', new Error('too slow'))
     state.batches.push(rows.length)
     for (const row of rows) if (!state.rows.has(row.request_id)) state.rows.set(row.request_id, row)
   }
