@@ -60,16 +60,16 @@ export async function dispatch<Answer>(
   while (failures.length < mostAttempts) {
     const target = targets[at]?.target
     if (!target) break
-    const startedMs = world.now()
+    const ended = beginAttempt(world, target)
     try {
       const answer = await attempt(target)
-      noteAttempt(world, target, { outcome: 'ok', startedMs })
+      ended('ok')
       noteSuccess(world, breakerOf(target))
       return { ok: true, answer, target, attempts: failures.length + 1, failures }
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       failures.push({ target, error })
-      noteAttempt(world, target, { outcome: reasonOf(error), startedMs })
+      ended(reasonOf(error))
       const next = afterFailure(error, { number: failures.length, repeatable, hurried, random: world.random() })
       report(world, target, error)
       const aside = setAside(world, target.provider, error)
@@ -103,13 +103,14 @@ function isAskedOften(failures: readonly FailedAttempt[], { id, provider }: Targ
   return failures.filter(({ target }) => target.id === id).length > retries
 }
 
-/** For the record of the decision. */
-function noteAttempt(
-  { arrival, now }: World,
-  target: Target,
-  { outcome, startedMs }: { outcome: string; startedMs: number },
-): void {
-  arrival?.decision?.attempts.push({ target: target.id, outcome, duration_ms: Math.max(0, now() - startedMs) })
+/** For the record of the decision: to be told how the attempt ended. */
+function beginAttempt({ arrival, now }: World, { id }: Target): (outcome: string) => void {
+  const attempts = arrival?.decision?.attempts
+  if (!attempts) return () => undefined
+  const startedMs = now()
+  return (outcome) => {
+    attempts.push({ target: id, outcome, duration_ms: Math.max(0, now() - startedMs) })
+  }
 }
 
 const isRepeated = (failures: readonly FailedAttempt[], { id }: Target): boolean =>
