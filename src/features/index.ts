@@ -39,6 +39,7 @@ export const areas: readonly Area[] = [
   { name: 'usage', at: ['/api/v1/usage'], errors: 'problem', load: () => import('./usage/routes.ts') },
   area('routing'),
   area('signatures'),
+  area('signatures'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {
     name: 'completions',

@@ -1,5 +1,6 @@
 import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
+import type { ExtendRequest } from '../../core/ledger.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
 import { budgetsOn, type Target } from '../routing/service.ts'
 import { costBound, heldOutput, sliceOf } from './ask.ts'
@@ -9,6 +10,28 @@ import { type Asked, outputBound } from './request.ts'
 const ASK_AHEAD_SHARE = 1 / 4
 
 type World = Pick<Ctx, 'admission' | 'ledgerOf' | 'requestId' | 'log'>
+
+/**
+ * Whether the call may send so many bytes more than it was held for, whichever of the targets answers. False when a
+ * budget has no room for them.
+ */
+export async function coversInput(ctx: World, targets: readonly Target[], bytes: number): Promise<boolean> {
+  const { admission } = ctx
+  const budgets = budgetsOn(budgetsOfCall(admission), targets)
+  if (!admission.held || budgets.length === 0) return true
+  const amountNanoUsd = Math.max(...targets.map((target) => costBound(target, bytes, 0)))
+  return extendHold(ctx, { requestId: ctx.requestId, amountNanoUsd, budgets })
+}
+
+async function extendHold(ctx: World, request: ExtendRequest): Promise<boolean> {
+  try {
+    return (await ctx.ledgerOf(ctx.admission.policy.orgId).extend(request)).ok
+  } catch (error) {
+    if (!(error instanceof DependencyError)) throw error
+    ctx.log.warn('hold_not_extended', { request_id: ctx.requestId, cause: String(error.cause) })
+    return false
+  }
+}
 
 /**
  * Keeps a stream within what is held for it. `covers` says whether this much output may be shown: it extends the hold
@@ -33,18 +56,12 @@ export function createAllowance(
     // A batch may hold more than a slice.
     const slice = Math.min(Math.max(outputTokens - held, 0) + step, most - held)
     const amountNanoUsd = costBound(target, 0, slice)
+    const request = { requestId: ctx.requestId, amountNanoUsd, budgets: budgetsOn(budgets, [target]) }
     try {
-      const answer = await ctx
-        .ledgerOf(admission.policy.orgId)
-        .extend({ requestId: ctx.requestId, amountNanoUsd, budgets: budgetsOn(budgets, [target]) })
-      if (answer.ok) held += slice
-      refused = !answer.ok
-      return answer.ok
-    } catch (error) {
-      if (!(error instanceof DependencyError)) throw error
-      ctx.log.warn('hold_not_extended', { request_id: ctx.requestId, cause: String(error.cause) })
-      refused = true
-      return false
+      const isHeld = await extendHold(ctx, request)
+      if (isHeld) held += slice
+      refused = !isHeld
+      return isHeld
     } finally {
       asking = undefined
     }

@@ -6,6 +6,7 @@ import { heldOutput } from './ask.ts'
 import { requestFor } from './for-target.ts'
 import { isContent } from './meter.ts'
 import { type Asked, outputPerChoice } from './request.ts'
+import { signedBody } from './signatures.ts'
 
 type World = Pick<Ctx, 'requestId' | 'admission' | 'startedMs' | 'now' | 'memory'>
 
@@ -18,7 +19,7 @@ export async function attemptChat(ctx: World, target: Target, asked: Asked, sign
   const answer = await target.provider.chat({
     requestId: ctx.requestId,
     model: target.model,
-    body,
+    body: signedBody(body, asked, target),
     native,
     maxOutputTokens: outputLimit(ctx, target, asked) ?? mostOutput,
     strict: asked.strict,

@@ -5,19 +5,22 @@ import { estimateTokens } from '../../core/tokens.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   type Dispatched,
+  decide,
   dispatch,
   failureOf,
   isBilledUnanswered,
-  plan,
+  openDecision,
   refuseUnheld,
   releaseUnused,
   requireTargets,
 } from '../routing/service.ts'
+import { coversInput } from './allowance.ts'
 import { refuseUnbounded } from './ask.ts'
 import { attemptChat } from './attempt.ts'
 import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
 import { type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
+import { keepSigned, recallSigned } from './signatures.ts'
 
 /** A vendor that is silent for this long gets its caller a response that begins with comments. */
 const SILENCE_MS = 10_000
@@ -37,10 +40,10 @@ export async function complete(
   asked: Asked,
   rendering: Rendering<MaybeLater> = openAiRendering,
 ): Promise<Response> {
-  const planned = await prepare(ctx, asked)
+  const { planned, signed } = await prepare(ctx, asked)
   const caller = { ...watchCaller(ctx, asked), rendering }
   const answering = dispatch(ctx, planned, {
-    attempt: (target) => attemptChat(ctx, target, asked, caller.upstream),
+    attempt: (target) => attemptChat(ctx, target, signed, caller.upstream),
     repeatable: false,
     timeoutMs: asked.timeoutMs,
   }).catch((error: unknown) => {
@@ -60,18 +63,22 @@ export async function complete(
   const { answer } = outcome
   if (answer.kind === 'stream') return deliverStream(ctx, asked, { ...outcome, answer, caller })
   caller.end()
+  await keepSigned(ctx, asked, { target: outcome.target, completion: answer.completion })
   return deliverWhole(ctx, asked, { ...outcome, answer, caller })
 }
 
 /** Everything that can still refuse the call before a vendor hears of it. */
 async function prepare(ctx: Ctx, asked: Asked) {
+  const { model } = asked.wanted
+  openDecision(ctx, { model, isStream: asked.stream })
   try {
     const targets = requireTargets(ctx, asked.wanted)
     refuseUnheld(ctx.admission, { targets, runId: asked.runId })
     refuseUnbounded(ctx.admission, asked, targets)
-    const { openBreakers, usedUp } = ctx.admission
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
-    return plan({ targets, openBreakers, usedUp, model: asked.wanted.model, nowMs: ctx.now() })
+    const planned = decide(ctx, { targets, model })
+    const covers = (bytes: number) => coversInput(ctx, targets, bytes)
+    return { planned, signed: await recallSigned(ctx, asked, { targets, covers }) }
   } catch (error) {
     releaseUnused(ctx)
     throw error

@@ -12,6 +12,7 @@ import { createMeter, type Meter, writtenIn } from './meter.ts'
 import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
 import type { Counted, MaybeLater, Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
+import { keeperFor } from './signatures.ts'
 
 /**
  * Who the answer is for, and how they read it: `leave` says that they hung up, `end` that nothing more comes from the
@@ -88,6 +89,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
   const writer = caller.rendering.stream(asked, meter.open)
   let answered: Answered<Streamed> | undefined
   let allowance: ReturnType<typeof createAllowance> | undefined
+  let keeper: ReturnType<typeof keeperFor>
   let firstContentMs: number | undefined
   const settled = Promise.withResolvers<void>()
   // Registered now: after the last byte it would be too late to ask for time.
@@ -97,6 +99,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
   const source = coming.then((outcome): ChatStream => {
     answered = outcome
     allowance = createAllowance(ctx, asked, outcome.target)
+    keeper = keeperFor(ctx, asked, outcome.target)
     return outcome.answer.stream
   })
   // Nobody may be there to hear of a failure.
@@ -112,6 +115,13 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
     const isComplete = meter.started() && meter.open().length === 0
     const covered = !allowance || isComplete || allowance.covers(meter.running())
     return covered === true && typeof text === 'string' ? { text, stop: false } : whenCovered(text, covered)
+  }
+
+  /** A caller who has read the end of an answer may be back with it at once. */
+  const passKept = (parts: readonly StreamPart[]): Passed | Promise<Passed> => {
+    const keeping = keeper?.take(parts)
+    const passed = pass(parts)
+    return keeping ? Promise.all([passed, keeping]).then(([first]) => first) : passed
   }
 
   const whenCovered = async (text: MaybeLater, covered: boolean | Promise<boolean>): Promise<Passed> => ({
@@ -139,7 +149,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
 
   return relay({
     source,
-    pass,
+    pass: passKept,
     epilogue: (how) => {
       const counted = usageOf(how)
       const costNanoUsd = answered ? costOf({ target: answered.target, usage: counted.usage }) : 0

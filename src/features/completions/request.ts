@@ -1,6 +1,7 @@
 import type { ChatBody, ChatMessage, NativeRequest } from '../../core/models.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
 import type { Need, Target, Wanted } from '../routing/service.ts'
+import type { Recalled } from '../signatures/service.ts'
 import type { ChatRequest } from './schema.ts'
 
 /** A chat request taken apart: what the vendor will read, and what only we do. */
@@ -18,6 +19,8 @@ export type Asked = {
   timeoutMs: number | undefined
   /** Fields of the caller's body that no target gets, for the caller to know. */
   lost?: readonly string[]
+  /** Messages of the body with what was signed of them, for the targets that signed it. */
+  recalled?: readonly Recalled[]
   /** What else there is to a request whose body was translated from another wire. */
   translation?: Translation
 }
