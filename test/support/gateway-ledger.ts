@@ -1,9 +1,12 @@
 import type { LedgerNamespace } from '../../src/adapters/ledger.ts'
+import type { DecisionRow } from '../../src/core/decision.ts'
 import type { BudgetRef, HoldRequest, LedgerRow, OrgLedger } from '../../src/core/ledger.ts'
 
 export type MemoryLedger = LedgerNamespace & {
   /** Every settled row, in order. */
   rows(): readonly LedgerRow[]
+  /** The decisions that came with them. */
+  decisions(): readonly DecisionRow[]
   openHolds(): number
   /** Nano-USD held at the moment, over all calls. */
   heldNanoUsd(): number
@@ -31,6 +34,7 @@ const counts = [
  */
 export function memoryLedger(): MemoryLedger {
   const rows = new Map<string, LedgerRow>()
+  const decisions: DecisionRow[] = []
   const holds = new Map<string, HoldRequest>()
   const reserved = new Map<string, number>()
   const spent = new Map<string, number>()
@@ -78,11 +82,12 @@ export function memoryLedger(): MemoryLedger {
       release(enter('release', requestId))
     },
     async settle(given) {
-      const { row, budgets } = enter('settle', given)
+      const { row, decision, budgets } = enter('settle', given)
       checkRow(row)
       release(row.request_id)
       if (rows.has(row.request_id)) return false
       rows.set(row.request_id, row)
+      if (decision) decisions.push(decision)
       for (const { id } of budgets) spent.set(id, (spent.get(id) ?? 0) + row.cost_nanos)
       return true
     },
@@ -103,6 +108,7 @@ export function memoryLedger(): MemoryLedger {
   return {
     getByName: () => object,
     rows: () => [...rows.values()],
+    decisions: () => decisions,
     openHolds: () => holds.size,
     heldNanoUsd: () => [...holds.values()].reduce((sum, { amountNanoUsd }) => sum + amountNanoUsd, 0),
     calls: () => calls,

@@ -15,6 +15,7 @@ import { createKey } from '../../src/features/keys/format.ts'
 import { hashKey } from '../../src/features/keys/service.ts'
 import { providersFor } from '../../src/features/providers/service.ts'
 import { recordKeys } from '../../src/features/records/service.ts'
+import type { Noted } from '../../src/http/arrival.ts'
 import { fakeDeps, fakePolicy, fakeSettings, keptLog, type LogLine } from './fake-deps.ts'
 import { type MemoryLedger, memoryLedger } from './gateway-ledger.ts'
 import { type MemoryRedis, memoryRedis } from './gateway-redis.ts'
@@ -52,6 +53,8 @@ export type TestGateway = {
   redis: MemoryRedis
   /** Calls of models that left, in order. */
   sent: readonly Sent[]
+  /** What was noted of requests that settled nothing, in order. */
+  noted: readonly Noted[]
   log: readonly LogLine[]
   upstream(answer: NonNullable<TestGatewayOptions['upstream']>): void
   /** Forgets what has failed: a breaker that earlier calls opened must not answer for the next. */
@@ -71,6 +74,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   const { vendors = ['openai'], nodeModels, now = Date.now } = options
   const [redis, ledger, kept] = [memoryRedis(now), memoryLedger(), keptLog()]
   const sent: Sent[] = []
+  const noted: Noted[] = []
   const deferred: Promise<unknown>[] = []
   let upstream = options.upstream ?? (() => Promise.reject(new TypeError('connection refused')))
   const outbound = createOutbound({
@@ -104,7 +108,11 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     newId: (prefix) => newId(prefix, now()),
     ...options.deps,
   })
-  const gateway = createGateway(areas, deps, { admit: createAdmit(), reach: providersFor })
+  const gateway = createGateway(areas, deps, {
+    admit: createAdmit(),
+    reach: providersFor,
+    note: (_deps, one) => void noted.push(one),
+  })
   const execution = { waitUntil: (work: Promise<unknown>) => void deferred.push(work) }
 
   const call: TestGateway['call'] = (path, body, init = {}) => {
@@ -124,6 +132,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     ledger,
     redis,
     sent,
+    noted,
     log: kept.lines,
     upstream: (answer) => {
       upstream = answer
