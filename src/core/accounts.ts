@@ -25,7 +25,7 @@ export type AccountCredential = {
 }
 
 /** How an account departs from the wire it speaks: fields under another name, and fields that it refuses. */
-export type AccountQuirks = { rename?: Record<string, string> | undefined; omit?: readonly string[] | undefined }
+export type AccountQuirks = { rename?: Record<string, string> | undefined; omit?: string[] | undefined }
 
 export type AccountSpec = {
   /** The row's: `prv_…`. */

@@ -38,7 +38,7 @@ export const areas: readonly Area[] = [
   { name: 'requests', at: ['/api/v1/requests'], errors: 'problem', load: () => import('./requests/routes.ts') },
   { name: 'usage', at: ['/api/v1/usage'], errors: 'problem', load: () => import('./usage/routes.ts') },
   area('routing'),
-  area('signatures'),
+  { name: 'accounts', at: ['/api/v1/providers'], errors: 'problem', load: () => import('./accounts/routes.ts') },
   area('signatures'),
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {

@@ -14,6 +14,7 @@ const issuer = {
 const limit = { metric: 'requests', window: 60, amount: 100_000 }
 const budget = { subject_kind: 'model', subject_id: 'gpt-4o', window: 'month', limit_usd: 100_000 }
 const run = { subject_kind: 'run', window: 'total', limit_usd: 1 }
+const provider = { name: 'another', kind: 'openai_compatible', base_url: 'https://models.example.com/v1' }
 const embed = { model: 'text-embedding-3-small', input: 'Hello there' }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
 const message = { ...chat, max_tokens: 50 }
@@ -32,6 +33,13 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/budgets': budget,
   'PUT /api/v1/budgets/:id': { limit_usd: 100_000 },
   'PATCH /api/v1/budgets/:id': { name: 'Another name' },
+  'POST /api/v1/providers': provider,
+  'PUT /api/v1/providers/:id': provider,
+  'PATCH /api/v1/providers/:id': { priority: 7 },
+  'POST /api/v1/providers/discover': { provider_id: 'prv_nothing' },
+  'POST /api/v1/providers/:id/verify': { model: 'a-model' },
+  'POST /api/v1/providers/:id/credentials': { label: 'Another', key: 'another-key' },
+  'PATCH /api/v1/providers/:id/credentials/:credential_id': { label: 'Another' },
   'POST /v1/chat/completions': chat,
   'POST /v1/chat/completions/stream': chat,
   'POST /v1/completions': complete,
@@ -114,6 +122,8 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   }),
   'POST /api/v1/budgets subject_id': (subject_id) => ({ ...budget, subject_kind: kindOf(subject_id), subject_id }),
   'POST /api/v1/budgets parent_run_id': (parent_run_id) => ({ ...run, subject_id: 'a-run', parent_run_id }),
+  'POST /api/v1/providers/discover provider_id': (provider_id) => ({ provider_id }),
+  'POST /api/v1/providers/:id/credentials key': (key) => ({ label: key.slice(0, 64), key }),
   'POST /v1/chat/completions helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
   'POST /v1/chat/completions/stream helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
   'POST /v1/completions helix.run_id': (run_id) => ({ ...complete, helix: { run_id } }),

@@ -61,6 +61,8 @@ const SHAPES: Readonly<Record<string, (text: string) => unknown>> = {
   'decisions.attempts': (text) => [{ target: text, outcome: text, duration_ms: 7 }],
   'policies.limits': (text) => [{ metric: text, per_minute: 7 }],
   'oidc_providers.role_map': (text) => ({ [text]: 'member' }),
+  'providers.models': (text) => [{ name: text, kind: 'chat' }],
+  'providers.quirks': () => ({}),
 }
 
 export async function plant(stack: Stack): Promise<Planted> {
@@ -145,17 +147,25 @@ async function plantRows(stack: Stack, of: { word: string; orgId: string; userId
   }
 }
 
-/** Values of secrets, and the data key of the organisation, as the gateway would have stored them. */
+const SEALED = [
+  ['secrets', 'value'],
+  ['provider_credentials', 'secret'],
+] as const
+
+/** Values of secrets and credentials, and the data key of the organisation, as the gateway would have stored them. */
 async function sealSecrets(stack: Stack, orgId: string): Promise<void> {
   await stack.query('delete from data_keys where org_id = $1', [orgId])
-  for (const { id, value } of await stack.query('select id, value from secrets where org_id = $1', [orgId])) {
-    const place = { orgId, table: 'secrets', column: 'value', rowId: String(id) }
-    const sealed = await seal(depsOver(stack), place, String(value))
-    await stack.query('update secrets set value = $2, dek_version = $3 where id = $1', [
-      id,
-      sealed,
-      keyVersionOf(sealed),
-    ])
+  for (const [table, column] of SEALED) {
+    for (const { id, value } of await stack.query(`select id, "${column}" as value from "${table}" where org_id = $1`, [
+      orgId,
+    ])) {
+      const sealed = await seal(depsOver(stack), { orgId, table, column, rowId: String(id) }, String(value))
+      await stack.query(`update "${table}" set "${column}" = $2, dek_version = $3 where id = $1`, [
+        id,
+        sealed,
+        keyVersionOf(sealed),
+      ])
+    }
   }
 }
 

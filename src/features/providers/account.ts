@@ -31,6 +31,13 @@ function timeoutsOf({ kind, timeoutMs, connectTimeoutMs }: AccountSpec): Timeout
   return { connectMs: connectTimeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs, totalMs }
 }
 
+/** The account with one of its keys; undefined for a node that asks for none. Throws `Error` for what is no key. */
+export const connect = (
+  { makeProvider }: Pick<Deps, 'makeProvider'>,
+  spec: AccountSpec,
+  apiKey: string | undefined,
+): Provider => makeProvider({ ...spec, apiKey, timeouts: timeoutsOf(spec), wholeTotalMs: spec.timeoutMs })
+
 /**
  * A provider over an organisation's account. A credential is opened by the first call that uses it; each call uses the
  * first that is not put aside, and its error says which that was.
@@ -41,14 +48,11 @@ export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Desc
   const connected = new Map<string, Provider>()
   const upstreamNames = new Map(models.flatMap((one) => (one.upstreamName ? [[one.name, one.upstreamName]] : [])))
 
-  const make = (apiKey: string | undefined): Provider =>
-    deps.makeProvider({ ...spec, apiKey, timeouts: timeoutsOf(spec), wholeTotalMs: spec.timeoutMs })
-
-  async function connect(credential: AccountCredential | undefined): Promise<Provider> {
+  async function connection(credential: AccountCredential | undefined): Promise<Provider> {
     const known = connected.get(credential?.id ?? '')
     if (known) return known
     if (!credential && !needsNone) throw new UpstreamError('status', `${name} has no credential left.`, { status: 401 })
-    const made = make(credential && (await opened(credential)))
+    const made = connect(deps, spec, credential && (await opened(credential)))
     connected.set(credential?.id ?? '', made)
     return made
   }
@@ -66,7 +70,7 @@ export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Desc
   async function using<T>(work: (provider: Provider) => Promise<T>): Promise<T> {
     const [credential] = usableOf(deps, spec)
     try {
-      return await work(await connect(credential))
+      return await work(await connection(credential))
     } catch (error) {
       if (error instanceof UpstreamError) error.credentialId = credential?.id
       throw error

@@ -5,7 +5,7 @@ import type { Provider, UpstreamError } from '../../core/models.ts'
 import { type AccountDeps, createAccount } from './account.ts'
 import { cooldownMs, noteCooldown } from './cooldown.ts'
 
-export { type AccountDeps, createAccount, credentialPlace } from './account.ts'
+export { connect, credentialPlace } from './account.ts'
 export { accountsOf, specOf } from './compile.ts'
 export { figuresOf, withPriceId } from './prices.ts'
 

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, boolean, index, integer, jsonb, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import type { AccountQuirks } from '../../core/accounts.ts'
 import type { Price } from '../catalog/service.ts'
 import { orgs } from '../orgs/table.ts'
 
@@ -44,7 +45,7 @@ export const providers = pgTable(
     timeout_ms: integer().notNull().default(60_000),
     connect_timeout_ms: integer().notNull().default(10_000),
     max_retries: integer().notNull().default(2),
-    quirks: jsonb().$type<{ rename?: Record<string, string>; omit?: string[] }>().notNull().default({}),
+    quirks: jsonb().$type<AccountQuirks>().notNull().default({}),
     region: text(),
     deleted_at: bigint({ mode: 'number' }),
     created_at: bigint({ mode: 'number' }).notNull(),
