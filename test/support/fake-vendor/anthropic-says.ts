@@ -7,6 +7,8 @@ const Script = z.strictObject({
   redact: z.boolean().optional(),
   text: z.string().optional(),
   calls: z.array(z.strictObject({ name: z.string(), input: z.record(z.string(), z.unknown()) })).optional(),
+  /** So many steps of this script, each on the results of the last, before the answer. */
+  loop: z.int().min(1).optional(),
   stop: z.string().optional(),
   /** An error in place of an answer, by its type. */
   error: z.string().optional(),
@@ -17,14 +19,35 @@ const Script = z.strictObject({
 })
 export type Script = z.infer<typeof Script>
 
+const textsIn = (message: MessagesRequest['messages'][number] | undefined): string[] =>
+  message === undefined ? [] : blocksIn(message).flatMap(({ type, text }) => (type === 'text' ? [String(text)] : []))
+
 export function scriptOf({ messages }: MessagesRequest): Script {
   const last = messages.at(-1)
-  const texts = last === undefined ? [] : blocksIn(last).filter(({ type }) => type === 'text')
-  const text = String(texts.at(-1)?.text ?? '')
-  if (text.startsWith('fake:')) return Script.parse(JSON.parse(text.slice('fake:'.length)))
+  const text = textsIn(last).at(-1) ?? ''
+  if (text.startsWith('fake:')) return stepOf(readScript(text), 0)
   const results = last === undefined ? [] : blocksIn(last).filter(({ type }) => type === 'tool_result')
-  return { text: results.length > 0 ? `${results.length} results` : `You said: ${text}` }
+  return (
+    (text === '' ? nextStep(messages) : undefined) ?? {
+      text: results.length > 0 ? `${results.length} results` : `You said: ${text}`,
+    }
+  )
 }
+
+const readScript = (text: string): Script => Script.parse(JSON.parse(text.slice('fake:'.length)))
+
+/** Of a loop that goes on; undefined when there is none, or its last step was done. */
+function nextStep(messages: MessagesRequest['messages']): Script | undefined {
+  const asked = messages.findLastIndex((message) => message.role === 'user' && textsIn(message).length > 0)
+  const text = textsIn(messages[asked]).at(-1) ?? ''
+  const script = text.startsWith('fake:') ? readScript(text) : {}
+  const step = messages.slice(asked).filter(({ role }) => role === 'assistant').length
+  return step < (script.loop ?? 0) ? stepOf(script, step) : undefined
+}
+
+/** Every step of a loop thinks another thought. */
+const stepOf = (script: Script, step: number): Script =>
+  script.loop === undefined || script.think === undefined ? script : { ...script, think: `${script.think} (${step})` }
 
 let messages = 0
 

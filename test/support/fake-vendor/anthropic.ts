@@ -6,6 +6,8 @@ export type FakeAnthropic = {
   /** Without `/v1`. */
   url: string
   requests(): number
+  /** Requests that were refused for thoughts that were missing or not signed as they stand. */
+  signatureErrors(): number
   lastBody(): unknown
   lastHeaders(): Record<string, string>
   close(): Promise<void>
@@ -74,10 +76,11 @@ function listModels(url: URL, response: ServerResponse): void {
   })
 }
 
-function answerMessages(body: unknown, request: IncomingMessage, response: ServerResponse) {
+function answerMessages(seen: Seen, request: IncomingMessage, response: ServerResponse) {
   const fail = (type: string, message: string) =>
     send(response, statuses[type] ?? 500, errorBody(type, message, request))
-  const checked = checkMessages(body)
+  const checked = checkMessages(seen.body)
+  if (!checked.ok && /signature|thinking/.test(checked.complaint)) seen.signatureErrors += 1
   if (!checked.ok) return fail('invalid_request_error', checked.complaint)
   const script = scriptOf(checked.request)
   if (script.error !== undefined) return fail(script.error, 'As you asked.')
@@ -92,7 +95,7 @@ function answerMessages(body: unknown, request: IncomingMessage, response: Serve
   else response.end(events.join(''))
 }
 
-type Seen = { requests: number; body: unknown; headers: IncomingMessage['headers'] }
+type Seen = { requests: number; signatureErrors: number; body: unknown; headers: IncomingMessage['headers'] }
 
 async function handle(seen: Seen, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://fake')
@@ -109,7 +112,7 @@ async function handle(seen: Seen, request: IncomingMessage, response: ServerResp
   if (request.method !== 'POST') return fail('not_found_error', 'Not Found')
   seen.requests += 1
   seen.body = JSON.parse(await textOf(request))
-  if (url.pathname === '/v1/messages') return answerMessages(seen.body, request, response)
+  if (url.pathname === '/v1/messages') return answerMessages(seen, request, response)
   if (url.pathname !== '/v1/messages/count_tokens') return fail('not_found_error', 'Not Found')
   const checked = checkMessages(seen.body, { counting: true })
   if (!checked.ok) return fail('invalid_request_error', checked.complaint)
@@ -122,7 +125,7 @@ async function handle(seen: Seen, request: IncomingMessage, response: ServerResp
  * answers is told by the last text of the conversation, see `anthropic-says.ts`.
  */
 export async function startFakeAnthropic(): Promise<FakeAnthropic> {
-  const seen: Seen = { requests: 0, body: undefined, headers: {} }
+  const seen: Seen = { requests: 0, signatureErrors: 0, body: undefined, headers: {} }
   const server = createServer((request, response) => {
     handle(seen, request, response).catch((error: unknown) => {
       if (response.headersSent) response.destroy()
@@ -138,6 +141,7 @@ export async function startFakeAnthropic(): Promise<FakeAnthropic> {
   return {
     url: `http://127.0.0.1:${address.port}`,
     requests: () => seen.requests,
+    signatureErrors: () => seen.signatureErrors,
     lastBody: () => seen.body,
     lastHeaders: () => Object.fromEntries(Object.entries(seen.headers).map(([name, value]) => [name, String(value)])),
     close: () => {
