@@ -24,8 +24,11 @@ export type ClientStream = {
 export async function readClient(response: Response): Promise<ClientStream> {
   const text = await response.text()
   if (response.status !== 200) return { ...takeApart([]), status: response.status, refusal: JSON.parse(text).error }
-  return { ...takeApart(blocksOf(text)), status: 200 }
+  return readChunks(text)
 }
+
+/** The same of the text of a response that began well. */
+export const readChunks = (text: string): ClientStream => ({ ...takeApart(blocksOf(text)), status: 200 })
 
 function blocksOf(text: string): string[] {
   if (text !== '' && !text.endsWith('\n\n')) throw new Error(`the stream ends inside an event: ${text.slice(-80)}`)
