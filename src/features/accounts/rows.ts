@@ -33,16 +33,13 @@ export function viewOf({ row, credentials: own }: Whole): ProviderView {
   return {
     ...shown,
     object: 'provider',
-    models: models.map(({ price_id: _id, ...model }) => ({ ...model, capabilities: capabilitiesOf(model) })),
+    models: models.map(({ price_id: _id, capabilities, ...model }) => ({
+      ...model,
+      ...(capabilities && { capabilities: [...capabilities] }),
+    })),
     credentials: own.map(credentialView),
   }
 }
-
-type Capability = NonNullable<ProviderView['models'][number]['capabilities']>[number]
-const named: readonly Capability[] = ['tools', 'json_schema', 'vision', 'reasoning']
-
-const capabilitiesOf = (model: { capabilities?: readonly string[] | undefined }): Capability[] | undefined =>
-  model.capabilities && named.filter((one) => model.capabilities?.includes(one))
 
 /** Throws 404. */
 export async function readProvider({ db, caller: { orgId } }: Pick<Ctx, 'db' | 'caller'>, id: string): Promise<Whole> {

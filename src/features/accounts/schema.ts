@@ -44,8 +44,6 @@ const Model = z.strictObject({
   cache_write_usd: Usd.optional().describe('As input unless said.'),
   output_usd: Usd.optional(),
 })
-export type Model = z.output<typeof Model>
-
 const Models = z
   .array(Model)
   .max(MAX_MODELS)
@@ -132,11 +130,38 @@ export const CredentialView = z.object({
 })
 export type CredentialView = z.output<typeof CredentialView>
 
+const usd = z.number().optional()
+
+/** Rows as they are: what a rule of today would refuse is shown all the same. */
 export const ProviderView = z.object({
   id: z.string(),
   object: z.literal('provider'),
-  ...fields,
-  models: z.array(z.object(Model.shape)),
+  name: z.string(),
+  kind: Kind,
+  base_url: z.string(),
+  vendor: z.string().nullable(),
+  models: z.array(
+    z.object({
+      name: z.string(),
+      upstream_name: z.string().optional(),
+      kind: z.enum(['chat', 'embedding']),
+      context_window: z.int().optional(),
+      max_output_tokens: z.int().optional(),
+      capabilities: z.array(z.string()).optional(),
+      input_usd: usd,
+      cached_input_usd: usd,
+      cache_write_usd: usd,
+      output_usd: usd,
+    }),
+  ),
+  enabled: z.boolean(),
+  priority: z.int(),
+  weight: z.int(),
+  timeout_ms: z.int(),
+  connect_timeout_ms: z.int(),
+  max_retries: z.int(),
+  quirks: z.object({ rename: z.record(z.string(), z.string()).optional(), omit: z.array(z.string()).optional() }),
+  region: z.string().nullable(),
   credentials: z.array(CredentialView),
   created_at: z.int(),
   updated_at: z.int(),

@@ -27,20 +27,21 @@ const NONE: ReadonlyMap<string, UsedUp> = new Map()
  * Orders the targets and says why: pure, so that the same input always gives the same plan. `auto` takes the first
  * that is healthy; a named model takes the vendors that serve it, in order of preference. There may be none left.
  */
-export function arrange({ targets, openBreakers, usedUp = NONE, model }: PlanInput): Plan {
+export function arrange({ targets, openBreakers, usedUp = NONE, model, nowMs }: PlanInput): Plan {
   const strategy = isAuto(model) ? 'first' : 'explicit'
   const excluded: { id: string; reason: string }[] = []
   const chosen: PlannedTarget[] = []
   for (const target of targets) {
     if (openBreakers.has(target.id)) excluded.push({ id: target.id, reason: 'breaker_open' })
     else if (usedUp.has(target.id)) excluded.push({ id: target.id, reason: 'limit_reached' })
+    else if (isResting(target, nowMs)) excluded.push({ id: target.id, reason: 'credentials_refused' })
     else chosen.push({ target, reason: chosen.length === 0 ? `${strategy}_choice` : 'fallback' })
   }
   return { strategy, targets: chosen, excluded }
 }
 
 /**
- * The same, with somewhere to go. Throws 503 when there is no target whose breaker is closed, and 429 when those that
+ * The same, with somewhere to go. Throws 503 when there is no target that is healthy, and 429 when those that
  * there are have no room, each with the time of the first to be tried again.
  */
 export function plan(input: PlanInput): Plan {
@@ -61,11 +62,16 @@ export function nowhere(
     const retryAfterSeconds = secondsUntil(first.untilMs, nowMs)
     return new AppError('rate_limit_exceeded', message, { retryAfterSeconds, details: { limit_id: first.limitId } })
   }
-  const firstBackMs = Math.min(...targets.map(({ id }) => openBreakers.get(id) ?? Number.POSITIVE_INFINITY))
+  const firstBackMs = Math.min(
+    ...targets.map(({ id, readyAtMs }) => openBreakers.get(id) ?? readyAtMs ?? Number.POSITIVE_INFINITY),
+  )
   return new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
     param: 'model',
     retryAfterSeconds: Number.isFinite(firstBackMs) ? secondsUntil(firstBackMs, nowMs) : undefined,
   })
 }
+
+/** None of the credentials of its account may be used now. */
+const isResting = ({ readyAtMs = 0 }: Target, nowMs: number): boolean => readyAtMs > nowMs
 
 const secondsUntil = (ms: number, nowMs: number): number => Math.max(1, Math.ceil((ms - nowMs) / 1000))
