@@ -17,6 +17,8 @@ export type World = {
   redis: MemoryRedis
   /** Another isolate over the same Redis, with a key of its own. */
   isolate(options?: Omit<TestGatewayOptions, 'upstream'>): Promise<Isolate>
+  /** What happens when a request reaches a vendor, from now on. */
+  whenSent(happens: () => void): void
   close(): Promise<void>
 }
 
@@ -26,7 +28,10 @@ export async function startWorld(): Promise<World> {
   const redis = memoryRedis(Date.now)
   const dataKeys = new Map<string, CryptoKey>()
 
+  let whenSent = () => {}
+
   const upstream: TestGatewayOptions['upstream'] = ({ to, path, body, signal, headers }) => {
+    whenSent()
     const isClaude = to === 'anthropic'
     const url = isClaude ? `${claude.url}${path}` : `${gemini.url}${path.replace('/v1/', '/v1beta/')}`
     const key = isClaude
@@ -62,6 +67,9 @@ export async function startWorld(): Promise<World> {
         fetch: (input, init) => gateway.gateway(new Request(input, init), undefined, { waitUntil: () => undefined }),
       })
       return { ...gateway, redis, client, memory }
+    },
+    whenSent: (happens) => {
+      whenSent = happens
     },
     close: async () => {
       await Promise.all([claude.close(), gemini.close()])
