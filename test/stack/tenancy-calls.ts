@@ -19,6 +19,7 @@ const embed = { model: 'text-embedding-3-small', input: 'Hello there' }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
 const message = { ...chat, max_tokens: 50 }
 const complete = { model: 'gpt-4o', prompt: 'Hello there' }
+const respond = { model: 'gpt-4o', input: 'Hello there' }
 
 /** A body that every route which takes one accepts from an owner. */
 export const bodies: Readonly<Record<string, Body>> = {
@@ -34,7 +35,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'PUT /api/v1/budgets/:id': { limit_usd: 100_000 },
   'PATCH /api/v1/budgets/:id': { name: 'Another name' },
   'POST /api/v1/providers': provider,
-  'PUT /api/v1/providers/:id': provider,
+  'PUT /api/v1/providers/:id': { ...provider, name: 'replaced' },
   'PATCH /api/v1/providers/:id': { priority: 7 },
   'POST /api/v1/providers/discover': { provider_id: 'prv_nothing' },
   'POST /api/v1/providers/:id/verify': { model: 'a-model' },
@@ -45,6 +46,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /v1/completions': complete,
   'POST /v1/completions/stream': complete,
   'POST /v1/messages': message,
+  'POST /v1/responses': respond,
   'POST /v1/messages/count_tokens': chat,
   'POST /v1/embeddings': embed,
   'POST /api/v1/secrets': { name: 'ANOTHER', value: 'another value' },
@@ -135,6 +137,12 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /v1/chat/completions messages.tool_call_id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_calls.id': (id) => calling(id),
   'POST /v1/chat/completions/stream messages.tool_call_id': (id) => calling(id),
+  'POST /v1/responses helix.run_id': (run_id) => ({ ...respond, helix: { run_id } }),
+  'POST /v1/responses previous_response_id': (previous_response_id) => ({ ...respond, previous_response_id }),
+  'POST /v1/responses input.id': (id) => ({ ...respond, input: [{ type: 'item_reference', id }] }),
+  'POST /v1/responses input.call_id': (call_id) => responding({ call_id }),
+  'POST /v1/responses input.content.file_id': (file_id) => responding({ file_id }),
+  'POST /v1/responses input.output.file_id': (file_id) => responding({ file_id }),
   'POST /v1/messages messages.content.id': (id) => using(id),
   'POST /v1/messages messages.content.tool_use_id': (id) => using(id),
   'POST /v1/messages metadata.user_id': (user_id) => ({ ...message, metadata: { user_id } }),
@@ -164,6 +172,15 @@ const calling = (id: string): Body => ({
   ],
 })
 
+const responding = ({ call_id = 'call_1', file_id = 'file_1' }: Record<string, string>): Body => ({
+  ...respond,
+  input: [
+    { role: 'user', content: [{ type: 'input_file', file_id }] },
+    { type: 'function_call', call_id, name: 'look', arguments: '{}' },
+    { type: 'function_call_output', call_id, output: [{ type: 'input_file', file_id }] },
+  ],
+})
+
 const using = (id: string): Body => ({
   ...message,
   messages: [
@@ -182,7 +199,7 @@ export const unknownFields = (fields: readonly IdField[]): string[] =>
 export const fill = (field: IdField, id: string, mine: Planted): Body => around[keyOf(field)]?.(id, mine) ?? {}
 
 /** Fields whose text is the caller's own word for something: a call that holds any is answered. */
-const FREE = /^(?:messages\.|metadata\.user_id$)/
+const FREE = /^(?:messages\.|input\.(?!id$)|metadata\.user_id$)/
 /** Told by the answer itself that there is nothing, or of no run since nothing is spent. */
 const ANSWERED = ['POST /api/v1/keys/verify key', 'POST /v1/messages/count_tokens helix.run_id']
 

@@ -49,6 +49,7 @@ const WITHOUT_PREFIX = ['idempotency_keys', 'own_prices']
 const NOUNS: Readonly<Record<string, string>> = {
   key_id: 'api_keys',
   policy_id: 'policies',
+  previous_response_id: 'responses',
   rotated_from: 'api_keys',
   invited_by: 'users',
   actor_id: 'users',
@@ -150,7 +151,15 @@ async function plantRows(stack: Stack, of: { word: string; orgId: string; userId
 const SEALED = [
   ['secrets', 'value'],
   ['provider_credentials', 'secret'],
+  ['responses', 'input'],
+  ['responses', 'output'],
 ] as const
+
+/** What is sealed where the text alone would mean nothing. */
+const SEALED_SHAPES: Readonly<Record<string, (text: string, id: string) => unknown>> = {
+  'responses.input': (text, id) => [{ type: 'message', id: id.replace('resp', 'msg'), role: 'user', content: text }],
+  'responses.output': (text, id) => ({ id, object: 'response', status: 'completed', model: text, output: [] }),
+}
 
 /** Values of secrets and credentials, and the data key of the organisation, as the gateway would have stored them. */
 async function sealSecrets(stack: Stack, orgId: string): Promise<void> {
@@ -159,7 +168,9 @@ async function sealSecrets(stack: Stack, orgId: string): Promise<void> {
     for (const { id, value } of await stack.query(`select id, "${column}" as value from "${table}" where org_id = $1`, [
       orgId,
     ])) {
-      const sealed = await seal(depsOver(stack), { orgId, table, column, rowId: String(id) }, String(value))
+      const shape = SEALED_SHAPES[`${table}.${column}`]
+      const text = shape ? JSON.stringify(shape(String(value), String(id))) : String(value)
+      const sealed = await seal(depsOver(stack), { orgId, table, column, rowId: String(id) }, text)
       await stack.query(`update "${table}" set "${column}" = $2, dek_version = $3 where id = $1`, [
         id,
         sealed,
