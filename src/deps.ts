@@ -1,3 +1,4 @@
+import { createHealth, type HealthNamespace } from './adapters/health.ts'
 import { createLedgers, type LedgerNamespace } from './adapters/ledger.ts'
 import { createLimiter } from './adapters/limiter.ts'
 import { createLog } from './adapters/log.ts'
@@ -14,9 +15,14 @@ import type { JobDeps } from './core/jobs.ts'
 import { createMemory } from './core/memory.ts'
 import type { Provider } from './core/models.ts'
 import type { Outbound } from './core/outbound.ts'
-import type { JobsSettings, LedgerSettings, Settings } from './core/settings.ts'
+import type { HealthSettings, JobsSettings, LedgerSettings, Settings } from './core/settings.ts'
 
-export type Bindings = { LEDGER: LedgerNamespace; ASSETS?: { fetch(request: Request): Promise<Response> } }
+export type Bindings = {
+  LEDGER: LedgerNamespace
+  /** Without it nothing is known of the providers. */
+  HEALTH?: HealthNamespace
+  ASSETS?: { fetch(request: Request): Promise<Response> }
+}
 
 /** Name of the node that OLLAMA_BASE_URL points to. */
 const NODE_NAME = 'ollama'
@@ -31,6 +37,7 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
     db: createDatabase({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl, outbound }),
     redis: createRedis(upstash),
     ledgerOf: createLedgers(bindings.LEDGER),
+    health: createHealth(bindings.HEALTH),
     limiter: createLimiter(upstash),
     outbound,
     mailer: createMailer({ url: settings.mailUrl, apiKey: settings.mailApiKey, from: settings.mailFrom, outbound }),
@@ -48,7 +55,7 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
 /** What the ledger object uses of it. */
 export function createLedgerDeps(settings: LedgerSettings): Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'> {
   const now = () => Date.now()
-  const outbound = createStoreOutbound(storeOrigins(settings), now)
+  const outbound = createFixedOutbound(storeOrigins(settings), now)
   return {
     db: createDatabase({ databaseUrl: settings.databaseUrl, proxyUrl: settings.neonProxyUrl, outbound }),
     redis: createRedis(createUpstash({ url: settings.redisUrl, token: settings.redisToken })),
@@ -63,7 +70,7 @@ export function createJobDeps(settings: JobsSettings, { LEDGER }: Pick<Bindings,
   const { systemDatabaseUrl, neonProxyUrl: proxyUrl, kekCurrent, kekPrevious } = settings
   const ledgerDeps = createLedgerDeps(settings)
   const systemOrigin = databaseOrigin({ databaseUrl: systemDatabaseUrl, proxyUrl })
-  const outbound = createStoreOutbound([...storeOrigins(settings), systemOrigin], ledgerDeps.now)
+  const outbound = createFixedOutbound([...storeOrigins(settings), systemOrigin], ledgerDeps.now)
   const { query } = createDatabase({ databaseUrl: systemDatabaseUrl, proxyUrl, outbound })
   return {
     ...ledgerDeps,
@@ -74,8 +81,16 @@ export function createJobDeps(settings: JobsSettings, { LEDGER }: Pick<Bindings,
   }
 }
 
-/** A way out that leads to the stores alone. */
-const createStoreOutbound = (trustedOrigins: readonly string[], now: () => number): Outbound =>
+/** What the watch over the providers uses of it: the way out leads to them alone. */
+export function createWatchDeps(settings: HealthSettings): Pick<Deps, 'log' | 'now'> & { providers: Provider[] } {
+  const now = () => Date.now()
+  const outbound = createFixedOutbound(providerOrigins(settings), now)
+  const providers = [...createProviders(settings, outbound, now).values()]
+  return { providers, log: createLog(settings.logLevel, now), now }
+}
+
+/** A way out that leads to these origins alone. */
+const createFixedOutbound = (trustedOrigins: readonly string[], now: () => number): Outbound =>
   createOutbound({
     trustedOrigins,
     testOrigins: [],
@@ -90,12 +105,20 @@ const storeOrigins = ({ databaseUrl, neonProxyUrl, redisUrl }: LedgerSettings): 
   redisUrl,
 ]
 
+const nodeUrls = ({ ollamaBaseUrl }: Pick<Settings, 'ollamaBaseUrl'>): string[] =>
+  ollamaBaseUrl === undefined ? [] : [ollamaBaseUrl]
+
+const providerOrigins = (settings: Pick<Settings, 'ollamaBaseUrl' | 'vendors'>): string[] => [
+  ...nodeUrls(settings),
+  ...vendorOrigins(settings.vendors),
+]
+
 function createSettingsOutbound(settings: Settings, now: () => number): Outbound {
   const stores = storeOrigins(settings)
-  const nodes = settings.ollamaBaseUrl === undefined ? [] : [settings.ollamaBaseUrl]
+  const nodes = nodeUrls(settings)
   const mail = settings.mailUrl === undefined ? [] : [settings.mailUrl]
   return createOutbound({
-    trustedOrigins: [...stores, ...nodes, ...mail, ...vendorOrigins(settings.vendors)],
+    trustedOrigins: [...stores, ...mail, ...providerOrigins(settings)],
     testOrigins: settings.outboundTestOrigins,
     deniedHosts: [...stores, ...nodes].map((url) => new URL(url).hostname),
     dohUrl: settings.dohUrl,
@@ -104,7 +127,13 @@ function createSettingsOutbound(settings: Settings, now: () => number): Outbound
   })
 }
 
-function createProviders(settings: Settings, outbound: Outbound, now: () => number): ReadonlyMap<string, Provider> {
+type ProviderSettings = Pick<Settings, 'vendors' | 'ollamaBaseUrl' | 'nodeToken'>
+
+function createProviders(
+  settings: ProviderSettings,
+  outbound: Outbound,
+  now: () => number,
+): ReadonlyMap<string, Provider> {
   const providers = createVendors({ vendors: settings.vendors, outbound })
   if (settings.ollamaBaseUrl !== undefined) {
     const { ollamaBaseUrl: baseUrl, nodeToken } = settings

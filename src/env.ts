@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { JobsSettings, LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
+import type { HealthSettings, JobsSettings, LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
 
 /** Vendors whose `<NAME>_API_KEY` and `<NAME>_BASE_URL` are read, by their name in the catalog. */
 export const vendorNames = [
@@ -89,6 +89,7 @@ const Variables = z.object({
   OUTBOUND_TEST_ORIGINS: list.default([]),
   DOH_URL: httpUrl.default('https://cloudflare-dns.com/dns-query'),
   HOLD_GRACE_MS: z.coerce.number().int().min(0).default(60_000),
+  HEALTH_INTERVAL_MS: z.coerce.number().int().min(100).max(120_000).default(30_000),
 })
 
 /** Secrets of which no two may be the same: one that leaks must not open what another protects. */
@@ -159,6 +160,31 @@ export function parseJobsEnv(env: Readonly<Record<string, unknown>>): JobsSettin
     systemDatabaseUrl: parsed.data.DATABASE_SYSTEM_URL,
     kekCurrent: parsed.data.KEK_CURRENT,
     kekPrevious: parsed.data.KEK_PREVIOUS,
+  }
+}
+
+const HealthVariables = Variables.pick({
+  LOG_LEVEL: true,
+  OLLAMA_BASE_URL: true,
+  NODE_TOKEN: true,
+  HEALTH_INTERVAL_MS: true,
+})
+
+/** Parses what the watch over the providers needs. Throws `ConfigurationError`. */
+export function parseHealthEnv(env: Readonly<Record<string, unknown>>): HealthSettings {
+  const given = givenOf(env)
+  const parsed = HealthVariables.safeParse(given)
+  const vendors = VendorVariables.safeParse(given)
+  if (!parsed.success || !vendors.success) {
+    throw wrongVariables([...(parsed.error?.issues ?? []), ...(vendors.error?.issues ?? [])], given)
+  }
+  const { LOG_LEVEL, OLLAMA_BASE_URL, NODE_TOKEN, HEALTH_INTERVAL_MS } = parsed.data
+  return {
+    logLevel: LOG_LEVEL,
+    vendors: vendorSettings(vendors.data),
+    ollamaBaseUrl: OLLAMA_BASE_URL,
+    nodeToken: NODE_TOKEN,
+    healthIntervalMs: HEALTH_INTERVAL_MS,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Admission, Policy } from './admission.ts'
 import type { Database } from './db.ts'
+import type { HealthMonitor } from './health.ts'
 import type { OrgLedger } from './ledger.ts'
 import type { Limiter } from './limiter.ts'
 import type { Mailer } from './mail.ts'
@@ -19,6 +20,8 @@ export type Deps = {
   db: Database
   redis: Redis
   ledgerOf: (orgId: string) => OrgLedger
+  /** How the providers are that the environment names. */
+  health: HealthMonitor
   limiter: Limiter
   outbound: Outbound
   mailer: Mailer

@@ -6,6 +6,12 @@ export type LedgerSettings = Pick<
   'logLevel' | 'databaseUrl' | 'neonProxyUrl' | 'redisUrl' | 'redisToken' | 'holdGraceMs'
 >
 
+/** What the watch over the providers needs: where they are, and nothing of anybody's data. */
+export type HealthSettings = Pick<Settings, 'logLevel' | 'vendors' | 'ollamaBaseUrl' | 'nodeToken'> & {
+  /** Between two looks at each provider. */
+  healthIntervalMs: number
+}
+
 /** What a job may know of the environment: the keys that sealed values are opened with, and nothing that admits anybody. */
 export type JobSettings = Pick<Settings, 'kekCurrent' | 'kekPrevious'>
 

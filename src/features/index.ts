@@ -40,6 +40,12 @@ export const areas: readonly Area[] = [
   area('routing'),
   { name: 'accounts', at: ['/api/v1/providers'], errors: 'problem', load: () => import('./accounts/routes.ts') },
   area('signatures'),
+  {
+    name: 'health',
+    at: ['/v1/providers', '/v1/health'],
+    errors: 'openai',
+    load: () => import('./health/routes.ts'),
+  },
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {
     name: 'completions',

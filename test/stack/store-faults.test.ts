@@ -201,6 +201,7 @@ export class OrgLedger extends DurableObject {
   release() { return this.away() }
   settle() { return this.away() }
 }
+export class ProviderHealth extends DurableObject {}
 export default { fetch: () => new Response(null, { status: 404 }) }
 `
 

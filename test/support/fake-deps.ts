@@ -65,6 +65,7 @@ export function fakeDeps(given: Partial<Deps> = {}): Deps {
     db: { query: refuse('database'), atomically: refuse('database') },
     redis: { run: refuse('redis'), pipeline: refuse('redis') },
     ledgerOf: refuse('ledger'),
+    health: { read: async () => [] },
     limiter: { allows: refuse('limiter'), take: refuse('limiter'), reset: refuse('limiter') },
     outbound: refuse('outbound'),
     mailer: { send: refuse('mailer') },

@@ -50,7 +50,10 @@ export async function startWorkers({
           compatibilityFlags: ['nodejs_compat', 'enable_request_signal', 'global_fetch_strictly_public'],
           bindings: vars,
           ...(assets ? { assets: staticFiles } : {}),
-          durableObjects: { LEDGER: { className: 'OrgLedger', scriptName: 'helix-jobs', useSQLite: true } },
+          durableObjects: {
+            LEDGER: { className: 'OrgLedger', scriptName: 'helix-jobs', useSQLite: true },
+            HEALTH: { className: 'ProviderHealth', scriptName: 'helix-jobs', useSQLite: true },
+          },
         },
         {
           name: 'helix-jobs',
@@ -58,7 +61,10 @@ export async function startWorkers({
           compatibilityDate,
           compatibilityFlags: ['nodejs_compat', 'global_fetch_strictly_public'],
           bindings: { ...vars, ...jobsVars },
-          durableObjects: { LEDGER: { className: 'OrgLedger', useSQLite: true } },
+          durableObjects: {
+            LEDGER: { className: 'OrgLedger', useSQLite: true },
+            HEALTH: { className: 'ProviderHealth', useSQLite: true },
+          },
         },
       ],
     }),

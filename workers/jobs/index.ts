@@ -6,6 +6,7 @@ import { jobs } from '../../src/features/jobs.ts'
 import { runDueJobs } from '../../src/jobs.ts'
 
 export { OrgLedger } from './org-ledger.ts'
+export { ProviderHealth } from './provider-health.ts'
 
 type Env = Record<string, unknown> & { LEDGER: LedgerNamespace }
 
