@@ -58,6 +58,16 @@ function kindsOf(ids: readonly string[]): string[] {
 export const paramsOf = ({ route }: Entry, id: string): Record<string, string> =>
   Object.fromEntries([...route.path.matchAll(/:(\w+)/g)].map(([, name = '']) => [name, id]))
 
+/** Every way in which these ids fit into a path; a row below another has a place of its own for each. */
+export function paramSetsOf({ route }: Entry, ids: readonly string[]): Record<string, string>[] {
+  const names = [...route.path.matchAll(/:(\w+)/g)].map(([, name = '']) => name)
+  const sets = names.reduce<Record<string, string>[]>(
+    (begun, name) => begun.flatMap((set) => ids.map((id) => ({ ...set, [name]: id }))),
+    [{}],
+  )
+  return sets.filter((set) => route.spec.params?.safeParse(set).success === true)
+}
+
 /** Nobody was let in. 401 and 429 would say nothing about whose row it is, where there is a caller. */
 export const isRefused = ({ route }: Entry, status: number) =>
   status >= 400 && status < 500 && (route.spec.scope === 'public' || (status !== 401 && status !== 429))

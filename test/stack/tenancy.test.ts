@@ -12,7 +12,7 @@ import { type Answer, callRoute, forEach, type RouteCall } from '../support/rout
 import { type Stack, startStack } from '../support/stack.ts'
 import { tenantTables } from '../support/tables.ts'
 import { bodies, bodyOf, fill, idFieldsOf, mayBeAnswered, password, unknownFields } from './tenancy-calls.ts'
-import { foreignIn, idsAt, idsFor, isRefused, paramsOf, takes } from './tenancy-probes.ts'
+import { foreignIn, idsAt, idsFor, isRefused, paramSetsOf, paramsOf } from './tenancy-probes.ts'
 
 const table = await loadTable(areas)
 const guarded = table.filter(({ route }) => route.spec.scope !== 'public')
@@ -167,9 +167,12 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
   expect(faults).toEqual([])
 }
 
-/** Routes of the platform are not for owners, and models are nobody's. */
+/** Models are nobody's, and where the planted provider should be nothing answers. */
+const OF_NOBODY = ['GET /v1/models/:model{.+}', 'POST /api/v1/providers/discover']
+
+/** Routes of the platform are not for owners. */
 const worksOnOwn = (entry: Entry): boolean =>
-  entry.route.spec.scope !== 'operator' && nameOf(entry) !== 'GET /v1/models/:model{.+}'
+  entry.route.spec.scope !== 'operator' && !OF_NOBODY.includes(nameOf(entry))
 
 async function ownCalls(entry: Entry, mine: Planted): Promise<RouteCall[]> {
   const { method, spec } = entry.route
@@ -178,7 +181,7 @@ async function ownCalls(entry: Entry, mine: Planted): Promise<RouteCall[]> {
   const isOfAnyOwner = method !== 'get' && !spec.params && !LAST.includes(nameOf(entry))
   const { accessToken } = isOfAnyOwner ? await person(stack, { orgId: mine.orgId }) : owner
   const call = { entry, credential: accessToken, body: bodyOf(entry), query: confirming(entry, mine) }
-  if (spec.params) return own.filter((id) => takes(entry, id)).map((id) => ({ ...call, params: paramsOf(entry, id) }))
+  if (spec.params) return paramSetsOf(entry, own).map((params) => ({ ...call, params }))
   const places = idFieldsOf(entry).filter(({ place }) => place === 'body')
   const filled = places.flatMap((field) =>
     idsAt(field, [...own, mine.apiKey]).map((id) => ({ ...call, body: fill(field, id, mine) })),

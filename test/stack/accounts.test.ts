@@ -1,0 +1,280 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod'
+import { actionsOf, person } from '../support/people.ts'
+import {
+  type AccountStack,
+  addCredential,
+  addProvider,
+  goodKey,
+  ledgerRowOf,
+  startAccountStack,
+  team,
+} from './accounts-kit.ts'
+import { callApi, rowsOf } from './members-kit.ts'
+
+let world: AccountStack
+beforeAll(async () => {
+  world = await startAccountStack()
+})
+afterAll(() => world?.close())
+
+const Provider = z.looseObject({ id: z.string(), credentials: z.array(z.looseObject({ id: z.string() })) })
+
+describe('a provider of an organisation', () => {
+  it('is made, listed, shown, replaced, changed and deleted, and no answer holds a key', async () => {
+    const us = await team(world.stack)
+    const key = goodKey('of-the-first-test')
+    const id = await addProvider(us, world.mine, { keys: [key], models: [{ name: 'a-model', input_usd: 1 }] })
+    const shown = await us.api(`GET /providers/${id}`)
+    expect(shown).toMatchObject({
+      status: 200,
+      body: {
+        id,
+        object: 'provider',
+        name: 'own',
+        kind: 'openai_compatible',
+        base_url: world.mine.url,
+        vendor: null,
+        models: [{ name: 'a-model', kind: 'chat', input_usd: 1 }],
+        enabled: true,
+        priority: 50,
+        timeout_ms: 60_000,
+        max_retries: 2,
+        credentials: [{ label: 'key 0', last4: '6789', is_active: true, cooldown_until: null }],
+      },
+    })
+    expect(Object.keys(Provider.parse(shown.body).credentials[0] ?? {}).sort()).toEqual(
+      ['id', 'label', 'last4', 'is_active', 'cooldown_until'].sort(),
+    )
+    expect(rowsOf(await us.api('GET /providers'))).toEqual([shown.body])
+    const patched = await us.api(`PATCH /providers/${id}`, { priority: 7, region: 'eu' })
+    expect(patched).toMatchObject({
+      status: 200,
+      body: { priority: 7, region: 'eu', models: [{ name: 'a-model' }], credentials: [{ label: 'key 0' }] },
+    })
+    const body = { name: 'renamed', kind: 'openai_compatible', base_url: world.mine.url }
+    const put = await us.api(`PUT /providers/${id}`, body)
+    expect(put).toMatchObject({ status: 200, body: { name: 'renamed', priority: 50, region: null, models: [] } })
+    expect(await us.api(`DELETE /providers/${id}`)).toMatchObject({ status: 204 })
+    expect(await us.api(`GET /providers/${id}`)).toMatchObject({ status: 404 })
+    expect(await actionsOf(world.stack, us.orgId)).toEqual([
+      'provider.create',
+      'provider.credential_add',
+      'provider.update',
+      'provider.update',
+      'provider.delete',
+    ])
+    expect(JSON.stringify([shown, patched, put])).not.toContain(key)
+    const audit = await world.stack.query('select details from audit_log where org_id = $1', [us.orgId])
+    expect(JSON.stringify(audit)).not.toContain(key)
+    expect(await world.stack.query('select 1 from provider_credentials where provider_id = $1', [id])).toEqual([])
+  })
+
+  it('loses its credentials when it moves to another host, and keeps them otherwise', async () => {
+    const us = await team(world.stack)
+    const id = await addProvider(us, world.mine, { keys: [goodKey('stays')] })
+    const near = await us.api(`PATCH /providers/${id}`, { base_url: `${world.mine.url}/` })
+    expect(Provider.parse(near.body).credentials).toHaveLength(1)
+    const away = await us.api(`PATCH /providers/${id}`, { base_url: world.theirs.url })
+    expect(Provider.parse(away.body).credentials).toEqual([])
+    expect(await world.stack.query('select 1 from provider_credentials where provider_id = $1', [id])).toEqual([])
+  })
+
+  it.each([
+    ['http://models.example.com/v1', 'openai_compatible'],
+    ['https://127.0.0.1/v1', 'openai_compatible'],
+    ['https://[::1]/v1', 'anthropic'],
+    ['https://10.0.0.7', 'gemini'],
+    ['http://192.168.0.7:11434', 'ollama'],
+    ['https://gpu.internal', 'ollama'],
+    ['https://localhost/v1', 'openai_compatible'],
+    ['https://models.example.com:8443/v1', 'openai_compatible'],
+    ['https://user:word@models.example.com/v1', 'openai_compatible'],
+    ['https://models.example.com/v1?key=1', 'openai_compatible'],
+    ['not a url', 'openai_compatible'],
+  ])('may not be at %s (%s)', async (base_url, kind) => {
+    const us = await team(world.stack)
+    const refused = await us.api('POST /providers', { name: 'own', kind, base_url })
+    expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/base_url' }] } })
+  })
+
+  it('has a name of its own, and there are at most twenty with five credentials each', async () => {
+    const us = await team(world.stack)
+    const id = await addProvider(us, world.mine, { name: 'p0' })
+    const body = { kind: 'openai_compatible', base_url: world.mine.url }
+    expect(await us.api('POST /providers', { ...body, name: 'p0' })).toMatchObject({ status: 409 })
+    await Promise.all(Array.from({ length: 19 }, async (_, at) => addProvider(us, world.mine, { name: `p${at + 1}` })))
+    expect(await us.api('POST /providers', { ...body, name: 'p20' })).toMatchObject({ status: 409 })
+    for (let at = 0; at < 5; at++) await addCredential(us, id, { label: `key ${at}`, key: goodKey(`no-${at}`) })
+    const sixth = await us.api(`POST /providers/${id}/credentials`, { label: 'key 5', key: goodKey('no-5') })
+    expect(sixth).toMatchObject({ status: 409 })
+  })
+
+  it('is nobody else’s: not to be seen, changed or called, under whatever name', async () => {
+    const [us, others] = await Promise.all([team(world.stack), team(world.stack)])
+    const id = await addProvider(us, world.mine, { keys: [goodKey('ours')], models: [{ name: 'secret-model' }] })
+    for (const route of ['GET', 'DELETE', 'PATCH', 'POST']) {
+      const answer = await others.api(`${route} /providers/${id}${route === 'POST' ? '/verify' : ''}`, bodyFor(route))
+      expect(answer).toMatchObject({ status: 404 })
+    }
+    expect(rowsOf(await others.api('GET /providers'))).toEqual([])
+    const before = world.mine.requests()
+    for (const model of ['own/gpt-4o', 'own/secret-model', 'secret-model']) {
+      expect((await others.chat(model)).status).toBe(404)
+    }
+    expect(world.mine.requests()).toBe(before)
+    expect((await us.chat('own/secret-model')).status).toBe(200)
+  })
+
+  it('is for administrators, and reading it takes its scope', async () => {
+    const us = await team(world.stack)
+    const member = await person(world.stack, { orgId: us.orgId, role: 'member' })
+    expect(await callApi(world.stack, member.accessToken, { route: 'GET /providers' })).toMatchObject({ status: 403 })
+  })
+})
+
+const bodyFor = (method: string): unknown => (method === 'PATCH' ? { priority: 1 } : method === 'POST' ? {} : undefined)
+
+describe('calls', () => {
+  it('go to the account that is named as a vendor in its place, and from the next call on after a change', async () => {
+    const [us, others] = await Promise.all([team(world.stack), team(world.stack)])
+    expect((await us.chat('gpt-4o')).headers.get('x-helix-provider')).toBe('openai')
+    const id = await addProvider(us, world.mine, { name: 'openai', keys: [goodKey('in-its-place')] })
+    const [atMine, atShared] = [world.mine.requests(), world.shared.requests()]
+    const response = await us.chat('gpt-4o')
+    expect(await response.json()).toMatchObject({ model: 'gpt-4o' })
+    expect(response.headers.get('x-helix-attempts')).toBe('1')
+    expect([world.mine.requests(), world.shared.requests()]).toEqual([atMine + 1, atShared])
+    expect(world.mine.lastHeaders().authorization).toBe(`Bearer ${goodKey('in-its-place')}`)
+    expect(await ledgerRowOf(world.stack, response)).toMatchObject({
+      provider: 'openai',
+      model: 'gpt-4o',
+      price_id: expect.stringMatching(/^openai\/gpt-4o@/),
+    })
+    expect((await others.chat('gpt-4o')).status).toBe(200)
+    expect([world.mine.requests(), world.shared.requests()]).toEqual([atMine + 1, atShared + 1])
+    // Without a credential it keeps its place: nobody else pays for what was meant for it.
+    const { credentials } = Provider.parse((await us.api(`GET /providers/${id}`)).body)
+    await us.api(`DELETE /providers/${id}/credentials/${credentials[0]?.id}`)
+    expect((await us.chat('gpt-4o')).status).toBe(503)
+    await us.api(`PATCH /providers/${id}`, { enabled: false })
+    expect((await us.chat('gpt-4o')).status).toBe(200)
+    await us.api(`DELETE /providers/${id}`)
+    expect((await us.chat('gpt-4o')).status).toBe(200)
+    expect([world.mine.requests(), world.shared.requests()]).toEqual([atMine + 1, atShared + 3])
+  })
+
+  it('end with the deletion of the provider', async () => {
+    const us = await team(world.stack)
+    const id = await addProvider(us, world.mine, { keys: [goodKey('to-be-deleted')], models: [{ name: 'mine-only' }] })
+    expect((await us.chat('mine-only')).status).toBe(200)
+    await us.api(`DELETE /providers/${id}`)
+    const before = world.mine.requests()
+    expect((await us.chat('mine-only')).status).toBe(404)
+    expect((await us.chat('own/mine-only')).status).toBe(404)
+    expect(world.mine.requests()).toBe(before)
+  })
+
+  it('cost what the organisation said, under the name that it gave, and the price stays on record', async () => {
+    const us = await team(world.stack)
+    const model = { name: 'house-model', upstream_name: 'gpt-4o', input_usd: 2, cached_input_usd: 1, output_usd: 10 }
+    const id = await addProvider(us, world.mine, { keys: [goodKey('priced')], models: [model] })
+    const response = await us.chat('house-model', 'fault:usage=1000/100')
+    expect(response.headers.get('x-helix-cost-usd')).toBe('0.003')
+    expect(world.mine.lastBody()).toMatchObject({ model: 'gpt-4o' })
+    const row = await ledgerRowOf(world.stack, response)
+    expect(row).toMatchObject({ provider: 'own', model: 'house-model', cost_nanos: '3000000' })
+    const priceId = String(row.price_id)
+    expect(priceId).toMatch(new RegExp(`^${id}/house-model@[0-9a-f]{16}$`))
+    await us.api(`PATCH /providers/${id}`, { models: [{ ...model, input_usd: 4 }] })
+    expect((await us.chat('house-model', 'fault:usage=1000/100')).headers.get('x-helix-cost-usd')).toBe('0.005')
+    const prices = await world.stack.query('select id, figures from own_prices where org_id = $1 order by id', [
+      us.orgId,
+    ])
+    expect(prices).toHaveLength(2)
+    expect(prices.find((price) => price.id === priceId)).toMatchObject({
+      figures: { base: { input: 2_000_000_000, cachedInput: 1_000_000_000, output: 10_000_000_000 } },
+    })
+  })
+
+  it('of test keys reach no account that somebody pays for', async () => {
+    const { orgId, apiKey } = await world.stack.org({ mode: 'test' })
+    const owner = await person(world.stack, { orgId })
+    const api = (route: string, body?: unknown) => callApi(world.stack, owner.accessToken, { route, body })
+    const us = { ...(await team(world.stack)), api }
+    await addProvider(us, world.mine, { keys: [goodKey('live-only')], models: [{ name: 'live-only' }] })
+    const before = world.mine.requests()
+    for (const model of ['live-only', 'own/live-only']) {
+      const messages = [{ role: 'user', content: 'Hello' }]
+      const response = await world.stack.call(apiKey, '/v1/chat/completions', { model, messages })
+      expect(response.status).toBe(404)
+    }
+    expect(world.mine.requests()).toBe(before)
+  })
+
+  it('go on while data keys are rotated, and what is stored is sealed again', async () => {
+    const us = await team(world.stack)
+    const id = await addProvider(us, world.mine, { keys: [goodKey('rotated')], models: [{ name: 'a-model' }] })
+    const stored = async () =>
+      (await world.stack.query('select secret, dek_version from provider_credentials where provider_id = $1', [id]))[0]
+    const before = await stored()
+    expect((await us.chat('a-model')).status).toBe(200)
+    expect(await us.api('POST /encryption/rotate')).toMatchObject({ status: 202, body: { status: 'completed' } })
+    const after = await stored()
+    expect(after).toMatchObject({ dek_version: Number(before?.dek_version) + 1 })
+    expect(after?.secret).not.toBe(before?.secret)
+    expect((await us.chat('a-model')).status).toBe(200)
+    // The next policy carries the text under the new key.
+    await us.api(`PATCH /providers/${id}`, { priority: 3 })
+    expect((await us.chat('a-model')).status).toBe(200)
+    expect(JSON.stringify([before, after])).not.toContain(goodKey('rotated'))
+  })
+})
+
+describe('what is known of models', () => {
+  it('lists those of accounts with the others', async () => {
+    const us = await team(world.stack)
+    const figures = { input_usd: 1, output_usd: 2, context_window: 4096 }
+    await addProvider(us, world.mine, { keys: [goodKey('listed')], models: [{ name: 'house-model', ...figures }] })
+    const model = await world.stack.call(us.apiKey, '/v1/models/house-model?details=true')
+    expect(await model.json()).toMatchObject({
+      id: 'own/house-model',
+      owned_by: 'own',
+      helix: { context_window: 4096, prices: { input_usd: 1, output_usd: 2 } },
+    })
+    const list = z.object({ data: z.array(z.looseObject({ id: z.string() })) })
+    const all = list.parse(await (await world.stack.call(us.apiKey, '/v1/models')).json())
+    expect(all.data.map(({ id }) => id)).toEqual(expect.arrayContaining(['own/house-model', 'openai/gpt-4o']))
+  })
+
+  it('is asked of a provider, and compared with what is known', async () => {
+    const us = await team(world.stack)
+    const models = [{ name: 'gpt-4.1' }, { name: 'house-model', upstream_name: 'not-there' }]
+    const id = await addProvider(us, world.mine, { keys: [goodKey('asked')], vendor: 'openai', models })
+    expect(await us.api('POST /providers/discover', { provider_id: id })).toMatchObject({
+      status: 200,
+      body: {
+        models: expect.arrayContaining([
+          { name: 'gpt-4o', context_window: null, known: 'catalog' },
+          { name: 'gpt-4.1', context_window: null, known: 'own' },
+        ]),
+        unknown: [],
+        missing: ['not-there'],
+      },
+    })
+  })
+
+  it('says where a call goes that leaves the choice to the gateway', async () => {
+    const us = await team(world.stack)
+    expect(await us.api('GET /providers/best')).toMatchObject({
+      status: 200,
+      body: { provider: 'openai', model: 'gpt-4o', is_own: false },
+    })
+    await addProvider(us, world.mine, { keys: [goodKey('best')], vendor: 'openai' })
+    expect(await us.api('GET /providers/best?capability=embedding')).toMatchObject({
+      status: 200,
+      body: { provider: 'own', model: 'text-embedding-3-small', is_own: true },
+    })
+    expect(await us.api('GET /providers/best?capability=flying')).toMatchObject({ status: 422 })
+  })
+})
