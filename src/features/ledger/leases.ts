@@ -61,12 +61,12 @@ export function createLeases() {
 
     /** The call will go elsewhere: its place is now among these. It keeps the one it has where none of them is free. */
     move(requestId: string, places: readonly PlaceRef[]): (Told & { ok: true }) | Refused {
-      const lease = leases.get(requestId)
-      if (!lease) return { ok: true }
+      // A call that no limit bound until now may be bound where it goes.
+      const lease = leases.get(requestId) ?? { own: [], place: [] }
       leave(lease.place)
       const place = placeAmong(places)
       if (place.ok) {
-        lease.place = enter(place.limits)
+        leases.set(requestId, { ...lease, place: enter(place.limits) })
         return { ok: true, ...place.told }
       }
       for (const id of lease.place) taken.set(id, (taken.get(id) ?? 0) + 1)

@@ -108,6 +108,19 @@ describe('places at targets', () => {
     expect(leases.enter('five', { places })).toMatchObject({ place: 'b' })
   })
 
+  it('are taken, or refused, also by a call that was first seated at a target without limits', () => {
+    const leases = leasesOf()
+    leases.enter('one', { places: [free('a'), place('b', 2)] })
+    leases.enter('two', { places: [free('a'), place('b', 2)] })
+    expect(leases.move('one', [place('b', 2)])).toEqual({ ok: true, place: 'b' })
+    leases.enter('three', { places: [place('b', 2)] })
+    expect(leases.move('two', [place('b', 2)])).toEqual({ ok: false, limitId: 'b' })
+    leases.giveBack('one')
+    expect(leases.move('two', [place('b', 2)])).toEqual({ ok: true, place: 'b' })
+    for (const name of ['two', 'three']) leases.giveBack(name)
+    expect(leases.enter('four', { places: [place('b', 1)] })).toEqual({ ok: true, place: 'b' })
+  })
+
   it('can be exchanged for one at another target, or kept where that has none', () => {
     const leases = leasesOf()
     leases.enter('one', { places: [place('a', 1), place('b', 1)] })
@@ -117,7 +130,6 @@ describe('places at targets', () => {
     expect(leases.enter('three', { places: [place('b', 1)] })).toEqual({ ok: false, limitId: 'b' })
     leases.giveBack('one')
     expect(leases.enter('three', { places: [place('b', 1)] })).toEqual({ ok: true, place: 'b' })
-    expect(leases.move('nobody', [place('b', 1)])).toEqual({ ok: true })
   })
 
   it('are never more than their limits have, whoever comes, moves and leaves', () => {
