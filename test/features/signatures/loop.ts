@@ -1,5 +1,7 @@
 import type OpenAI from 'openai'
-import type { World } from './world.ts'
+import type { Kit } from '../../stack/sdk-kits.ts'
+import type { FakeAnthropic } from '../../support/fake-vendor/anthropic.ts'
+import type { FakeGemini } from '../../support/fake-vendor/gemini.ts'
 
 export type Message = OpenAI.ChatCompletionMessageParam
 
@@ -9,6 +11,8 @@ export const tools: OpenAI.ChatCompletionTool[] = [
     function: { name: 'look', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
   },
 ]
+
+type Vendors = { claude: FakeAnthropic; gemini: FakeGemini }
 
 const PLACEHOLDER = 'skip_thought_signature_validator'
 const call = { name: 'look', input: { city: 'Paris "é" 雨' } }
@@ -20,28 +24,28 @@ export const signers = [
     model: 'anthropic/claude-sonnet-4-6',
     asking: (steps: number) =>
       `fake:${JSON.stringify({ loop: steps, think: 'Hm. "é"', redact: true, calls: [call, call] })}`,
-    vendor: ({ claude }: World) => claude,
+    vendor: ({ claude }: Vendors) => claude,
     /** How many messages of the last request are signed. */
-    signed: ({ claude }: World) => signedByClaude(claude.lastBody()),
-    isThinking: ({ claude }: World) => JSON.stringify(claude.lastBody()).includes('"adaptive"'),
+    signed: ({ claude }: Vendors) => signedByClaude(claude.lastBody()),
+    isThinking: ({ claude }: Vendors) => JSON.stringify(claude.lastBody()).includes('"adaptive"'),
     signsTexts: false,
   },
   {
     name: 'Claude, thinking within a budget',
     model: 'anthropic/claude-haiku-4-5',
     asking: (steps: number) => `fake:${JSON.stringify({ loop: steps, think: 'Hm.', calls: [call, call] })}`,
-    vendor: ({ claude }: World) => claude,
-    signed: ({ claude }: World) => signedByClaude(claude.lastBody()),
-    isThinking: ({ claude }: World) => JSON.stringify(claude.lastBody()).includes('"budget_tokens"'),
+    vendor: ({ claude }: Vendors) => claude,
+    signed: ({ claude }: Vendors) => signedByClaude(claude.lastBody()),
+    isThinking: ({ claude }: Vendors) => JSON.stringify(claude.lastBody()).includes('"budget_tokens"'),
     signsTexts: false,
   },
   {
     name: 'Gemini',
     model: 'gemini/gemini-3-flash-preview',
     asking: (steps: number) => `fake:loop=${steps},parallel=2,think`,
-    vendor: ({ gemini }: World) => gemini,
-    signed: ({ gemini }: World) => signedByGemini(gemini.lastBody()),
-    isThinking: ({ gemini }: World) => JSON.stringify(gemini.lastBody()).includes('"thinkingConfig"'),
+    vendor: ({ gemini }: Vendors) => gemini,
+    signed: ({ gemini }: Vendors) => signedByGemini(gemini.lastBody()),
+    isThinking: ({ gemini }: Vendors) => JSON.stringify(gemini.lastBody()).includes('"thinkingConfig"'),
     signsTexts: true,
   },
 ] as const
@@ -74,14 +78,20 @@ export const plain = ({ content, tool_calls: calls }: OpenAI.ChatCompletionMessa
   }),
 })
 
-export type Step = { client: OpenAI; stream: boolean; model: string; messages: readonly Message[] }
+/** `kit` for another line of the client than the newest. */
+export type Step = {
+  client: OpenAI
+  kit?: Pick<Kit, 'stream'>
+  stream: boolean
+  model: string
+  messages: readonly Message[]
+}
 
 /** One step, whole or streamed. */
-export async function ask({ client, stream, model, messages }: Step): Promise<OpenAI.ChatCompletionMessage> {
+export async function ask({ client, kit, stream, model, messages }: Step): Promise<OpenAI.ChatCompletionMessage> {
   const body = { model, messages: [...messages], tools, reasoning_effort: 'high' as const, max_completion_tokens: 4000 }
-  const completion = stream
-    ? await client.chat.completions.stream(body).finalChatCompletion()
-    : await client.chat.completions.create(body)
+  const streaming = () => (kit ? kit.stream(client, body) : client.chat.completions.stream(body))
+  const completion = stream ? await streaming().finalChatCompletion() : await client.chat.completions.create(body)
   const message = completion.choices[0]?.message
   if (!message) throw new Error('no message')
   return message

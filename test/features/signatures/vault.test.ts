@@ -159,7 +159,7 @@ describe('without the stores', () => {
     async (stream) => {
       const hanging = { ...world.redis, pipeline: () => new Promise<never>(() => undefined) }
       const isolate = await world.isolate({ deps: { redis: hanging } })
-      const messages = user(sonnet.asking(2))
+      const messages = user(sonnet.asking(1))
       const said = await ask({ ...isolate, stream, model: sonnet.model, messages })
       expect(said.tool_calls).toHaveLength(2)
       await ask({ ...isolate, stream: false, model: sonnet.model, messages: withResults(messages, said) })
