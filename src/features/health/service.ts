@@ -1,8 +1,8 @@
 import type { Deps } from '../../core/context.ts'
 import type { HealthCheck } from '../../core/health.ts'
 
-/** Everybody may ask, so the monitor is asked at most every few seconds by each isolate. */
-const KEEP_MS = 5000
+/** Everybody may ask, so the monitor is asked at most once a second by each isolate. */
+const KEEP_MS = 1000
 
 type World = Pick<Deps, 'health' | 'memory' | 'now' | 'log'>
 type Found = ReadonlyMap<string, readonly HealthCheck[]>
