@@ -211,6 +211,9 @@ function contentOf(
   if (name === 'id' && !WITHOUT_PREFIX.includes(table)) return newId(prefixOf(table), Date.now())
   // A limit that is there and refuses nobody.
   if (table === 'limits' && type === 'bigint' && !name.endsWith('_at')) return 1_000_000
+  // One that could be there: what it is changed to stays at the same host.
+  if (table === 'providers' && name === 'base_url') return 'https://models.example.com/v1'
+  if (table === 'providers' && name === 'vendor') return null
   if (table === 'request_log' && name === 'request_id') return newId('req', Date.now())
   const noun = NOUNS[name]
   if (noun !== undefined) return noun === 'users' ? userId : (made.get(noun)?.id ?? null)

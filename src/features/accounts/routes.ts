@@ -192,4 +192,4 @@ const credentialRoutes: readonly Route[] = [
   ),
 ]
 
-export const routes: readonly Route[] = [...rowRoutes, ...credentialRoutes]
+export const routes: readonly Route[] = [...credentialRoutes, ...rowRoutes]
