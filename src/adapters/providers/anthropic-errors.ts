@@ -32,16 +32,11 @@ const labels: Readonly<Record<string, Pick<VendorError, 'type' | 'code'>>> = {
 const UNPAID = /credit balance is too low|specified (workspace )?(api )?usage limits/i
 const TOO_LONG = /prompt is too long|exceed context limit/i
 
-/** What the vendor's words tell about our account: keys, the ids of organisations, workspaces and requests. */
-const ACCOUNT =
-  /\bsk-ant-[\w-]+|\b(?:org|wrkspc|req)_[A-Za-z0-9]{12,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi
-const REDACTED = '[redacted]'
-
 /**
- * A failure of this vendor in the gateway's words: OpenAI's labels, nothing about our account, and the status that
- * fits. An account that cannot pay is 402, whatever its status said: another provider may be asked.
+ * A failure of this vendor in the gateway's words: OpenAI's labels, and the status that fits. An account that cannot
+ * pay is 402, whatever its status said: another provider may be asked.
  */
-export function mappedFailure(failure: UpstreamError, upstream: Pick<Upstream, 'baseUrl'>): UpstreamError {
+export function mappedFailure(failure: UpstreamError): UpstreamError {
   const { vendor, fault } = failure
   if (vendor === undefined) return failure
   const isUnpaid = vendor.type === 'billing_error' || UNPAID.test(vendor.message)
@@ -49,7 +44,7 @@ export function mappedFailure(failure: UpstreamError, upstream: Pick<Upstream, '
   return new UpstreamError(fault, failure.message, {
     ...(status === undefined ? {} : { status }),
     retryAfterMs: failure.retryAfterMs,
-    vendor: { ...vendor, ...labelOf(vendor, isUnpaid), message: withoutAccount(vendor.message, upstream.baseUrl) },
+    vendor: { ...vendor, ...labelOf(vendor, isUnpaid) },
     cause: failure.cause,
   })
 }
@@ -63,9 +58,6 @@ function labelOf({ type, message }: VendorError, isUnpaid: boolean): Pick<Vendor
   return (type && Object.hasOwn(labels, type) ? labels[type] : undefined) ?? {}
 }
 
-const withoutAccount = (message: string, baseUrl: string): string =>
-  message.replaceAll(ACCOUNT, REDACTED).replaceAll(new URL(baseUrl).host, REDACTED)
-
 /** The failure that an `error` event, or a document in place of a stream, stands for. */
 export function reportedFailure(
   upstream: Pick<Upstream, 'name' | 'secret' | 'baseUrl'>,
@@ -76,5 +68,5 @@ export function reportedFailure(
   const failure = reportedError(upstream, framed)
   return failure === undefined
     ? new UpstreamError('reported', `${upstream.name} reported an error without words.`)
-    : mappedFailure(failure, upstream)
+    : mappedFailure(failure)
 }

@@ -115,7 +115,7 @@ export function createAnthropic(options: AnthropicOptions): Provider {
     try {
       return await work
     } catch (failure) {
-      throw failure instanceof UpstreamError ? mappedFailure(failure, upstream) : failure
+      throw failure instanceof UpstreamError ? mappedFailure(failure) : failure
     }
   }
 

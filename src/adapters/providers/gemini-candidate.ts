@@ -1,10 +1,10 @@
 import { UpstreamError, type WireUsage } from '../../core/models.ts'
-import { withoutAccount } from './gemini-errors.ts'
+import { withoutAccount } from './account-words.ts'
+import { withoutProject } from './gemini-errors.ts'
 import { countOf, isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 import { argumentsText, newCallId } from './openai-message.ts'
 import type { ErrorSource } from './upstream-http.ts'
 import { normalUsage } from './usage.ts'
-import { withoutSecret } from './vendor-error.ts'
 
 type Signed = { extra_content?: { google: { thought_signature: string } } }
 
@@ -96,14 +96,14 @@ export function finishReasonOf(native: string, calledTools: boolean): string {
 }
 
 /** The error in a candidate's `finishReason`; undefined for one that ends an answer. */
-export function failureIn(candidate: JsonObject, { name, secret }: ErrorSource): UpstreamError | undefined {
+export function failureIn(candidate: JsonObject, source: ErrorSource): UpstreamError | undefined {
   const native = stringOf(candidate.finishReason) ?? ''
   if (!failed.has(native)) return undefined
-  const told = withoutAccount(stringOf(candidate.finishMessage)?.slice(0, 500) ?? '')
+  const told = withoutProject(stringOf(candidate.finishMessage)?.slice(0, 500) ?? '')
   const message = told || `The model's answer ended with ${native}.`
   const vendor = { message, type: 'upstream_error', param: null, code: native.toLowerCase() }
-  return new UpstreamError('reported', `${name} ended its answer with ${native}.`, {
-    vendor: withoutSecret(vendor, secret),
+  return new UpstreamError('reported', `${source.name} ended its answer with ${native}.`, {
+    vendor: withoutAccount(vendor, source),
   })
 }
 

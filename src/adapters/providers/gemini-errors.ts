@@ -51,7 +51,7 @@ function vendorOf(outer: unknown, error: JsonObject): VendorError | undefined {
   const status = stringOf(error.status)
   const type = (status && types[status]) || 'upstream_error'
   return {
-    message: withoutAccount(vendor.message),
+    message: withoutProject(vendor.message),
     type,
     param: null,
     code: status?.toLowerCase() ?? vendor.code ?? null,
@@ -70,5 +70,5 @@ const accountPatterns: readonly RegExp[] = [
 ]
 
 /** What the vendor says, without what it says of the account. */
-export const withoutAccount = (message: string): string =>
+export const withoutProject = (message: string): string =>
   accountPatterns.reduce((text, pattern) => text.replace(pattern, '[redacted]'), message)

@@ -4,10 +4,10 @@ import { isObject, type JsonObject, parseJson, stringOf } from './json-shape.ts'
 import { createLineReader } from './ndjson.ts'
 import { createdOf, finishReasonOf, logprobsOf, toolCallsOf, usageOf } from './ollama-answer.ts'
 import { newCompletionId } from './openai-message.ts'
-import { reportedError, type Upstream } from './upstream-http.ts'
+import { type ErrorSource, reportedError } from './upstream-http.ts'
 
 type Source = {
-  upstream: Pick<Upstream, 'name' | 'secret'>
+  upstream: ErrorSource
   /** The model to name when the node names none. */
   model: string
 }

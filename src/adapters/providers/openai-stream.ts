@@ -4,11 +4,11 @@ import type { PartDecoder } from './chat-stream.ts'
 import { isObject, type JsonObject, objectsOf } from './json-shape.ts'
 import { createChunkReader } from './openai-chunk.ts'
 import { createSseReader, type SseEvent } from './sse.ts'
-import { reportedError, type Upstream } from './upstream-http.ts'
+import { type ErrorSource, reportedError } from './upstream-http.ts'
 
 type Source = {
   /** Name for messages, and the secret to keep out of them. */
-  upstream: Pick<Upstream, 'name' | 'secret'>
+  upstream: ErrorSource
   /** The model to name when the vendor names none. */
   model: string
   quirks: Pick<VendorQuirks, 'reasoningField'>

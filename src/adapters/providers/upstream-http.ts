@@ -1,8 +1,9 @@
 import { type Timeouts, UpstreamError, type VendorError } from '../../core/models.ts'
 import { type Outbound, OutboundError, type OutboundFault, type OutboundPurpose } from '../../core/outbound.ts'
+import { withoutAccount } from './account-words.ts'
 import { parseJson } from './json-shape.ts'
 import { readDeclared, readText, type UpstreamBody, type Watched, watchBody } from './upstream-body.ts'
-import { retryAfterMs, vendorErrorOf, withoutSecret } from './vendor-error.ts'
+import { retryAfterMs, vendorErrorOf } from './vendor-error.ts'
 
 /** 2048 embeddings of 3072 numbers are about 60 MB of JSON; nothing honest is larger. */
 const WHOLE_MAX_BYTES = 64 * 1024 * 1024
@@ -33,7 +34,7 @@ export type Upstream = {
 }
 
 /** What is needed to read an upstream's errors. */
-export type ErrorSource = Pick<Upstream, 'name' | 'secret' | 'errorFacts'>
+export type ErrorSource = Pick<Upstream, 'name' | 'secret' | 'errorFacts'> & Partial<Pick<Upstream, 'baseUrl'>>
 
 export type UpstreamRequest = {
   path: string
@@ -142,7 +143,7 @@ async function statusError(upstream: Upstream, response: Response, body: Upstrea
   return new UpstreamError('status', `${upstream.name} answered with status ${status}.`, {
     status: facts.status ?? status,
     retryAfterMs: facts.retryAfterMs ?? retryAfterMs(headers, upstream.now()),
-    vendor: withoutSecret(facts.vendor ?? vendorErrorOf(text), upstream.secret),
+    vendor: withoutAccount(facts.vendor ?? vendorErrorOf(text), upstream),
   })
 }
 
@@ -167,7 +168,7 @@ export function reportedError(upstream: ErrorSource, parsed: unknown): UpstreamE
   if (error === null || error === undefined || error === false || error === '') return undefined
   const { status, retryAfterMs, vendor = vendorErrorOf(parsed) } = upstream.errorFacts?.(parsed) ?? {}
   return new UpstreamError('reported', `${upstream.name} reported an error inside its answer.`, {
-    vendor: withoutSecret(vendor, upstream.secret),
+    vendor: withoutAccount(vendor, upstream),
     retryAfterMs,
     ...(status === undefined ? {} : { status }),
   })

@@ -55,18 +55,6 @@ const firstPresent = (object: JsonObject, names: readonly string[]): unknown =>
 
 const shortened = (text: string) => (text.length > MESSAGE_MAX_CHARS ? `${text.slice(0, MESSAGE_MAX_CHARS)}…` : text)
 
-/** The same error with every occurrence of the key blanked: some vendors quote the key that they refuse. */
-export function withoutSecret(error: VendorError | undefined, secret: string | undefined): VendorError | undefined {
-  if (error === undefined || !secret) return error
-  const clean = (text: string | null | undefined) => (text ? text.replaceAll(secret, '[redacted]') : text)
-  return {
-    message: error.message.replaceAll(secret, '[redacted]'),
-    type: clean(error.type) ?? null,
-    param: clean(error.param) ?? null,
-    code: clean(error.code) ?? null,
-  }
-}
-
 /**
  * How long the vendor asks us to wait: `retry-after-ms` (OpenAI), else `retry-after` in seconds or as a date (RFC 9110
  * §10.2.3). At most a day; a date in the past is 0.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { retryAfterMs, vendorErrorOf, withoutSecret } from '../../../src/adapters/providers/vendor-error.ts'
+import { retryAfterMs, vendorErrorOf } from '../../../src/adapters/providers/vendor-error.ts'
 
 const labels = { type: null, param: null, code: null }
 
@@ -49,17 +49,6 @@ describe('what a vendor says about its error', () => {
 
   it('shortens what is too long to pass on', () => {
     expect(vendorErrorOf({ message: 'x'.repeat(100_000) })?.message.length).toBeLessThan(2100)
-  })
-
-  it('blanks the key wherever the vendor quotes it', () => {
-    const error = { message: 'Key sk-1 is wrong: sk-1', type: 'sk-1', param: null, code: 'no' }
-    expect(withoutSecret(error, 'sk-1')).toEqual({
-      message: 'Key [redacted] is wrong: [redacted]',
-      type: '[redacted]',
-      param: null,
-      code: 'no',
-    })
-    expect(withoutSecret(error, undefined)).toBe(error)
   })
 })
 
