@@ -1,5 +1,5 @@
 import type { Deps } from '../../core/context.ts'
-import type { HoldRequest } from '../../core/ledger.ts'
+import type { BudgetRef, HoldRequest } from '../../core/ledger.ts'
 import { redisKeys } from '../admission/service.ts'
 import type { Book } from './book.ts'
 import { bookedAmong } from './flush.ts'
@@ -14,6 +14,8 @@ type Parts = {
   close: (requestId: string) => void
   /** The call with the budgets of its run, which Redis does not know; undefined where there never was such a run. */
   withRun: (call: HoldRequest) => Promise<HoldRequest | undefined>
+  /** Reads anew what was spent of these budgets. */
+  reopen: (budgets: readonly BudgetRef[]) => Promise<void>
 }
 
 /**
@@ -21,7 +23,7 @@ type Parts = {
  * rows. Together they never cost more than what the last life can have held, for Redis also lists calls whose hold was
  * refused a moment before the crash. False while it is too early; throws `DependencyError` when a store is away.
  */
-export async function layGhosts({ orgId, book, deps, graceMs, close, withRun }: Parts): Promise<boolean> {
+export async function layGhosts({ orgId, book, deps, graceMs, close, withRun, reopen }: Parts): Promise<boolean> {
   const untilMs = book.hauntedUntilMs()
   if (untilMs === undefined) return true
   if (untilMs > deps.now()) return false
@@ -34,6 +36,9 @@ export async function layGhosts({ orgId, book, deps, graceMs, close, withRun }: 
   const ids = lost.map(({ facts }) => facts.request_id).filter((requestId) => !book.knows(requestId))
   const booked = ids.length === 0 ? new Set<string>() : await bookedAmong(deps, orgId, ids)
   const whole = await Promise.all(lost.map(async (call) => ({ id: call.facts.request_id, call: await withRun(call) })))
+  // Whoever did not reach this object wrote their row without it: only Postgres knows what such a call has spent.
+  const elsewhere = whole.flatMap(({ id, call }) => (call && booked.has(id) ? call.budgets : []))
+  if (elsewhere.length > 0) await reopen([...new Map(elsewhere.map((budget) => [budget.id, budget])).values()])
   for (const { id, call } of whole) {
     if (!call || booked.has(id) || book.knows(id)) close(id)
     else bookLost(call)

@@ -142,9 +142,16 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     return run === 'none' ? undefined : { ...call, budgets: [...call.budgets, ...run.budgets] }
   }
 
+  /** Those that are not open are read anyway, when they are used. */
+  const reopen = (budgets: readonly BudgetRef[]): Promise<void> => {
+    const closed = new Set(book.unopened(budgets))
+    const known = budgets.filter((budget) => !closed.has(budget))
+    return outbox.betweenFlushes(() => openBudgets({ orgId, book, deps }, known))
+  }
+
   /** False while the last life's calls are not accounted for; whatever is in the way, the alarm must go on. */
   const accountForGhosts = (): Promise<boolean> =>
-    layGhosts({ orgId, book, deps, graceMs, close: outbox.close, withRun }).catch((cause: unknown) => {
+    layGhosts({ orgId, book, deps, graceMs, close: outbox.close, withRun, reopen }).catch((cause: unknown) => {
       deps.log.warn('ledger_ghosts_not_laid', { org_id: orgId, cause: String(cause) })
       return false
     })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
-import { budgetOf, holdOf, NOON, settlementOf } from './calls.ts'
+import { budgetOf, holdOf, NOON, rowOf, settlementOf } from './calls.ts'
 import { GRACE_MS, ledgerWorld } from './world.ts'
 
 const budget = budgetOf(1000)
@@ -237,6 +237,19 @@ describe('after a crash', () => {
     ])
     expect(world.state.open.size).toBe(0)
     expect(await world.ledger.hold(hold('d', 940))).toEqual({ ok: true })
+  })
+
+  it('counts what went straight to Postgres because the object did not answer in time', async () => {
+    const world = ledgerWorld()
+    await admitted(world, hold('a', 600))
+    world.crash()
+    world.state.rows.set('a', rowOf('a', 550))
+    await world.pass(AGES_MS)
+    expect(world.state.rows.get('a')?.cost_nanos).toBe(550)
+    expect(world.state.open.size).toBe(0)
+    expect(await world.ledger.spend(budgets)).toMatchObject([{ settledNanoUsd: 550, heldNanoUsd: 0 }])
+    expect(await world.ledger.hold(hold('b', 451))).toMatchObject({ ok: false, remainingNanoUsd: 450 })
+    expect(await world.ledger.hold(hold('c', 450))).toEqual({ ok: true })
   })
 
   it('books no more for lost calls than can have been held', async () => {
