@@ -20,6 +20,8 @@ export type VendorIndex = {
   rows: readonly string[]
   decoded: (CatalogModel | undefined)[]
   byName: ReadonlyMap<string, Entry>
+  /** Names as they are listed by their lower case, made when a name is first missing. */
+  folded: ReadonlyMap<string, string> | undefined
 }
 
 /** Reads the names of a table (`names|window|prices|profile|flags` on each line) and leaves the rest as text. */
@@ -33,7 +35,7 @@ export function indexTable(vendor: string, table: string): VendorIndex {
     }
   }
   if (vendor === 'openrouter') addBareNames(byName)
-  return { vendor, rows, decoded: [], byName }
+  return { vendor, rows, decoded: [], byName, folded: undefined }
 }
 
 function markOf(marked: string): Mark {
@@ -55,8 +57,17 @@ const VERSION_SUFFIX =
   /[-@](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}-\d{4}|\d{2}-\d{2,4}|\d{8}|\d{3,4}|latest|preview|exp|experimental|thinking)$/
 const MAX_SUFFIXES = 3
 
-/** The model of a name; a dated or versioned name that is not listed has the figures of its family. */
+/** The model of a name in any case; a dated or versioned name that is not listed has the figures of its family. */
 export function findModel(index: VendorIndex, name: string): CatalogModel | undefined {
+  const found = findSpelled(index, name)
+  if (found) return found
+  const lower = name.toLowerCase()
+  index.folded ??= new Map([...index.byName.keys()].map((listed) => [listed.toLowerCase(), listed]))
+  const listed = index.folded.get(lower) ?? lower
+  return listed === name ? undefined : findSpelled(index, listed)
+}
+
+function findSpelled(index: VendorIndex, name: string): CatalogModel | undefined {
   const exact = index.byName.get(name)
   if (exact) return modelAs(index, exact.row, exact.mark === '=' || exact.mark === '^' ? undefined : name)
   const family = index.byName.get(name.replace(DATE_SUFFIX, ''))

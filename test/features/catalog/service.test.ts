@@ -28,6 +28,17 @@ function first(name: string): CatalogModel {
 
 describe('names that always resolve', () => {
   it.each([
+    ['GPT-4o', 'gpt-4o'],
+    ['openai/GPT-4O-2024-08-06', 'openai/gpt-4o-2024-08-06'],
+    ['Claude-3.5', 'claude-3.5'],
+    ['GEMINI-2.5', 'gemini-2.5'],
+    ['together/META-LLAMA/llama-3.3-70b-instruct-turbo', 'together/meta-llama/Llama-3.3-70B-Instruct-Turbo'],
+  ])('%s is the same as %s', (asked, listed) => {
+    expect(resolveModel(listed).length).toBeGreaterThan(0)
+    expect(resolveModel(asked)).toEqual(resolveModel(listed))
+  })
+
+  it.each([
     ['gpt-3.5-turbo', ['openai'], 7, 1.2, 16_385],
     ['gpt-4o', ['openai'], 9, 1.8, 128_000],
     ['gpt-4-turbo', ['openai'], 9.5, 2.5, 128_000],
