@@ -25,13 +25,14 @@ describe('Redis through the Upstash client', () => {
       ['HSET', 'hash', { a: '1', 'b "c"': 'ü' }],
       ['HINCRBY', 'hash', 'a', 2],
       ['HVALS', 'hash'],
+      ['HLEN', 'hash'],
       ['HGETALL', 'hash'],
       ['HDEL', 'hash', ['a', 'none']],
       ['EXPIRE', 'hash', 60],
       ['HGETALL', 'nothing'],
       ['GET', 'nothing'],
     ])
-    expect(replies).toEqual(['OK', '"12"', 5, -2, 2, 3, ['3', 'ü'], { a: '3', 'b "c"': 'ü' }, 1, 1, null, null])
+    expect(replies).toEqual(['OK', '"12"', 5, -2, 2, 3, ['3', 'ü'], 2, { a: '3', 'b "c"': 'ü' }, 1, 1, null, null])
     expect(backend.proxy.requests() - before).toBe(1)
   })
 

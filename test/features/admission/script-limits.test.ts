@@ -32,7 +32,7 @@ describe.each(backends)('limits in the admission script on $name', ({ start }) =
           else if (reply.kind === 'admitted') admitted += 1
         }
       }
-      await Promise.all(Array.from({ length: 16 }, client))
+      await Promise.all(Array.from({ length: elapsedMs === 0 ? count(16, 1000) : 16 }, client))
       const allowed = 100 + Math.floor((100 * elapsedMs) / MINUTE_MS)
       expect(admitted).toBeLessThanOrEqual(allowed)
       expect(admitted + unanswered).toBeGreaterThanOrEqual(allowed)
