@@ -152,6 +152,58 @@ describe('a policy', () => {
     expect(staff.version).not.toBe(policy.version)
   })
 
+  it('carries the accounts of its organisation that are in use, with what opens their credentials', async () => {
+    const [{ apiKey, orgId }, other] = await Promise.all([
+      insert(pool, PEPPER, { name: 'One' }),
+      insert(pool, PEPPER, { name: 'Another' }),
+    ])
+    expect(await policyOf(apiKey)).not.toHaveProperty('accounts')
+    const provider = (
+      id: string,
+      given: { orgId?: string; kind?: string; priority?: number; enabled?: boolean } = {},
+    ) =>
+      pool.query(
+        `insert into providers (id, org_id, name, kind, base_url, priority, enabled, created_at, updated_at)
+         values ($1, $2, $1, $3, 'https://models.example.com', $4, $5, 0, 0)`,
+        [`${orgId}${id}`, given.orgId ?? orgId, given.kind ?? 'gemini', given.priority ?? 50, given.enabled ?? true],
+      )
+    await provider('late', { priority: 60 })
+    await provider('first', { priority: 40 })
+    await provider('node', { kind: 'ollama' })
+    await provider('off', { enabled: false })
+    await provider('gone')
+    await provider('other', { orgId: other.orgId })
+    await pool.query(`update providers set deleted_at = 1 where id = $1`, [`${orgId}gone`])
+    for (const [id, of, active] of [
+      ['b', 'first', true],
+      ['a', 'first', true],
+      ['c', 'first', false],
+      ['d', 'gone', true],
+    ] as const) {
+      await pool.query(
+        `insert into provider_credentials (id, org_id, provider_id, label, secret, dek_version, last4, is_active, created_at, updated_at)
+         values ($1, $2, $3, $1, 'sealed', 2, '', $4, 0, 0)`,
+        [`${orgId}${id}`, orgId, `${orgId}${of}`, active],
+      )
+    }
+    for (const version of [1, 2, 3]) {
+      await pool.query(
+        `insert into data_keys (org_id, version, wrapped_dek, kek_id, state, created_at) values ($1, $2, $3, '', 'retired', 0)`,
+        [orgId, version, `wrapped ${version}`],
+      )
+    }
+    const policy = await policyOf(apiKey)
+    expect(policy?.accounts).toMatchObject({ orgId, dataKeys: [{ version: 2, wrapped: 'wrapped 2' }] })
+    expect(policy?.accounts?.providers.map(({ id, credentials }) => [id, credentials.map((one) => one.id)])).toEqual([
+      [`${orgId}first`, [`${orgId}a`, `${orgId}b`]],
+      [`${orgId}node`, []],
+      [`${orgId}late`, []],
+    ])
+    expect((await policyOf(apiKey))?.version).toBe(policy?.version)
+    await pool.query(`update api_keys set mode = 'test' where org_id = $1`, [orgId])
+    expect((await policyOf(apiKey))?.accounts?.providers.map(({ id }) => id)).toEqual([`${orgId}node`])
+  })
+
   it('is of nobody for a hash that no key has', async () => {
     expect(await findKey({ db }, await hashKey(PEPPER, 'hx_live_nobody'))).toBeUndefined()
   })

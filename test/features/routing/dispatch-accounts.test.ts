@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest'
+import type { AccountSpec } from '../../../src/core/accounts.ts'
+import { DependencyError } from '../../../src/core/errors.ts'
+import { UpstreamError } from '../../../src/core/models.ts'
+import type { RedisCommand } from '../../../src/core/redis.ts'
+import { createAccount } from '../../../src/features/providers/account.ts'
+import { dispatch } from '../../../src/features/routing/dispatch.ts'
+import { fakeAdmission } from '../../support/fake-deps.ts'
+import { orgId, sealedKeys, specOf, startWorld } from '../providers/world.ts'
+import { target, timeouts } from './world.ts'
+
+const status = (code: number, retryAfterMs?: number) =>
+  new UpstreamError('status', 'failed', { status: code, retryAfterMs })
+
+/** Calls over an account whose keys fail as given, and over a vendor of the installation behind it. */
+async function start(failing: Readonly<Record<string, Error>>, given: Partial<AccountSpec> = {}) {
+  const world = startWorld()
+  for (const [key, error] of Object.entries(failing)) world.failures.set(key, error)
+  const { credentials, dataKeys } = await sealedKeys({ pcr_1: 'key-1', pcr_2: 'key-2', pcr_3: 'key-3' })
+  const own = createAccount(world.deps, { orgId, spec: specOf({ credentials, ...given }), dataKeys })
+  const commands: RedisCommand[] = []
+  const deferred: Promise<unknown>[] = []
+  const away = () => Promise.reject(new DependencyError('postgres', new Error('away')))
+  const deps = {
+    ...world.deps,
+    db: { query: away, atomically: away },
+    redis: {
+      run: async () => undefined,
+      pipeline: async (sent: readonly RedisCommand[]) => {
+        commands.push(...sent)
+        return []
+      },
+    },
+    random: () => 0,
+    admission: fakeAdmission({ orgId }),
+    defer: (work: Promise<unknown>) => void deferred.push(work),
+    signal: new AbortController().signal,
+    requestId: 'req_1',
+    startedMs: world.clock.nowMs,
+  }
+  const run = async (rest: readonly string[] = []) => {
+    const targets = [target('own/m', own), ...rest.map((id) => target(id))]
+    const outcome = await dispatch(
+      deps,
+      { strategy: 'explicit', targets: targets.map((one) => ({ target: one, reason: 'test' })), excluded: [] },
+      {
+        repeatable: false,
+        attempt: async ({ id, provider, model }) => {
+          if (provider.account) {
+            const call = { requestId: 'req_1', model, body: { model, messages: [] }, signal: deps.signal, timeouts }
+            await provider.chat(call)
+          }
+          return id
+        },
+      },
+    )
+    await Promise.all(deferred.splice(0))
+    return outcome
+  }
+  return { run, world, commands, keysUsed: () => world.sent.map(({ apiKey }) => apiKey) }
+}
+
+describe('a call over an account', () => {
+  it('is made with one credential after the other until one is good, whatever their number', async () => {
+    const { run, keysUsed, world } = await start({ 'key-1': status(401), 'key-2': status(403) })
+    expect(await run()).toMatchObject({ ok: true, answer: 'own/m', attempts: 3 })
+    expect(keysUsed()).toEqual(['key-1', 'key-2', 'key-3'])
+    expect(await run()).toMatchObject({ ok: true, attempts: 1 })
+    const aside = world.log.filter(({ event }) => event === 'credential_set_aside').map(({ facts }) => facts)
+    expect(aside).toMatchObject([
+      { org_id: orgId, provider_id: 'prv_1', credential_id: 'pcr_1', status: 401, for_ms: 300_000 },
+      { credential_id: 'pcr_2', status: 403 },
+    ])
+    expect(JSON.stringify(world.log)).not.toMatch(/key-\d/)
+  })
+
+  it('goes on to the next provider when none is good, and opens no breaker however often', async () => {
+    const refused = { 'key-1': status(401), 'key-2': status(401), 'key-3': status(402) }
+    const { run, keysUsed, commands, world } = await start(refused)
+    expect(await run(['openai/m'])).toMatchObject({ ok: true, answer: 'openai/m', attempts: 4 })
+    for (let call = 0; call < 9; call += 1) {
+      world.clock.nowMs += 301_000
+      await run(['openai/m'])
+    }
+    expect(keysUsed()).toHaveLength(30)
+    expect(commands).toEqual([])
+  })
+
+  it('keeps the last credential that is only asked too often', async () => {
+    const busy = { 'key-1': status(429), 'key-2': status(429, 60_000), 'key-3': status(429) }
+    const { run, keysUsed, world } = await start(busy)
+    expect(await run()).toMatchObject({ ok: false })
+    expect(keysUsed()).toEqual(['key-1', 'key-2', 'key-3'])
+    expect([...world.deps.memory.cooldowns].map(([id, { untilMs, notedMs }]) => [id, untilMs - notedMs])).toEqual([
+      ['pcr_1', 300_000],
+      ['pcr_2', 60_000],
+    ])
+  })
+
+  it('is repeated as often as its organisation said', async () => {
+    for (const maxRetries of [0, 1, 2]) {
+      const { run, keysUsed } = await start({ 'key-1': status(500) }, { maxRetries })
+      expect(await run()).toMatchObject({ ok: false })
+      expect(keysUsed()).toEqual(Array(maxRetries + 1).fill('key-1'))
+    }
+  })
+
+  it('has a breaker by the account’s id', async () => {
+    const { run, commands } = await start({ 'key-1': status(500) }, { maxRetries: 0 })
+    for (let call = 0; call < 5; call += 1) await run()
+    expect(commands.map(([verb, key]) => [verb, key])).toEqual([['SETPX', 'brk:prv_1/m']])
+  })
+})
