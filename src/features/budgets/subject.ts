@@ -35,7 +35,7 @@ export async function subjectOf(
     case 'agent':
       return { subject_id: labelOf(subject_id), parent_id: parent_run_id ?? null }
     case 'model':
-      return { subject_id: modelOf(subject_id), parent_id: null }
+      return { subject_id: modelOf(ctx, subject_id), parent_id: null }
     default: {
       const known = await requireSubject(ctx, { subject_kind, subject_id })
       return { subject_id: known.subject_id, parent_id: null }
@@ -59,8 +59,9 @@ function labelOf(subjectId: string | undefined): string {
  * A budget for any name of a model is for the model: its row has the name of the family, by which every other name of it
  * counts, too. Where vendors call the family by different names, what was given stays.
  */
-function modelOf(given: string | undefined): string {
+function modelOf(ctx: Ctx, given: string | undefined): string {
   if (given === undefined) throw unfit('subject_id', 'is missing')
+  if (isOwnModel(ctx, given)) return given
   const priced = resolveModel(given).flatMap(({ vendor, name, price }) =>
     price ? [{ provider: vendor, model: name, priceId: price.id }] : [],
   )
@@ -70,6 +71,12 @@ function modelOf(given: string | undefined): string {
   const name = given.startsWith(`${first.provider}/`) ? family : family.slice(family.indexOf('/') + 1)
   return priced.every((model) => namesOf(model).includes(name)) ? name : given
 }
+
+/** A model of an account of the organisation itself, with a price: no family has it. */
+const isOwnModel = ({ admission }: Ctx, given: string): boolean =>
+  (admission.policy.accounts?.providers ?? []).some(({ name, models }) =>
+    models.some((model) => model.price !== undefined && [model.name, `${name}/${model.name}`].includes(given)),
+  )
 
 /** Ends the transaction unless the run's name was never used and its parent, if it has one, stands and is not too deep. */
 export function requireRunFits(query: QueryBuilder, { org_id, subject_id, parent_id }: BudgetRow) {
