@@ -2,6 +2,7 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import { type FakeAnthropic, startFakeAnthropic } from '../support/fake-vendor/anthropic.ts'
+import { type FakeGemini, startFakeGemini } from '../support/fake-vendor/gemini.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { readResponse } from '../support/response-events.ts'
 import { type Stack, startStack } from '../support/stack.ts'
@@ -14,14 +15,16 @@ type Includable = OpenAI.Responses.ResponseIncludable
 let stack: Stack
 let openai: FakeVendor
 let claude: FakeAnthropic
+let gemini: FakeGemini
 let node: DemoNode
 let apiKey: string
 let orgId: string
 
 beforeAll(async () => {
-  ;[openai, claude, node] = await Promise.all([
+  ;[openai, claude, gemini, node] = await Promise.all([
     startFakeVendor(),
     startFakeAnthropic(),
+    startFakeGemini(),
     startDemoNode({ chunkDelayMs: 0, script: {} }),
   ])
   stack = await startStack({
@@ -30,6 +33,8 @@ beforeAll(async () => {
       OPENAI_BASE_URL: openai.url,
       ANTHROPIC_API_KEY: 'sk-ant-fake-1',
       ANTHROPIC_BASE_URL: claude.url,
+      GEMINI_API_KEY: 'AIza-fake-1',
+      GEMINI_BASE_URL: gemini.url,
       OLLAMA_BASE_URL: node.url,
     },
   })
@@ -38,7 +43,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await stack?.close()
-  await Promise.all([openai?.close(), claude?.close(), node?.close()])
+  await Promise.all([openai?.close(), claude?.close(), gemini?.close(), node?.close()])
 })
 
 const clientOf = (key: string) => new OpenAI({ apiKey: key, baseURL: `${stack.url}/v1`, maxRetries: 0 })
@@ -82,7 +87,7 @@ const resultsOf = (response: Response): Item[] =>
   callsIn(response).map(({ call_id }) => ({ type: 'function_call_output', call_id, output: 'Fine.' }))
 
 /** The response that a streamed call comes to, as the client's helper puts it together. */
-const streamed = (body: { model: string; input: string; store?: boolean; include?: Includable[] }) =>
+const streamed = (body: { model: string; input: string | Item[]; store?: boolean; include?: Includable[] }) =>
   client().responses.stream(body).finalResponse()
 
 async function failureOf(work: PromiseLike<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
@@ -304,6 +309,29 @@ describe('thoughts', () => {
     expect((await responses.create({ ...body, input: echoed })).output_text).toBe('1 results')
   })
 
+  it.each(['stored', 'kept by the caller'])(
+    'are signed in Gemini’s calls, too, over a loop of steps (%s)',
+    async (how) => {
+      const store = how === 'stored'
+      const { responses } = client()
+      const body = { model: 'gemini/gemini-3-flash-preview', tools, store }
+      const first: Item[] = [{ role: 'user', content: 'fake:loop=3,parallel=2,think' }]
+      let response: Response = await streamed({ ...body, input: first })
+      let history: Item[] = first
+      for (let step = 1; step <= 3; step++) {
+        expect(callsIn(response)).toHaveLength(2)
+        history = [...history, ...response.output.map(asInput), ...resultsOf(response)]
+        // The fake refuses calls that are not signed as they stand.
+        response = await responses.create(
+          store
+            ? { ...body, input: resultsOf(response), previous_response_id: response.id }
+            : { ...body, input: history },
+        )
+      }
+      expect(response.output_text).not.toBe('')
+    },
+  )
+
   it('travel sealed with a caller who keeps the conversation', async () => {
     const { responses } = client()
     const kept = { ...body, store: false, include: ['reasoning.encrypted_content' as const] }
@@ -385,10 +413,13 @@ describe('a call of the Responses interface', () => {
   it('is answered while Postgres is away, and says that it is not stored', { timeout: 60_000 }, async () => {
     const { apiKey: key } = await stack.org()
     const ask = () => stack.call(key, '/v1/responses', { model: 'gpt-4o', input: 'Hi', stream: true })
-    await (await ask()).text()
+    const first = readResponse(await (await ask()).text())
     stack.postgres.mode('refuse')
     try {
       expect(readResponse(await (await ask()).text())).toMatchObject({ end: 'completed', final: { store: false } })
+      const onwards = { model: 'gpt-4o', input: 'Hi', previous_response_id: first.final.id }
+      const refused = await stack.call(key, '/v1/responses', onwards)
+      expect([refused.status, await refused.json()]).toMatchObject([503, { error: { code: 'dependency_unavailable' } }])
     } finally {
       stack.postgres.mode('pass')
     }
