@@ -94,10 +94,15 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
         .exec('select row from outbox where flushed_ms is null or flushed_ms = ?', SET_ASIDE_MS)
         .map((entry) => JSON.parse(String(entry.row))),
 
-    /** Asking again for a request that holds already changes nothing but its place. */
+    /**
+     * Asking again for what a request holds already changes nothing but its place. Asking for something else, as under
+     * a newer policy, ends what it held.
+     */
     hold(request: HoldRequest, nowMs: number): HoldAnswer {
       const { facts, budgets, amountNanoUsd, deadlineMs, places } = request
-      if (holds.has(facts.request_id)) return places ? leases.move(facts.request_id, places) : { ok: true }
+      const known = holds.get(facts.request_id)
+      if (known && isAlike(known, request)) return places ? leases.move(facts.request_id, places) : { ok: true }
+      release(facts.request_id)
       const seat = leases.find(request)
       if (!seat.ok) return seat
       const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs, nowMs })
@@ -220,6 +225,11 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     settledOn: days.settledOn,
   }
 }
+
+const isAlike = (known: HoldRequest, { budgets, amountNanoUsd }: HoldRequest): boolean =>
+  known.amountNanoUsd === amountNanoUsd &&
+  known.budgets.length === budgets.length &&
+  known.budgets.every(({ id }, at) => budgets[at]?.id === id)
 
 function countWaiting(storage: LedgerStorage): number {
   const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')

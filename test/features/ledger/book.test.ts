@@ -39,6 +39,17 @@ describe('a book of one life', () => {
     expect(book.totals(total, NOON).held).toBe(600)
   })
 
+  it('holds anew when a request that holds asks again for something else', () => {
+    const book = open()
+    const added = budgetOf(500, 'day')
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 400 }), NOON)
+    const wider = holdOf('a', { budgets: [total, added], amountNanoUsd: 450 })
+    expect(book.hold(wider, NOON)).toEqual({ ok: true })
+    expect([total, added].map((budget) => book.totals(budget, NOON).held)).toEqual([450, 450])
+    expect(book.hold(holdOf('a', { budgets: [total, added], amountNanoUsd: 600 }), NOON)).toMatchObject({ ok: false })
+    expect([total, added].map((budget) => book.totals(budget, NOON).held)).toEqual([0, 0])
+  })
+
   it('settles once: what was held and not spent is free again', () => {
     const book = open()
     book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 600 }), NOON)
