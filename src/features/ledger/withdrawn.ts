@@ -1,5 +1,7 @@
 /** No request is on its way to the object for longer than this. */
 const KEEP_MS = 10 * 60_000
+/** Every call that a limit refuses is withdrawn: a flood of those must not fill the object's memory. */
+const MAX_KEPT = 20_000
 
 /**
  * Calls whose callers gave them up for good. A hold that reaches the object after that must not stay: nobody would
@@ -13,7 +15,7 @@ export function createWithdrawn(now: () => number) {
     add(requestId: string): void {
       withdrawn.set(requestId, now())
       for (const [oldest, atMs] of withdrawn) {
-        if (atMs + KEEP_MS > now()) return
+        if (atMs + KEEP_MS > now() && withdrawn.size <= MAX_KEPT) return
         withdrawn.delete(oldest)
       }
     },
