@@ -167,8 +167,8 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
   expect(faults).toEqual([])
 }
 
-/** Models are nobody's, and where the planted provider should be nothing answers. */
-const OF_NOBODY = ['GET /v1/models/:model{.+}', 'POST /api/v1/providers/discover']
+/** Models and the names of providers are nobody's, and where the planted provider should be nothing answers. */
+const OF_NOBODY = ['GET /v1/models/:model{.+}', 'GET /v1/providers/:name/health', 'POST /api/v1/providers/discover']
 
 /** Routes of the platform are not for owners. */
 const worksOnOwn = (entry: Entry): boolean =>
