@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
-import { actionsOf, person } from '../support/people.ts'
+import { recomputeDay } from '../../src/features/ledger/recompute.ts'
+import { actionsOf, depsOver, person } from '../support/people.ts'
 import {
   type AccountStack,
   addCredential,
@@ -187,7 +188,13 @@ describe('calls', () => {
     const priceId = String(row.price_id)
     expect(priceId).toMatch(new RegExp(`^${id}/house-model@[0-9a-f]{16}$`))
     await us.api(`PATCH /providers/${id}`, { models: [{ ...model, input_usd: 4 }] })
-    expect((await us.chat('house-model', 'fault:usage=1000/100')).headers.get('x-helix-cost-usd')).toBe('0.005')
+    const dearer = await us.chat('house-model', 'fault:usage=1000/100')
+    expect(dearer.headers.get('x-helix-cost-usd')).toBe('0.005')
+    const { created_at } = await ledgerRowOf(world.stack, dearer)
+    const day = new Date(Number(created_at) * 1000).toISOString().slice(0, 10)
+    const books = await recomputeDay(depsOver(world.stack), { orgId: us.orgId, day })
+    expect(books).toMatchObject({ wrong: 0, unpriced: 0 })
+    expect(books.recomputed).toBe(books.charged)
     const prices = await world.stack.query('select id, figures from own_prices where org_id = $1 order by id', [
       us.orgId,
     ])
@@ -228,6 +235,34 @@ describe('calls', () => {
     await us.api(`PATCH /providers/${id}`, { priority: 3 })
     expect((await us.chat('a-model')).status).toBe(200)
     expect(JSON.stringify([before, after])).not.toContain(goodKey('rotated'))
+  })
+})
+
+describe('limits and budgets', () => {
+  it('bind accounts and their models by the names that they have', async () => {
+    const us = await team(world.stack)
+    const models = [
+      { name: 'house-model', input_usd: 2, output_usd: 10 },
+      { name: 'unpriced', input_usd: 2 },
+    ]
+    await addProvider(us, world.mine, { keys: [goodKey('limited')], models })
+    const budget = { subject_kind: 'model', subject_id: 'own/house-model', window: 'total', limit_usd: 0.004 }
+    expect(await us.api('POST /budgets', budget)).toMatchObject({ status: 201 })
+    const first = await us.chat('house-model', 'fault:usage=1000/100', { max_tokens: 100 })
+    expect([first.status, first.headers.get('x-helix-cost-usd')]).toEqual([200, '0.003'])
+    await ledgerRowOf(world.stack, first)
+    const second = await us.chat('house-model', 'fault:usage=1000/100', { max_tokens: 100 })
+    expect(second.status).toBe(429)
+    const unpriced = await us.chat('own/unpriced')
+    expect(unpriced.status).toBe(200)
+    const whole = { subject_kind: 'org', window: 'total', limit_usd: 1 }
+    expect(await us.api('POST /budgets', whole)).toMatchObject({ status: 201 })
+    expect((await us.chat('own/unpriced')).status).toBe(400)
+    const limit = { subject_kind: 'provider', subject_id: 'own', metric: 'requests', window: 3600, amount: 1, burst: 1 }
+    expect(await us.api('POST /limits', limit)).toMatchObject({ status: 201 })
+    expect(await us.api('POST /limits', { ...limit, subject_id: 'nobodys' })).toMatchObject({ status: 422 })
+    await us.chat('house-model')
+    expect((await us.chat('house-model')).status).toBe(429)
   })
 })
 
