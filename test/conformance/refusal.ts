@@ -1,5 +1,6 @@
 import { readChunks } from '../support/client-events.ts'
 import { messageEvents, readMessage } from '../support/message-events.ts'
+import { readResponse } from './surfaces/responses.ts'
 import { fieldsOf, type Surface } from './surfaces/surface.ts'
 
 export type Refusal = { message: string; type: string }
@@ -25,6 +26,12 @@ export function breakIn(surface: Surface, text: string): Refusal {
     const { end, error } = readMessage(text)
     if (end !== 'failed' || messageEvents(text).at(-1)?.type !== 'error') throw new Error('no error at the end')
     return worded(error)
+  }
+  if (surface.name === 'responses') {
+    const { type, response } = readResponse(text)
+    if (type !== 'response.failed') throw new Error('no error at the end')
+    const { code, message } = fieldsOf(response.error)
+    return worded({ message, type: code })
   }
   const { chunks, done, errors, finish } = readChunks(text)
   if (done || errors.length !== 1 || chunks.at(-1)?.error === undefined) throw new Error('no error at the end')

@@ -13,6 +13,14 @@ const titles: Readonly<Record<Surface['name'], string>> = {
   responses: 'Responses',
 }
 
+/** What the tables of an interface cannot say. */
+const notes: Partial<Record<Surface['name'], string>> = {
+  messages:
+    'To a model of Anthropic everything is sent on, and comes back, as it was written; its translation serves the others.',
+  responses:
+    'What proves thoughts stays with a stored response, or travels sealed in `encrypted_content` where `include` asks for it. `metadata` comes back with the response.',
+}
+
 const vendors: Readonly<Record<Wire, string>> = {
   openai: 'OpenAI',
   anthropic: 'Anthropic',
@@ -85,7 +93,7 @@ Asked are ${Object.values(models)
   .map((model) => `\`${model}\``)
   .join(
     ', ',
-  )}: models that can do most of what their wire can say. A model that cannot is its vendor’s to refuse, or is told from the catalog. Vendors that speak OpenAI’s wire differ from each other in what they take; \`docs/providers.md\` has each of them. A client that speaks Anthropic’s wire to a model of Anthropic is passed through word for word, both ways.
+  )}: models that can do most of what their wire can say. A model that cannot is its vendor’s to refuse. Vendors that speak OpenAI’s wire differ from each other in what they take; \`docs/providers.md\` has each of them.
 `
 
 /** The whole of `docs/compatibility.md`. */
@@ -93,7 +101,8 @@ export async function compatibilityDocument(world: World): Promise<string> {
   const chapters: string[] = []
   for (const surface of surfaces) {
     const [asked, answered] = [await requestTable(world, surface), await answerTable(world, surface)]
-    chapters.push(`## ${titles[surface.name]}: \`${surface.path}\`\n\n${asked}\n\n${answered}\n`)
+    const note = [notes[surface.name] ?? []].flat()
+    chapters.push([`## ${titles[surface.name]}: \`${surface.path}\``, asked, answered, ...note, ''].join('\n\n'))
   }
-  return [opening, ...chapters].join('\n')
+  return `${[opening, ...chapters].join('\n').trimEnd()}\n`
 }
