@@ -107,6 +107,34 @@ describe('a relayed stream', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('waits for an end that is written later, with signs of life meanwhile', async () => {
+    const { stream, feed } = fedSource()
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const { next, rest, ends } = open({ source: stream, epilogue: () => promise })
+    feed([part('a')], undefined)
+    expect(await next()).toBe('data: {"content":"a"}\n\n')
+    const waiting = next()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect([await waiting, ends]).toEqual([COMMENT, []])
+    resolve(SSE_DONE)
+    expect([await rest(), ends]).toEqual([SSE_DONE, ['finished']])
+  })
+
+  it.each(['end', 'failure'])('writes nothing to a caller who leaves while its %s is awaited', async (how) => {
+    const { stream, feed } = fedSource()
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const { next, reader, ends } = open({ source: stream, epilogue: () => promise, failure: () => promise })
+    feed([part('a')], how === 'end' ? undefined : new UpstreamError('cut', 'gone'))
+    await next()
+    const waiting = next()
+    await turns()
+    await reader.cancel()
+    resolve(SSE_DONE)
+    expect([await waiting, ends]).toEqual([undefined, ['left']])
+    await turns()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
   it('ends with an error event and no [DONE] when its vendor breaks off', async () => {
     const { stream, feed } = fedSource()
     const { rest, ends } = open({ source: stream })
