@@ -262,6 +262,27 @@ describe('a stored conversation', () => {
     expect(await stack.query('select id from responses where id = $1', [first.id])).toEqual([])
   })
 
+  it('is refused where it is too long to go on with', async () => {
+    const own = await stack.org()
+    const id = (number: string) => `'resp_' || $1 || '_' || (${number})`
+    await stack.query(
+      `insert into responses (id, org_id, key_id, model, status, previous_response_id, input, output, dek_version,
+         expires_at, created_at)
+       select ${id('n')}, $1, 'key', 'm', 'completed', case when n > 0 then ${id('n - 1')} end, '', '', 1, 99999999999, 0
+       from generate_series(0, 1000) n`,
+      [own.orgId],
+    )
+    const onwards = (last: number) =>
+      clientOf(own.apiKey).responses.create({
+        model: 'openai/gpt-4o',
+        input: 'Hi',
+        previous_response_id: `resp_${own.orgId}_${last}`,
+      })
+    expect(await failureOf(onwards(1000))).toMatchObject({ status: 400, code: 'invalid_request' })
+    // Short enough, but what was planted opens with no key.
+    expect(await failureOf(onwards(999))).toMatchObject({ status: 400, code: 'previous_response_not_found' })
+  })
+
   it('is nobody’s in another organisation', async () => {
     const { id } = await client().responses.create({ model: 'openai/gpt-4o', input: 'Mine' })
     const { responses } = clientOf((await stack.org()).apiKey)
