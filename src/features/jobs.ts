@@ -1,7 +1,8 @@
 import type { Job } from '../core/jobs.ts'
+import { decisionJobs } from './decisions/jobs.ts'
 import { encryptionJob } from './encryption/jobs.ts'
 import { ledgerJobs } from './ledger/jobs.ts'
 import { responseJobs } from './responses/jobs.ts'
 
 /** Everything that is done by the clock, in the order in which jobs of the same hour run. */
-export const jobs: readonly Job[] = [...ledgerJobs, encryptionJob, ...responseJobs]
+export const jobs: readonly Job[] = [...ledgerJobs, encryptionJob, ...responseJobs, ...decisionJobs]

@@ -125,3 +125,35 @@ describe('the list of decisions', () => {
     expect(await list(`order=asc&after=${first.last_id}`)).toHaveLength(1)
   })
 })
+
+describe('decisions of long ago', () => {
+  it('are removed by night once they are thirty days old', async () => {
+    const { orgId } = await org()
+    const dueMs = Date.UTC(2019, 5, 16, 5, 30)
+    const ages = { old: 30 * 86_400 + 1, young: 30 * 86_400 }
+    for (const [name, ageSeconds] of Object.entries(ages)) {
+      await stack.query(`insert into decisions select r.* from json_populate_record(null::decisions, $1::json) r`, [
+        JSON.stringify({ ...decisionRowOf(orgId), id: `dec_${name}_${orgId}`, created_at: dueMs / 1000 - ageSeconds }),
+      ])
+    }
+    await stack.tick(dueMs)
+    const left = await stack.query('select id from decisions where org_id = $1', [orgId])
+    expect(left).toEqual([{ id: `dec_young_${orgId}` }])
+  })
+})
+
+const decisionRowOf = (org_id: string) => ({
+  org_id,
+  request_id: 'req_1',
+  key_id: 'key_1',
+  asked_model: 'gpt-4o',
+  strategy: 'explicit',
+  candidates: [],
+  excluded: [],
+  attempts: [],
+  outcome: 'ok',
+  cache: 'off',
+  is_stream: false,
+  policy_version: '1',
+  prices_version: '1',
+})
