@@ -1,7 +1,9 @@
 import { createOpenAI } from '@ai-sdk/openai'
+import Anthropic from '@anthropic-ai/sdk'
 import { type AIMessageChunk, type BaseMessage, HumanMessage, ToolMessage } from '@langchain/core/messages'
 import { ChatOpenAI } from '@langchain/openai'
 import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai'
+import AnthropicV0 from 'anthropic-sdk-v0'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import { signers } from '../features/signatures/loop.ts'
@@ -171,5 +173,56 @@ describe.each(upstreams)('over $name', { retry: 3 }, ({ model, hello, asking, st
       if (wanted > 0) expect(last.text).toMatch(/\w/)
       expect(signed()).toBe(wanted)
     })
+  })
+})
+
+const lines = [
+  { name: '@anthropic-ai/sdk (newest)', Client: Anthropic },
+  { name: '@anthropic-ai/sdk v0', Client: AnthropicV0 },
+]
+
+/** The two lines of the client share what is used here method by method, but not one type. */
+const across = (client: unknown): Anthropic => client as Anthropic
+
+describe.each(lines)('over Gemini, $name', { retry: 3 }, ({ Client }) => {
+  const model = 'gemini/gemini-3-flash-preview'
+  const messagesOf = () => across(new Client({ apiKey, baseURL: stack.url, maxRetries: 0 })).messages
+  const user = (content: Anthropic.MessageParam['content']): Anthropic.MessageParam => ({ role: 'user', content })
+
+  it.each(['whole', 'streamed'])('writes a text (%s)', async (form) => {
+    const body = { model, max_tokens: 500, messages: [user('Tell me something')] }
+    const messages = messagesOf()
+    const message = form === 'whole' ? await messages.create(body) : await messages.stream(body).finalMessage()
+    expect(message).toMatchObject({
+      stop_reason: 'end_turn',
+      content: [{ type: 'text', text: expect.stringMatching(/\w/) }],
+    })
+    expect(message.usage.output_tokens).toBeGreaterThan(0)
+  })
+
+  // One keeps whole blocks as they came, the other what it knows of them.
+  it.each([
+    ['whole', true],
+    ['whole', false],
+    ['streamed', true],
+    ['streamed', false],
+  ])('runs a loop of tools (%s, with all that it was given: %s)', async (form, keepsAll) => {
+    const tools = [{ name: 'look', input_schema: schema }]
+    const history = [user(`fake:loop=${STEPS},parallel=2,think`)]
+    const next = () => {
+      const body = { model, max_tokens: 2000, tools, messages: history }
+      return form === 'whole' ? messagesOf().create(body) : messagesOf().stream(body).finalMessage()
+    }
+    for (let step = 0; step < STEPS; step++) {
+      const { content, stop_reason: reason } = await next()
+      expect(reason).toBe('tool_use')
+      const uses = content.flatMap((block) => (block.type === 'tool_use' ? [block] : []))
+      const bare = uses.map(({ type, id, name, input }) => ({ type, id, name, input }))
+      history.push({ role: 'assistant', content: keepsAll ? content : bare })
+      history.push(user(uses.map(({ id }) => ({ type: 'tool_result', tool_use_id: id, content: 'Seen.' }))))
+    }
+    expect((await next()).stop_reason).toBe('end_turn')
+    expect(signers.at(-1)?.signed({ claude, gemini })).toBe(STEPS)
+    expect(gemini.signatureErrors()).toBe(0)
   })
 })
