@@ -82,6 +82,10 @@ describe('a budget of an agent', () => {
     expect(await made.json()).toMatchObject({ agent_id: 'nightly' })
     const free = { name: 'Free', scopes: ['chat:write'], agent_id: 'another' }
     expect((await stack.call(secret, '/api/v1/keys', free)).status).toBe(403)
+    // Nor does it take over the keys of others, whose own budgets would then bind them no more.
+    const others = Key.parse(await (await stack.call(owner.accessToken, '/api/v1/keys', free)).json())
+    const taken = await stack.call(secret, `/api/v1/keys/${others.id}`, patch, { method: 'PATCH' })
+    expect(taken.status).toBe(403)
     await expect
       .poll(() => usage('?agent_id=nightly'), { timeout: 5000 })
       .toMatchObject([{ agent_id: 'nightly', key_id: keyId, run_id: null }])

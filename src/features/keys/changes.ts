@@ -61,6 +61,8 @@ export async function patchKey(ctx: Ctx, id: string, patch: PatchKey): Promise<K
     agent_id: patch.agent_id === undefined ? row.agent_id : patch.agent_id,
   }
   refuseBeyond(ctx.admission, { ...present, ...wanted })
+  // A key that is given to another agent is one of its own until then.
+  refuseBeyond(ctx.admission, { ...present, ...wanted, agent_id: present.agent_id })
   const now = nowSeconds(ctx)
   if (patch.expires_at !== undefined) endOf(patch.expires_at, now)
   const changed = Object.keys(patch)
