@@ -16,18 +16,22 @@ const ORGS_AT_ONCE = 4
 export async function runDueJobs(deps: JobDeps, jobs: readonly Job[], dueMs: number): Promise<void> {
   const endMs = deps.now() + ALL_LIMIT_MS
   const left = await readLeft(deps)
-  for (const job of jobs) {
+  // What found no time an hour ago goes first: jobs that are never done must not keep it waiting for ever.
+  for (const job of jobs.toSorted((one, other) => turnOf(left, one) - turnOf(left, other))) {
     const start = startOf(job, dueMs, left.get(job.name))
     if (!start) continue
     const isSkipped = deps.now() >= endMs
     if (isSkipped) deps.log.error('job_skipped', { name: job.name })
-    const rest = isSkipped ? start : (await runJob(deps, job, { ...start, endMs })).rest
+    const rest = isSkipped ? { ...start, isSkipped } : (await runJob(deps, job, { ...start, endMs })).rest
     await writeLeft(deps, job.name, { rest, wasLeft: left.has(job.name) })
   }
 }
 
 /** A run, or what is left of it: the time for which it was due, and the organisation after which it goes on. */
 type Start = { dueMs: number; after: string }
+type Left = Start & { isSkipped?: boolean }
+
+const turnOf = (left: ReadonlyMap<string, Left>, { name }: Job): number => (left.get(name)?.isSkipped ? 0 : 1)
 
 /** What is new begins at the beginning; what runs every hour goes on where it was, so that it comes round. */
 function startOf({ hourUtc }: Job, dueMs: number, left: Start | undefined): Start | undefined {
@@ -120,14 +124,14 @@ async function orgsAfter({ system }: JobDeps, after: string): Promise<string[]> 
 /** What is left of runs: a field for each job. Lost with Redis, and then for the next run that is due. */
 const LEFT_KEY = 'jobs'
 
-async function readLeft({ redis, log }: JobDeps): Promise<Map<string, Start>> {
+async function readLeft({ redis, log }: JobDeps): Promise<Map<string, Left>> {
   try {
     const [fields] = await redis.pipeline([['HGETALL', LEFT_KEY]])
     const entries = fields !== null && typeof fields === 'object' ? Object.entries(fields) : []
     return new Map(
       entries.map(([name, value]) => {
-        const [dueMs = '', after = ''] = String(value).split(' ')
-        return [name, { dueMs: Number(dueMs), after }]
+        const [dueMs = '', after = '', skipped] = String(value).split(' ')
+        return [name, { dueMs: Number(dueMs), after, isSkipped: skipped !== undefined }]
       }),
     )
   } catch (cause) {
@@ -139,11 +143,14 @@ async function readLeft({ redis, log }: JobDeps): Promise<Map<string, Start>> {
 async function writeLeft(
   { redis, log }: JobDeps,
   name: string,
-  { rest, wasLeft }: { rest: Start | undefined; wasLeft: boolean },
+  { rest, wasLeft }: { rest: Left | undefined; wasLeft: boolean },
 ): Promise<void> {
   try {
-    if (rest) await redis.pipeline([['HSET', LEFT_KEY, { [name]: `${rest.dueMs} ${rest.after}` }]])
-    else if (wasLeft) await redis.pipeline([['HDEL', LEFT_KEY, [name]]])
+    if (rest) {
+      const value = `${rest.dueMs} ${rest.after}${rest.isSkipped ? ' skipped' : ''}`
+      await redis.pipeline([['HSET', LEFT_KEY, { [name]: value }]])
+    }
+    if (!rest && wasLeft) await redis.pipeline([['HDEL', LEFT_KEY, [name]]])
   } catch (cause) {
     log.error('job_left_lost', { name, cause })
   }

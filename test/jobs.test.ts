@@ -90,6 +90,26 @@ describe('what is due', () => {
     await runDueJobs(deps, [slow, job('next')], at(2))
     expect(lines.at(-1)).toMatchObject({ level: 'error', event: 'job_skipped', facts: { name: 'next' } })
   })
+
+  it('has its turn in the next hour, though the others are not done', async () => {
+    const { deps, state } = worldOf([])
+    const begun: string[] = []
+    const endless = (name: string, limitMs: number) =>
+      job(name, {
+        limitMs,
+        run: async (_deps, { deadlineMs }) => {
+          begun.push(name)
+          state.nowMs = deadlineMs
+          throw new Error('not done')
+        },
+      })
+    const all = [endless('first', 4 * 60_000), endless('second', 10 * 60_000), endless('third', 60_000)]
+    for (const hour of [2, 3, 4]) {
+      state.nowMs = at(hour)
+      await runDueJobs(deps, all, at(hour))
+    }
+    expect(begun.join(' ')).toBe('first second third first second first second')
+  })
 })
 
 describe('a job over all organisations', () => {
