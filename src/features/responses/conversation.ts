@@ -1,9 +1,11 @@
 import { AppError } from '../../core/errors.ts'
+import { readChain } from './chain.ts'
 import { inputItemId, responseOfItem } from './ids.ts'
 import { type Item, kindOf, MAX_ITEMS } from './items-schema.ts'
+import type { Kept, KeptItem, StoreDeps } from './kept.ts'
 import type { Conversation } from './request.ts'
 import type { CreateResponse } from './schema.ts'
-import { type Kept, type KeptItem, readChain, readResponses, type StoreDeps } from './store.ts'
+import { readResponses } from './store.ts'
 import { withThoughts } from './thoughts.ts'
 
 /**
@@ -22,10 +24,6 @@ export async function readConversation(deps: StoreDeps, orgId: string, request: 
   if (own.length + earlier.length > MAX_ITEMS) throw tooLong()
   return { before: earlier, own }
 }
-
-/** Whether a request names something that is stored. */
-export const namesStored = (request: CreateResponse): boolean =>
-  Boolean(request.previous_response_id) || referredIn(itemsOf(request)).length > 0
 
 function itemsOf({ input }: CreateResponse): Item[] {
   if (typeof input === 'string')

@@ -1,28 +1,15 @@
 import { and, eq, gt, inArray, lte, sql } from 'drizzle-orm/sql'
-import * as z from 'zod'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
 import type { PageQuery } from '../../http/page.ts'
-import { keyVersionOf, open, SealError, seal } from '../encryption/service.ts'
-import type { Item } from './items-schema.ts'
+import { keyVersionOf, seal } from '../encryption/service.ts'
+import { type Kept, type KeptRow, MAX_BYTES, openRows, placeOf, type StoreDeps } from './kept.ts'
 import type { Fields, ResponseObject } from './response.ts'
 import { responses } from './table.ts'
 
 /** How long a response can be asked for, and gone on with. */
 const KEPT_SECONDS = 30 * 24 * 3600
-
-/** A response as it is stored: `input` is what was sent with it alone; items of both may have thoughts. */
-export type Kept = { id: string; previousId: string | null; input: KeptItem[]; response: ResponseObject }
-
-export type KeptItem = Item & { id: string; type: string }
-
-export type KeyDeps = Parameters<typeof open>[0]
-export type StoreDeps = KeyDeps & Pick<Deps, 'log'>
-type Column = 'input' | 'output'
-type Row = { id: string; previous_response_id: string | null; input: string; output: string }
-
-const placeOf = (orgId: string, id: string, column: Column) => ({ orgId, table: 'responses', column, rowId: id })
 
 /** Stores a response under the caller's organisation. Throws `DependencyError('postgres')` and `SealError`. */
 export async function keepResponse(ctx: Ctx, { id, previousId, input, response }: Kept): Promise<void> {
@@ -53,20 +40,22 @@ export async function keepResponse(ctx: Ctx, { id, previousId, input, response }
 const isAlive = (deps: Pick<Deps, 'now'>, orgId: string) =>
   and(eq(responses.org_id, orgId), gt(responses.expires_at, nowSeconds(deps)))
 
-/** Those of these that there are, by id. Throws `DependencyError('postgres')`. */
+/** Those of these that there are, by id; of very long ones the newest. Throws `DependencyError('postgres')`. */
 export async function readResponses(
   deps: StoreDeps,
   orgId: string,
   ids: readonly string[],
 ): Promise<ReadonlyMap<string, Kept>> {
   if (ids.length === 0) return new Map()
-  const [rows] = await deps.db.atomically(orgId, (query) => [
-    query
-      .select()
-      .from(responses)
-      .where(and(isAlive(deps, orgId), inArray(responses.id, [...ids]))),
+  const [{ rows }] = await deps.db.atomically(orgId, (query) => [
+    query.execute<KeptRow>(sql`
+      select id, previous_response_id, input, output from (
+        select id, previous_response_id, input, output,
+          sum(octet_length(input) + octet_length(output)) over (order by id desc) as bytes
+        from responses where ${isAlive(deps, orgId)} and ${inArray(responses.id, [...ids])}
+      ) newest where bytes <= ${MAX_BYTES}`),
   ])
-  const kept = await openAll(deps, orgId, rows)
+  const kept = await openRows(deps, orgId, rows)
   return new Map(kept.map((one) => [one.id, one]))
 }
 
@@ -79,60 +68,6 @@ export async function removeResponse(deps: Pick<Deps, 'db' | 'now'>, orgId: stri
       .returning({ id: responses.id }),
   ])
   return rows.length > 0
-}
-
-/** A conversation is followed so far back, and no further than this many bytes of sealed text. */
-const MAX_DEPTH = 1000
-const MAX_BYTES = 24_000_000
-
-const Links = z.array(
-  z.object({
-    id: z.string(),
-    previous: z.string().nullable(),
-    // Null where the conversation is too long by then.
-    input: z.string().nullable(),
-    output: z.string().nullable(),
-  }),
-)
-
-/** What is missing of a conversation, or that it is too long to go on with. */
-export type Broken = { missing: string } | 'too_long'
-
-/**
- * A response and those before it, the oldest first. Throws `DependencyError('postgres')`.
- * One statement, whatever the length: texts are read only of what is gone on with.
- */
-export async function readChain(deps: StoreDeps, orgId: string, id: string): Promise<Kept[] | Broken> {
-  const now = nowSeconds(deps)
-  const [{ rows }] = await deps.db.atomically(orgId, (query) => [
-    query.execute(sql`
-      with recursive chain (id, previous, depth, bytes) as (
-        select r.id, r.previous_response_id, 1, octet_length(r.input) + octet_length(r.output)
-        from responses r where r.org_id = ${orgId} and r.id = ${id} and r.expires_at > ${now}
-        union all
-        select r.id, r.previous_response_id, c.depth + 1, c.bytes + octet_length(r.input) + octet_length(r.output)
-        from chain c join responses r on r.id = c.previous
-        where r.org_id = ${orgId} and r.expires_at > ${now} and c.depth < ${MAX_DEPTH}::int and c.bytes <= ${MAX_BYTES}::int
-      )
-      select c.id, c.previous,
-        case when c.bytes <= ${MAX_BYTES}::int then r.input end as input,
-        case when c.bytes <= ${MAX_BYTES}::int then r.output end as output
-      from chain c join responses r on r.id = c.id where r.org_id = ${orgId} order by c.depth desc`),
-  ])
-  const links = Links.parse(rows)
-  const [oldest] = links
-  if (!oldest) return { missing: id }
-  if (oldest.input === null || (oldest.previous !== null && links.length === MAX_DEPTH)) return 'too_long'
-  if (oldest.previous !== null) return { missing: oldest.previous }
-  const sealed = links.map(({ id: one, previous, input, output }) => ({
-    id: one,
-    previous_response_id: previous,
-    input: input ?? '',
-    output: output ?? '',
-  }))
-  const kept = await openAll(deps, orgId, sealed)
-  const unreadable = sealed.find(({ id: one }) => !kept.some((each) => each.id === one))
-  return unreadable ? { missing: unreadable.id } : kept
 }
 
 /** Removes what has expired, a batch at a time; how many rows that were. Throws `DependencyError('postgres')`. */
@@ -156,26 +91,6 @@ export async function removeExpired(deps: Pick<Deps, 'db' | 'now'>, orgId: strin
       .returning({ id: responses.id }),
   ])
   return rows.length
-}
-
-/** One that does not open is as good as none: its key is gone, or it was not sealed for this place. */
-async function openAll(deps: StoreDeps, orgId: string, rows: readonly Row[]): Promise<Kept[]> {
-  const kept: Kept[] = []
-  for (const row of rows) {
-    try {
-      kept.push(await openRow(deps, orgId, row))
-    } catch (error) {
-      if (!(error instanceof SealError)) throw error
-      deps.log.warn('response_unreadable', { org_id: orgId, response_id: row.id })
-    }
-  }
-  return kept
-}
-
-async function openRow(deps: KeyDeps, orgId: string, row: Row): Promise<Kept> {
-  const input: KeptItem[] = JSON.parse(await open(deps, placeOf(orgId, row.id, 'input'), row.input))
-  const response: ResponseObject = JSON.parse(await open(deps, placeOf(orgId, row.id, 'output'), row.output))
-  return { id: row.id, previousId: row.previous_response_id, input, response }
 }
 
 /** One that is stored. Throws 404. */

@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts'
 import { open, type Place, SealError, seal } from '../encryption/service.ts'
 import type { SealThoughts } from './item-writers.ts'
 import { type Item, kindOf } from './items-schema.ts'
-import type { KeyDeps, StoreDeps } from './store.ts'
+import type { KeyDeps, StoreDeps } from './kept.ts'
 
 /** Sealed thoughts are kept by their caller, whose clients may forget whose item they were: they are bound to the organisation. */
 const placeOf = (orgId: string): Place => ({ orgId, table: 'responses', column: 'thoughts', rowId: 'caller' })
