@@ -41,7 +41,7 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
   let finished = false
   let received = false
 
-  /** Returns true for `message_stop`. Native events leave with the first chunk of what they say, or with none. */
+  /** Returns true for `message_stop`. Native events leave with the first chunk of what they say, or with none, under the name that clients look for. */
   function readEvent(event: SseEvent, parts: StreamPart[]): boolean {
     if (event.data === '') return false
     const parsed = parseJson(event.data)
@@ -54,7 +54,7 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
     const said = chunksOf(type, parsed)
     const chunks = native && said.length === 0 ? [{ choices: [] }] : said
     for (const [position, chunk] of chunks.entries()) {
-      emit(parts, chunk, native && position === 0 ? [{ event: event.name, data: event.data }] : undefined)
+      emit(parts, chunk, native && position === 0 ? [{ event: type, data: event.data }] : undefined)
     }
     return type === 'message_stop'
   }
