@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { decisionRow } from '../../../src/core/decision.ts'
 import { requestRow } from '../../../src/core/request-log.ts'
 import { createBook } from '../../../src/features/ledger/book.ts'
 import { createNotices } from '../../../src/features/ledger/notices.ts'
@@ -60,6 +61,19 @@ it('writes a call whose row in the log of requests is refused', async () => {
   const events = kept.lines.map(({ event }) => event)
   expect(events).toContain('request_row_refused')
   expect(events).not.toContain('ledger_row_refused')
+})
+
+it('writes a call whose decision is refused', async () => {
+  const { written, kept, book, outbox } = outboxBefore((text) => text.includes('odd-model'))
+  const policy = { orgId: 'org_1', keyId: 'key_1', version: '1' }
+  const decision = decisionRow(
+    { id: 'dec_1', askedModel: 'odd-model', isStream: false, pricesVersion: '1', attempts: [] },
+    { requestId: 'req_odd', policy, outcome: 'ok', nowSeconds: 1 },
+  )
+  book.settle({ ...settlementOf('req_odd', 1), decision }, 1000)
+  await outbox.flush()
+  expect(written).toEqual(['req_odd'])
+  expect(kept.lines.map(({ event }) => event)).not.toContain('ledger_row_refused')
 })
 
 it('sets a row aside that Postgres will never take, and writes the others', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Database } from '../../../src/core/db.ts'
+import type { DecisionRow } from '../../../src/core/decision.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import type { RequestRow } from '../../../src/core/request-log.ts'
 import { noteRequest } from '../../../src/features/requests/service.ts'
@@ -17,23 +18,25 @@ const START_MS = 1_800_000_000_000
 /** An isolate whose inserts are kept, or fail. */
 function isolate() {
   const state = { nowMs: START_MS, isAway: false, random: 0.5 }
-  const inserts: { orgId: string; rows: RequestRow[] }[] = []
+  const inserts: { orgId: string; rows: RequestRow[]; decisions: DecisionRow[] }[] = []
   const builder = {
-    insert: () => ({ values: (rows: RequestRow[]) => ({ onConflictDoNothing: () => rows }) }),
+    insert: () => ({ values: (rows: unknown[]) => ({ onConflictDoNothing: () => rows }) }),
   }
   const db: Pick<Database, 'query'> & { atomically: unknown } = {
     query: () => Promise.reject(new Error('nothing is asked outside an organisation')),
-    atomically: async (orgId: string, build: (query: typeof builder) => [RequestRow[]]) => {
+    atomically: async (orgId: string, build: (query: typeof builder) => [RequestRow[], DecisionRow[]?]) => {
       if (state.isAway) throw new DependencyError('postgres', new Error('away'))
-      inserts.push({ orgId, rows: build(builder)[0] })
+      const [rows, decisions = []] = build(builder)
+      inserts.push({ orgId, rows, decisions })
     },
   }
   const { log, lines } = keptLog()
   const deps = fakeDeps({ db: db as Database, log, now: () => state.nowMs, random: () => state.random })
   const deferred: Promise<unknown>[] = []
   let made = 0
-  const note = (orgId = 'org_1', defer = (work: Promise<unknown>) => void deferred.push(work)) =>
-    noteRequest(deps, { row: rowOf(orgId, made++) }, defer)
+  const defer = (work: Promise<unknown>) => void deferred.push(work)
+  const note = (orgId = 'org_1', decision?: DecisionRow) =>
+    noteRequest(deps, { row: rowOf(orgId, made++), decision }, defer)
   const pass = async (ms: number) => {
     state.nowMs += ms
     await vi.advanceTimersByTimeAsync(ms)
@@ -42,6 +45,26 @@ function isolate() {
   }
   return { state, note, pass, inserts, lines, deferred, deps }
 }
+
+const decisionOf = (asked_model: string): DecisionRow => ({
+  id: `dec_${asked_model}`,
+  org_id: 'org_1',
+  request_id: 'req_1',
+  key_id: 'key_1',
+  user_id: null,
+  asked_model,
+  strategy: 'none',
+  candidates: [],
+  excluded: [{ target: `openai/${asked_model}`, reason: 'breaker_open' }],
+  attempts: [],
+  chosen: null,
+  outcome: 'refused',
+  cache: 'off',
+  is_stream: false,
+  policy_version: '1',
+  prices_version: '1',
+  created_at: START_MS / 1000,
+})
 
 const rowOf = (orgId: string, at: number): RequestRow => ({
   request_id: `req_${at}`,
@@ -78,6 +101,18 @@ describe('rows of requests that settle nothing', () => {
     note()
     await pass(1000)
     expect(inserts.at(-1)?.rows).toMatchObject([{ request_id: 'req_5' }])
+  })
+
+  it('take the decisions along that were behind them', async () => {
+    const { note, pass, inserts } = isolate()
+    note()
+    note('org_1', decisionOf('a'))
+    note('org_1', decisionOf('b\0\ud800'))
+    await pass(1000)
+    expect(inserts.map(({ rows, decisions }) => [rows.length, decisions.map((row) => row.asked_model)])).toEqual([
+      [3, ['a', 'b\ufffd\ufffd']],
+    ])
+    expect(inserts[0]?.decisions[1]?.excluded).toEqual([{ target: 'openai/b\ufffd\ufffd', reason: 'breaker_open' }])
   })
 
   it('are a part of them above fifty a second, and the log says how many are not there', async () => {
