@@ -40,7 +40,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/providers/discover': { provider_id: 'prv_nothing' },
   'POST /api/v1/providers/:id/verify': { model: 'a-model' },
   'POST /api/v1/providers/:id/credentials': { label: 'Another', key: 'another-key' },
-  'PATCH /api/v1/providers/:id/credentials/:credential_id': { label: 'Another' },
+  'PATCH /api/v1/providers/:id/credentials/:credential_id': { label: 'Renamed' },
   'POST /v1/chat/completions': chat,
   'POST /v1/chat/completions/stream': chat,
   'POST /v1/completions': complete,
