@@ -8,10 +8,19 @@ import { resolveModel } from '../catalog/service.ts'
  * is no way around a limit. A model that the catalog does not know stands for itself.
  */
 export function familyOf(id: string): string {
+  const family = familyInCatalog(id)
+  if (family !== undefined) return family
+  // An account may have any name: there a model is of the family that it is of elsewhere.
+  const slashAt = id.indexOf('/')
+  const elsewhere = slashAt < 0 ? undefined : familyInCatalog(id.slice(slashAt + 1))
+  return elsewhere === undefined ? id : id.slice(0, slashAt) + elsewhere.slice(elsewhere.indexOf('/'))
+}
+
+function familyInCatalog(id: string): string | undefined {
   const [model] = resolveModel(id)
   const priceId = model?.price?.id ?? ''
   const family = priceId.slice(0, Math.max(0, priceId.lastIndexOf('@')))
-  return family.startsWith(`${model?.vendor}/`) ? family : id
+  return family.startsWith(`${model?.vendor}/`) ? family : undefined
 }
 
 /** Whether a limit of a provider binds calls of a `provider/model`; false for every other limit. */
