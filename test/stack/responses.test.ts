@@ -404,6 +404,8 @@ describe('a call of the Responses interface', () => {
     expect(await failureOf(hosted)).toMatchObject({ status: 400, param: 'tools[2].type' })
     expect(await failureOf(ask({ input: [] }))).toMatchObject({ status: 400, param: 'input' })
     expect(await failureOf(ask({ model: 'no-such-model' }))).toBeInstanceOf(OpenAI.NotFoundError)
+    const nul = ask({ previous_response_id: 'resp_\u0000' })
+    expect(await failureOf(nul)).toMatchObject({ status: 400, code: 'previous_response_not_found' })
     const stranger = clientOf('hx_live_nothing').responses.create({ model: 'gpt-4o', input: 'Hi' })
     expect(await failureOf(stranger)).toBeInstanceOf(OpenAI.AuthenticationError)
   })

@@ -34,8 +34,11 @@ function itemsOf({ input }: CreateResponse): Item[] {
 const tooLong = () =>
   new AppError('invalid_request', 'The conversation is too long to go on with.', { param: 'previous_response_id' })
 
+/** What could be an id at all: no store is asked for anything else. */
+const POSSIBLE_ID = /^[\w-]{1,128}$/
+
 async function readBefore(deps: StoreDeps, orgId: string, id: string): Promise<Item[]> {
-  const chain = await readChain(deps, orgId, id)
+  const chain = POSSIBLE_ID.test(id) ? await readChain(deps, orgId, id) : { missing: id }
   if (chain === 'too_long') throw tooLong()
   if (!('missing' in chain)) return chain.flatMap(itemsOfKept)
   throw new AppError('invalid_request', `Previous response with id '${id}' not found.`, {

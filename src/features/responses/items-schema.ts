@@ -16,6 +16,7 @@ const NEEDED_OF_PART: Readonly<Record<string, readonly (string | readonly string
   input_text: ['text'],
   output_text: ['text'],
   text: ['text'],
+  reasoning_text: ['text'],
   refusal: ['refusal'],
   input_image: [['image_url', 'file_id']],
   input_file: [['file_data', 'file_url', 'file_id']],
@@ -77,6 +78,8 @@ const Item = z
     arguments: text,
     input: text,
     output: content,
+    /** Ours: the tool has failed. */
+    is_error: z.boolean().nullish(),
     summary: z.array(z.looseObject({ type: z.string(), text })).nullish(),
     encrypted_content: text,
     extra_content: z.looseObject({}).nullish(),

@@ -19,7 +19,7 @@ const KEEP_ALIVE = sseComment('keep-alive')
 type Ended = Omit<Outcome, 'output' | 'isStored'>
 
 /** One response on its way: what it is, and how it ends. */
-type Response = Opening & {
+type Answering = Opening & {
   isStored: boolean
   createOutput(events: Parameters<typeof createOutput>[0]['events']): Output
   /** The object that its caller gets last, stored where they let it. */
@@ -47,7 +47,7 @@ export function responsesRendering(
   }
 }
 
-function openResponse(ctx: Ctx, request: CreateResponse, { own }: Pick<Conversation, 'own'>): Response {
+function openResponse(ctx: Ctx, request: CreateResponse, { own }: Pick<Conversation, 'own'>): Answering {
   const opening: Opening = { id: ctx.newId('resp'), createdAt: nowSeconds(ctx), request }
   const isStored = request.store !== false
   const keepsThoughts = (request.include ?? []).includes('reasoning.encrypted_content')
@@ -88,7 +88,7 @@ function endingOf(finishReason: string | null | undefined) {
   return { status: 'completed' } as const
 }
 
-function createWriter(response: Response, askedModel: string): StreamWriter<MaybeLater> {
+function createWriter(response: Answering, askedModel: string): StreamWriter<MaybeLater> {
   const events = createEvents()
   const output = response.createOutput(events)
   let hasBegun = false

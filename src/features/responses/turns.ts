@@ -93,13 +93,16 @@ function assistantMessage({ thoughts, reasoning, parts, refusal, calls, extra }:
   }
 }
 
-function resultMessage({ call_id: id, output, status }: Item, names: ReadonlyMap<string, string>): ChatMessage {
+function resultMessage(
+  { call_id: id, output, is_error: hasFailed }: Item,
+  names: ReadonlyMap<string, string>,
+): ChatMessage {
   const name = names.get(id ?? '')
   return {
     role: 'tool',
     tool_call_id: id ?? '',
     ...(name && { name }),
     content: chatContent(output),
-    ...(status === 'failed' && { is_error: true }),
+    ...(hasFailed && { is_error: true }),
   }
 }

@@ -187,7 +187,7 @@ describe('items', () => {
       { role: 'assistant', content: [{ type: 'output_text', text: 'Let me look.' }] },
       called('a', { extra_content: extra }),
       { type: 'custom_tool_call', call_id: 'b', name: 'run', input: 'ls' },
-      result('a'),
+      { ...result('a'), is_error: true },
       { type: 'custom_tool_call_output', call_id: 'b', output: [{ type: 'input_text', text: 'none' }] },
       { role: 'assistant', content: 'So.' },
       { role: 'assistant', content: [{ type: 'refusal', refusal: 'No.' }] },
@@ -204,10 +204,17 @@ describe('items', () => {
           { id: 'b', type: 'custom', custom: { name: 'run', input: 'ls' } },
         ],
       },
-      { role: 'tool', tool_call_id: 'a', name: 'look', content: 'Fine.' },
+      { role: 'tool', tool_call_id: 'a', name: 'look', content: 'Fine.', is_error: true },
       { role: 'tool', tool_call_id: 'b', name: 'run', content: 'none' },
       { role: 'assistant', content: 'So.' },
       { role: 'assistant', content: null, refusal: 'No.' },
+    ])
+  })
+
+  it('that say what was thought in words of their own are read, too', () => {
+    const thought = { type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text: 'Hm.' }] }
+    expect(messagesOf(thought, { role: 'assistant', content: 'So.' })).toEqual([
+      { role: 'assistant', content: 'So.', reasoning_content: 'Hm.' },
     ])
   })
 
