@@ -3,6 +3,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Policy } from '../../core/admission.ts'
 import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
+import type { QueryBuilder } from '../../core/db.ts'
 import { narrow } from '../../core/roles.ts'
 import { budgetsOf } from '../budgets/service.ts'
 import { budgets } from '../budgets/table.ts'
@@ -60,20 +61,7 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
       )
       .orderBy(budgets.id),
     query.select({ agentId: apiKeys.agent_id }).from(apiKeys).where(isKey(subject)),
-    query
-      .select()
-      .from(providers)
-      .where(and(eq(providers.org_id, orgId), isNull(providers.deleted_at), eq(providers.enabled, true))),
-    query
-      .select()
-      .from(providerCredentials)
-      .where(and(eq(providerCredentials.org_id, orgId), eq(providerCredentials.is_active, true)))
-      .orderBy(asc(providerCredentials.id)),
-    query
-      .select({ version: dataKeys.version, wrapped_dek: dataKeys.wrapped_dek })
-      .from(dataKeys)
-      .where(and(eq(dataKeys.org_id, orgId), sql`${dataKeys.version} in (${versionsInUse(orgId)})`))
-      .orderBy(dataKeys.version),
+    ...accountQueries(query, orgId),
     query
       .update(apiKeys)
       .set({ last_used_at: nowSeconds })
@@ -91,6 +79,25 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
   }
   return { ...body, version: await versionOf(body) }
 }
+
+/** The organisation's own accounts in use, their credentials, and the data keys that those are sealed with. */
+const accountQueries = (query: QueryBuilder, orgId: string) =>
+  [
+    query
+      .select()
+      .from(providers)
+      .where(and(eq(providers.org_id, orgId), isNull(providers.deleted_at), eq(providers.enabled, true))),
+    query
+      .select()
+      .from(providerCredentials)
+      .where(and(eq(providerCredentials.org_id, orgId), eq(providerCredentials.is_active, true)))
+      .orderBy(asc(providerCredentials.id)),
+    query
+      .select({ version: dataKeys.version, wrapped_dek: dataKeys.wrapped_dek })
+      .from(dataKeys)
+      .where(and(eq(dataKeys.org_id, orgId), sql`${dataKeys.version} in (${versionsInUse(orgId)})`))
+      .orderBy(dataKeys.version),
+  ] as const
 
 /** Under a rotation the credentials of one organisation are sealed with several data keys. */
 const versionsInUse = (orgId: string): SQL =>
