@@ -11,7 +11,7 @@ import { piecesOf, piecesOfWhole } from './pieces.ts'
 import type { Conversation } from './request.ts'
 import { type Fields, type Opening, type Outcome, type ResponseObject, responseOf } from './response.ts'
 import type { CreateResponse } from './schema.ts'
-import { keepResponse } from './store.ts'
+import { keepInTime } from './store.ts'
 import { thoughtSealer } from './thoughts.ts'
 
 const KEEP_ALIVE = sseComment('keep-alive')
@@ -53,17 +53,10 @@ function openResponse(ctx: Ctx, request: CreateResponse, { own }: Pick<Conversat
   const keepsThoughts = (request.include ?? []).includes('reasoning.encrypted_content')
   const sealer = thoughtSealer(ctx, { orgId: ctx.caller.orgId, requestId: ctx.requestId })
 
-  const keep = async (response: ResponseObject): Promise<boolean> => {
+  const keep = (response: ResponseObject): Promise<boolean> => {
     const { id } = opening
-    try {
-      const previousId = request.previous_response_id ?? null
-      await keepResponse(ctx, { id, previousId, input: namedItems(id, own), response })
-      return true
-    } catch (cause) {
-      // The answer is paid for: its caller gets it, and is told that it can be had only once.
-      ctx.log.error('response_not_stored', { request_id: ctx.requestId, response_id: id, cause })
-      return false
-    }
+    const previousId = request.previous_response_id ?? null
+    return keepInTime(ctx, { id, previousId, input: namedItems(id, own), response })
   }
 
   return {

@@ -11,8 +11,34 @@ import { responses } from './table.ts'
 /** How long a response can be asked for, and gone on with. */
 const KEPT_SECONDS = 30 * 24 * 3600
 
-/** Stores a response under the caller's organisation. Throws `DependencyError('postgres')` and `SealError`. */
-export async function keepResponse(ctx: Ctx, { id, previousId, input, response }: Kept): Promise<void> {
+/** No answer waits longer to be stored. */
+const PATIENCE_MS = 5000
+
+/**
+ * Stores a response under the caller's organisation; false when that fails or takes too long. Its answer is paid for:
+ * its caller gets it in any case, and is told that it can be had only once.
+ */
+export async function keepInTime(ctx: Ctx, kept: Kept): Promise<boolean> {
+  const keeping = keepResponse(ctx, kept)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), PATIENCE_MS)
+  })
+  try {
+    if ((await Promise.race([keeping, late])) !== 'late') return true
+    // Whoever is told that nothing is stored shall be right.
+    ctx.defer(keeping.then(() => removeResponse(ctx, ctx.caller.orgId, kept.id)))
+    ctx.log.error('response_not_stored', { request_id: ctx.requestId, response_id: kept.id, cause: 'too slow' })
+  } catch (cause) {
+    ctx.log.error('response_not_stored', { request_id: ctx.requestId, response_id: kept.id, cause })
+  } finally {
+    clearTimeout(timer)
+  }
+  return false
+}
+
+/** Throws `DependencyError('postgres')` and `SealError`. */
+async function keepResponse(ctx: Ctx, { id, previousId, input, response }: Kept): Promise<void> {
   const { orgId, keyId, userId } = ctx.caller
   const sealedInput = await seal(ctx, placeOf(orgId, id, 'input'), JSON.stringify(input))
   const output = await seal(ctx, placeOf(orgId, id, 'output'), JSON.stringify(response))

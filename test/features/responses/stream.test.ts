@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { Deps } from '../../../src/core/context.ts'
 import { AppError } from '../../../src/core/errors.ts'
 import { type ChunkChoice, type StreamPart, UpstreamError } from '../../../src/core/models.ts'
 import { responsesRendering } from '../../../src/features/responses/rendering.ts'
@@ -28,20 +29,22 @@ const booked = {
   costNanoUsd: 1500,
 }
 
-function writerOf(fields: object = {}) {
+function writerOf(fields: object = {}, deps: Partial<Deps> = {}) {
   const { log, lines } = keptLog()
   const request = CreateResponse.parse({ model: 'asked', input: 'Hi', store: false, ...fields })
   const caller = { orgId: 'org_1', keyId: 'key_1', kind: 'api_key', scopes: [], ip: '' } as const
-  const around = { requestId: 'req_1', signal: new AbortController().signal, startedMs: 0, defer: () => undefined }
+  const deferred: Promise<unknown>[] = []
+  const defer = (work: Promise<unknown>) => void deferred.push(work)
+  const around = { requestId: 'req_1', signal: new AbortController().signal, startedMs: 0, defer }
   const ctx = {
-    ...fakeDeps({ log }),
+    ...fakeDeps({ log, ...deps }),
     ...around,
     caller: { ...caller, userId: undefined, role: undefined },
     admission: fakeAdmission(),
   }
   const conversation = { before: [], own: [] }
   const rendering = responsesRendering(ctx, request, conversation)
-  return { rendering, lines, writer: rendering.stream(askedOfResponse(request, conversation), () => []) }
+  return { rendering, lines, deferred, writer: rendering.stream(askedOfResponse(request, conversation), () => []) }
 }
 
 /** Everything that is written of a stream. */
@@ -207,6 +210,34 @@ describe('a stream of events', () => {
     expect(stream).toMatchObject({ created: { store: true }, end: 'completed', final: { store: false } })
     expect(stream.items[0]).toMatchObject({ type: 'reasoning', encrypted_content: null })
     expect(lines.map(({ event }) => event)).toEqual(['thoughts_not_sealed', 'response_not_stored'])
+  })
+})
+
+describe('a store that is slow', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('keeps nobody waiting for long, and keeps nothing of whom it kept waiting', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { promise: stored, reject } = Promise.withResolvers<never>()
+    const asked: unknown[] = []
+    const db: Deps['db'] = {
+      query: () => Promise.reject(new Error('not asked')),
+      atomically: (orgId) => {
+        asked.push(orgId)
+        return stored
+      },
+    }
+    const { writer, lines, deferred } = writerOf({ store: true }, { db })
+    const text = await writer.part(part({ content: 'Hi' }, 'stop'))
+    const ending = writer.end('finished', booked)
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(readResponse(text + (await ending))).toMatchObject({ end: 'completed', final: { store: false } })
+    expect(lines.map(({ event }) => event)).toEqual(['response_not_stored'])
+    expect([asked, deferred.length, vi.getTimerCount()]).toEqual([['org_1'], 1, 0])
+    reject(new Error('gone'))
+    await expect(deferred[0]).rejects.toThrow('gone')
   })
 })
 
