@@ -7,16 +7,22 @@ export type Collector = {
   take(parts: readonly StreamPart[]): Written[]
 }
 
-type Choice = { calls: Map<number, WrittenCall>; thinking: unknown[]; text: string; signature: string | undefined }
+type Choice = {
+  calls: Map<number, WrittenCall>
+  thinking: unknown[]
+  text: string
+  reasoning: string
+  signature: string | undefined
+}
 
-/** `texts` tells whether signatures may belong to texts, which are then kept as long as the stream lasts. */
-export function createCollector({ texts }: { texts: boolean }): Collector {
+/** Texts and reasoning are kept as long as the stream lasts, if they are wanted at all. */
+export function createCollector({ texts, reasoning }: { texts: boolean; reasoning: boolean }): Collector {
   const choices = new Map<number, Choice>()
 
   const choiceAt = (index: number): Choice => {
     const known = choices.get(index)
     if (known) return known
-    const choice: Choice = { calls: new Map(), thinking: [], text: '', signature: undefined }
+    const choice: Choice = { calls: new Map(), thinking: [], text: '', reasoning: '', signature: undefined }
     choices.set(index, choice)
     return choice
   }
@@ -24,6 +30,7 @@ export function createCollector({ texts }: { texts: boolean }): Collector {
   const add = ({ index, delta }: ChunkChoice): void => {
     const choice = choiceAt(index)
     if (texts && delta.content) choice.text += delta.content
+    if (reasoning && delta.reasoning_content) choice.reasoning += delta.reasoning_content
     if (delta.thinking_blocks) choice.thinking.push(...listOf(delta.thinking_blocks))
     if (delta.extra_content) choice.signature = thoughtSignatureIn(delta) ?? choice.signature
     for (const piece of delta.tool_calls ?? []) {

@@ -6,6 +6,7 @@ export type Written = {
   /** Blocks of thoughts that are whole, in their order (`thinking_blocks`). */
   thinking: readonly unknown[]
   text: string
+  reasoning: string
   /** The thought signature of the text. */
   signature?: string | undefined
 }
@@ -55,6 +56,7 @@ export const writtenIn = (message: ChatMessage): Written => ({
   calls: listOf(message.tool_calls).map(callIn),
   thinking: listOf(message.thinking_blocks),
   text: textOf(message),
+  reasoning: stringIn(message, 'reasoning_content'),
   signature: thoughtSignatureIn(message),
 })
 

@@ -20,12 +20,14 @@ export type Signed = {
   thinking: readonly unknown[]
   calls: readonly { id: string; digest: string; signature: string }[]
   text?: { digest: string; signature: string }
+  /** Reasoning that its vendor wants back beside the calls, and nobody signs. */
+  reasoning?: string
 }
 
 /** What is signed of a message; undefined when nothing is. */
 export async function signedIn(written: Written, by: string): Promise<Signed | undefined> {
-  if (!isSigned(written)) return undefined
-  const { thinking, text, signature } = written
+  const { thinking, text, signature, reasoning } = written
+  if (!isSigned(written) && reasoning === '') return undefined
   const calls = written.calls.flatMap((call) =>
     call.signature === undefined ? [] : [{ call, signature: call.signature }],
   )
@@ -36,6 +38,7 @@ export async function signedIn(written: Written, by: string): Promise<Signed | u
       calls.map(async ({ call, signature }) => ({ id: call.id, digest: await digestOfCall(call), signature })),
     ),
     ...(signature !== undefined && { text: { digest: await digestOf(text), signature } }),
+    ...(reasoning !== '' && { reasoning }),
   }
 }
 
@@ -53,11 +56,13 @@ export async function signAgain(message: ChatMessage, signed: Signed): Promise<C
   }
   const hasThoughts = signed.thinking.length > 0
   const isText = signed.text !== undefined && signed.text.digest === (await digestOf(text))
-  if (!isChanged && !hasThoughts && !isText) return undefined
+  const lacksReasoning = signed.reasoning !== undefined && !message.reasoning_content
+  if (!isChanged && !hasThoughts && !isText && !lacksReasoning) return undefined
   const whole: ChatMessage = {
     ...message,
     ...(hasThoughts && { thinking_blocks: signed.thinking }),
     ...(isChanged && { tool_calls: again }),
+    ...(lacksReasoning && { reasoning_content: signed.reasoning }),
   }
   return isText && signed.text ? withThoughtSignature(whole, signed.text.signature) : whole
 }
@@ -83,12 +88,13 @@ export const textOfSigned = (signed: Signed): string => JSON.stringify(signed)
 export function signedFrom(text: string): Signed | undefined {
   const given: unknown = JSON.parse(text)
   if (!isFields(given) || typeof given.by !== 'string') return undefined
-  const { by, text: ofText } = given
+  const { by, text: ofText, reasoning } = given
   return {
     by,
     thinking: listOf(given.thinking),
     calls: listOf(given.calls).filter(isCall),
     ...(isMark(ofText) && { text: ofText }),
+    ...(typeof reasoning === 'string' && { reasoning }),
   }
 }
 

@@ -15,6 +15,12 @@ const MAX_BYTES = 64 * 1024
 /** An answer does not wait longer for what is only kept for its caller's convenience. */
 const KEEP_WITHIN_MS = 1000
 
+/**
+ * How a model signs: `by` is the one that can read it; `texts` tells whether it signs texts and not only calls,
+ * `reasoning` whether it wants its reasoning back as it is.
+ */
+export type Signing = { by: string; texts: boolean; reasoning: boolean }
+
 /** What is kept opens where it was kept, and nowhere else. */
 export const sealedAt = (orgId: string, key: string): Place => ({
   orgId,
@@ -25,8 +31,8 @@ export const sealedAt = (orgId: string, key: string): Place => ({
 
 type World = Pick<Ctx, 'memory' | 'now' | 'log' | 'redis' | 'db' | 'settings' | 'admission' | 'defer'>
 
-/** Who answers, the last message that they answer, and whether they sign texts. */
-export type Answering = { by: string; answered: ChatMessage | undefined; texts: boolean }
+/** Who answers, how they sign, and the last message that they answer. */
+export type Answering = Signing & { answered: ChatMessage | undefined }
 
 /**
  * Watches a stream for what is signed in it. `take` gives a promise where these parts end a choice that was signed:
@@ -74,8 +80,9 @@ async function store(ctx: World, answering: Answering, written: readonly Written
 
 type Kept = { key: string; text: string; bytes: number }
 
-async function keptOf(ctx: World, { by, answered, texts }: Answering, written: Written): Promise<Kept[]> {
-  if (written.calls.length === 0 && !texts) return []
+async function keptOf(ctx: World, { by, answered, texts, reasoning }: Answering, given: Written): Promise<Kept[]> {
+  if (given.calls.length === 0 && !texts) return []
+  const written = reasoning ? given : { ...given, reasoning: '' }
   const { orgId } = ctx.admission.policy
   const signed = await signedIn(written, by)
   const key = signed && (await keyOf(orgId, written, answered))

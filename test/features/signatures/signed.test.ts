@@ -148,14 +148,14 @@ describe('the collector', () => {
         }
         say({ role: 'assistant', reasoning_content: 'Hm.' })
         say({ thinking_blocks: thinking })
-        for (const content of pieces(text, cuts)) say({ content })
+        for (const content of pieces(text, cuts)) say({ content, reasoning_content: content })
         for (const [index, input] of inputs.entries()) {
           say({ tool_calls: [{ index, ...call(`call_${index}`, '', index === 0 ? 'c2ln' : undefined) }] })
           for (const piece of pieces(input, cuts)) say({ tool_calls: [{ index, function: { arguments: piece } }] })
         }
         say(google('dGV4dA=='))
         say({}, 'stop')
-        const collector = createCollector({ texts: true })
+        const collector = createCollector({ texts: true, reasoning: true })
         const ended = Array.from({ length: Math.ceil(parts.length / batch) }, (_, at) =>
           collector.take(parts.slice(at * batch, (at + 1) * batch)),
         ).flat()
@@ -163,6 +163,7 @@ describe('the collector', () => {
           content: text,
           thinking_blocks: thinking,
           tool_calls: inputs.map((input, at) => call(`call_${at}`, input, at === 0 ? 'c2ln' : undefined)),
+          reasoning_content: `Hm.${text}`,
           ...google('dGV4dA=='),
         })
         expect(ended).toEqual(Array.from({ length: choices }, () => writtenIn(message)))
@@ -171,9 +172,11 @@ describe('the collector', () => {
     )
   })
 
-  it('keeps no text of a stream whose texts nobody signs', () => {
-    const collector = createCollector({ texts: false })
-    const ended = collector.take([part([{ index: 0, delta: { content: 'Long.' }, finish_reason: 'stop' }])])
-    expect(ended).toMatchObject([{ text: '' }])
+  it('keeps no text of a stream of which nobody wants it', () => {
+    const collector = createCollector({ texts: false, reasoning: false })
+    const ended = collector.take([
+      part([{ index: 0, delta: { content: 'Long.', reasoning_content: 'Hm.' }, finish_reason: 'stop' }]),
+    ])
+    expect(ended).toMatchObject([{ text: '', reasoning: '' }])
   })
 })

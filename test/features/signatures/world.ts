@@ -16,7 +16,7 @@ export type World = {
   gemini: FakeGemini
   redis: MemoryRedis
   /** Another isolate over the same Redis, with a key of its own. */
-  isolate(options?: Omit<TestGatewayOptions, 'upstream'>): Promise<Isolate>
+  isolate(options?: TestGatewayOptions): Promise<Isolate>
   /** What happens when a request reaches a vendor, from now on. */
   whenSent(happens: () => void): void
   close(): Promise<void>
@@ -57,7 +57,7 @@ export async function startWorld(): Promise<World> {
     async isolate(given = {}) {
       const memory = await memoryOf(given.policy?.orgId ?? 'org_1')
       const deps = { redis, memory, ...given.deps }
-      const gateway = await startGateway({ vendors: ['anthropic', 'gemini'], ...given, upstream, deps })
+      const gateway = await startGateway({ vendors: ['anthropic', 'gemini'], upstream, ...given, deps })
       const record = recordKeys.key(await hashKey(fakeSettings.keyPepper, gateway.apiKey))
       await redis.pipeline([['HSET', record, Object.fromEntries(gateway.redis.fields(record))]])
       const client = new OpenAI({
