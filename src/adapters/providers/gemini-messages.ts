@@ -101,10 +101,12 @@ function signed({ extra_content: extra }: JsonObject): { thoughtSignature?: stri
   return signature && /^[\w+/-]+={0,2}$/.test(signature) ? { thoughtSignature: signature } : {}
 }
 
-/** In the current turn, the first call of each step must be signed; earlier turns are not looked at. */
+/**
+ * The first call of each step must be signed in the current turn. In earlier ones nobody looks at it; there it stays,
+ * so that a conversation begins with the same bytes from turn to turn, by which the vendor finds it in its cache.
+ */
 function signCalls(turns: readonly Turn[]): void {
-  const begin = turns.findLastIndex(({ kind }) => kind === 'plain')
-  for (const { parts } of turns.slice(begin + 1)) {
+  for (const { parts } of turns) {
     const first = parts.find((part) => 'functionCall' in part)
     if (first !== undefined) first.thoughtSignature ??= NO_SIGNATURE
   }
