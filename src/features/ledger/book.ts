@@ -91,7 +91,11 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     /** Calls that are booked here and not yet in Postgres, whether or not it will ever take them. */
     unwritten: (): LedgerRow[] =>
       storage
-        .exec('select row from outbox where flushed_ms is null or flushed_ms = ?', SET_ASIDE_MS)
+        .exec(
+          `select json_remove(row, '$.request', '$.decision') as row from outbox
+           where flushed_ms is null or flushed_ms = ?`,
+          SET_ASIDE_MS,
+        )
         .map((entry) => JSON.parse(String(entry.row))),
 
     /**

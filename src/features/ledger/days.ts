@@ -2,7 +2,8 @@ import type { DayTotal, LedgerRow } from '../../core/ledger.ts'
 import { bucketOf } from '../../core/windows.ts'
 import type { LedgerStorage } from './storage.ts'
 
-const KEPT_MS = 40 * 86_400_000
+const DAY_SECONDS = 86_400
+const KEPT_MS = 40 * DAY_SECONDS * 1000
 
 /**
  * What was settled on each day, whoever's budgets it counted in: what the permanent record is compared with. The day is
@@ -43,14 +44,15 @@ export function createDays(storage: LedgerStorage) {
         day,
       )
       if (known?.is_whole !== 1) return undefined
-      const waiting = storage
-        .exec('select row from outbox where flushed_ms is null')
-        .map(({ row }): LedgerRow => JSON.parse(String(row)))
-        .filter(({ created_at }) => bucketOf('day', created_at * 1000) === day)
-      return {
-        settledNanoUsd: Number(known.nanos),
-        waitingNanoUsd: waiting.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0),
-      }
+      // Summed up where it is: while Postgres is away there may be more rows than an object has memory for.
+      const fromSeconds = Date.parse(day) / 1000
+      const [waiting] = storage.exec(
+        `select coalesce(sum(json_extract(row, '$.cost_nanos')), 0) as nanos from outbox
+         where flushed_ms is null and json_extract(row, '$.created_at') >= ? and json_extract(row, '$.created_at') < ?`,
+        fromSeconds,
+        fromSeconds + DAY_SECONDS,
+      )
+      return { settledNanoUsd: Number(known.nanos), waitingNanoUsd: Number(waiting?.nanos ?? 0) }
     },
   }
 }

@@ -39,6 +39,23 @@ describe('the total of a day', () => {
     expect(world.book.settledOn(dayOf(midnight))).toEqual({ settledNanoUsd: 40, waitingNanoUsd: 0 })
   })
 
+  it('takes no memory for what waits, however long Postgres has been away', () => {
+    const storage = sqliteStorage()
+    let read = 0
+    const exec: typeof storage.exec = (...statement) => {
+      const rows = storage.exec(...statement)
+      read += rows.length
+      return rows
+    }
+    const book = createBook({ ...storage, exec }, { graceMs: GRACE_MS })
+    const { row, ...rest } = settlementOf('first', 1)
+    book.settle({ ...rest, row: { ...row, created_at: row.created_at - DAY_MS / 1000 } }, NOON)
+    for (let at = 0; at < 100; at++) book.settle(settlementOf(`req_${at}`, 1), NOON)
+    read = 0
+    expect(book.settledOn(dayOf(NOON))).toEqual({ settledNanoUsd: 100, waitingNanoUsd: 100 })
+    expect(read).toBeLessThanOrEqual(2)
+  })
+
   it('has what Postgres will never take, and does not wait for it', () => {
     const world = bookWith()
     world.settle('first', 1, NOON - DAY_MS)
