@@ -11,13 +11,17 @@ export type Wish = {
 
 type Kind = { model: string; tokens: number; nanosPerToken: number }
 
-/** Output prices from 0.60 to 30 USD a million; dearer models write less, so that no call is worth much of a cap. */
-const kinds: readonly Kind[] = [
+/**
+ * Output prices from 0.60 to 30 USD a million; dearer models write less, so that no call is worth much of a cap. Cheap
+ * ones are rare, for what they write takes long to pass on.
+ */
+const [mini, small, usual, dear]: readonly [Kind, Kind, Kind, Kind] = [
   { model: 'gpt-4o-mini', tokens: 600, nanosPerToken: 600 },
   { model: 'gpt-4.1-mini', tokens: 300, nanosPerToken: 1600 },
   { model: 'gpt-4o', tokens: 60, nanosPerToken: 10_000 },
   { model: 'gpt-4-turbo', tokens: 20, nanosPerToken: 30_000 },
 ]
+const kinds: readonly Kind[] = [mini, small, small, usual, usual, usual, usual, dear, dear, dear]
 
 /** What fails before its first word would open the breaker of its model, and nobody could call that for a while. */
 const faults = {
@@ -25,8 +29,10 @@ const faults = {
   stream: ['', '', '', '', '', '', '', 'status=400', 'cut=5', 'errorevent=5'],
 }
 
+type Demand = { demandNanoUsd: number; seed: number; timeoutMs: number }
+
 /** Calls that would cost this much together if all were answered in full. */
-export function wishesFor(orgId: string, { demandNanoUsd, seed }: { demandNanoUsd: number; seed: number }): Wish[] {
+export function wishesFor(orgId: string, { demandNanoUsd, seed, timeoutMs }: Demand): Wish[] {
   const random = randomOf(seed)
   const pick = <T>(items: readonly [T, ...T[]] | readonly T[]): T => {
     const item = items[Math.floor(random() * items.length)]
@@ -43,7 +49,13 @@ export function wishesFor(orgId: string, { demandNanoUsd, seed }: { demandNanoUs
     const content = `Tell me something. fault:pieces=${pieces}${leavesAfterMs === undefined ? '' : ',slow=2'}${fault && `,${fault}`}`
     wishes.push({
       marker: `${orgId}-${wishes.length}`,
-      body: { model, messages: [{ role: 'user', content }], max_tokens: tokens, stream, helix: { timeout_ms: 4000 } },
+      body: {
+        model,
+        messages: [{ role: 'user', content }],
+        max_tokens: tokens,
+        stream,
+        helix: { timeout_ms: timeoutMs },
+      },
       leavesAfterMs,
       refusals: 0,
     })
@@ -52,16 +64,16 @@ export function wishesFor(orgId: string, { demandNanoUsd, seed }: { demandNanoUs
   return wishes
 }
 
-export type Outcome = 'done' | 'no_money' | 'again'
+export type Outcome = 'done' | 'no_money' | 'again' | 'away'
 
-/** Makes a call once. Whoever was refused for money, or cut off by a crash, may ask again. */
+/** Makes a call once. Whoever was refused for money, cut off by a crash or kept waiting too long may ask again. */
 export async function makeWish(stack: Stack, apiKey: string, wish: Wish): Promise<Outcome> {
   const leaving = new AbortController()
   try {
     const body = { ...wish.body, user: wish.marker }
     const response = await stack.call(apiKey, '/v1/chat/completions', body, { signal: leaving.signal })
     const left = new Promise<string>((resolve) => {
-      if (wish.leavesAfterMs === undefined) return
+      if (!response.ok || wish.leavesAfterMs === undefined) return
       setTimeout(() => {
         leaving.abort()
         // The client sometimes never ends a body that is given up at its very end.
@@ -70,8 +82,9 @@ export async function makeWish(stack: Stack, apiKey: string, wish: Wish): Promis
     })
     const text = await Promise.race([response.text(), left])
     if (response.status === 429) return text.includes('insufficient_quota') ? 'no_money' : 'again'
-    return response.status === 503 ? 'again' : 'done'
+    if (response.status === 503) return 'away'
+    return response.status === 504 || text.includes('"upstream_timeout"') ? 'again' : 'done'
   } catch {
-    return leaving.signal.aborted ? 'done' : 'again'
+    return leaving.signal.aborted ? 'done' : 'away'
   }
 }

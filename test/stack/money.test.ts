@@ -16,7 +16,12 @@ const ORGS = count(2, 20)
 const CLIENTS = count(24, 500)
 const KILLS = count(1, 3)
 const REDIS_AWAY_MS = count(300, 10_000)
-const CAP_NANO_USD = count(30_000_000, 100_000_000)
+/** So many clients at once keep each other waiting. */
+const TIMEOUT_MS = count(4000, 30_000)
+const GRACE_MS = 400
+/** Everything that a kill has left open is over by then, whatever else the machine has to do. */
+const OVER_MS = 2 * TIMEOUT_MS + 30_000
+const CAP_NANO_USD = count(30_000_000, 50_000_000)
 /** Of the organisation's cap: what it may spend on the dearest model. */
 const MODEL_SHARE = 0.2
 const DEAREST = 'gpt-4-turbo'
@@ -30,7 +35,7 @@ beforeAll(async () => {
   vendor = await startFakeVendor()
   const jobs = await readFile(join(import.meta.dirname, '../../.build/jobs/index.js'), 'utf8')
   stack = await startStack({
-    vars: { OPENAI_API_KEY: 'sk-fake-1', OPENAI_BASE_URL: vendor.url, HOLD_GRACE_MS: '400' },
+    vars: { OPENAI_API_KEY: 'sk-fake-1', OPENAI_BASE_URL: vendor.url, HOLD_GRACE_MS: String(GRACE_MS) },
     persistTo: folder,
     jobsScript: settledTwice(jobs),
   })
@@ -64,11 +69,13 @@ async function makeOrg(seed: number): Promise<Org> {
   }
   const org = await budget('org', orgId, CAP_NANO_USD)
   const model = await budget('model', DEAREST, Math.floor(CAP_NANO_USD * MODEL_SHARE))
-  const wishes = wishesFor(orgId, { demandNanoUsd: 2 * CAP_NANO_USD, seed })
+  const wishes = wishesFor(orgId, { demandNanoUsd: 2 * CAP_NANO_USD, seed, timeoutMs: TIMEOUT_MS })
   return { orgId, apiKey, org, model, wishes, refused: [] }
 }
 
-const RETRY_MS = 20
+const RETRY_MS = count(20, 300)
+/** While workerd starts again, or a store does not answer, asking more often only makes it take longer. */
+const AWAY_MS = 250
 const MOST_TRIES = 5
 
 /** One client of an organisation. Whoever is refused for money asks again a few times: others may hold what they do not need. */
@@ -82,7 +89,8 @@ async function client(org: Org): Promise<void> {
     if (wish.refusals === MOST_TRIES) org.refused.push(wish)
     else {
       org.wishes.unshift(wish)
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      const pauseMs = outcome === 'away' ? AWAY_MS : RETRY_MS
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   }
 }
@@ -100,7 +108,7 @@ async function trouble(isOver: () => boolean): Promise<void> {
   const step = 30
   for (let kill = 0; kill < KILLS && !isOver(); kill++) {
     const before = answered()
-    await expect.poll(() => isOver() || answered() - before >= step, { timeout: 60_000, interval: 10 }).toBe(true)
+    await expect.poll(() => isOver() || answered() - before >= step, { timeout: OVER_MS, interval: 10 }).toBe(true)
     if (isOver()) return
     stack.kill()
     await stack.restart()
@@ -126,9 +134,9 @@ describe('hard budgets under everything at once', () => {
         (await stack.query('select * from usage_ledger where org_id = $1', [orgId])).map(usageRow)
       const settle = async (org: Org) => {
         await expect
-          .poll(() => booksOf(folder, org.org.id), { timeout: 20_000 })
+          .poll(() => booksOf(folder, org.org.id), { timeout: OVER_MS })
           .toMatchObject({ waiting: 0, marks: 0 })
-        await expect.poll(() => openCalls(org.orgId), { timeout: 20_000 }).toEqual([])
+        await expect.poll(() => openCalls(org.orgId), { timeout: OVER_MS }).toEqual([])
       }
       // What a crash has taken is free again when its deadline has passed; then the last can be spent.
       await Promise.all(orgs.map(settle))
