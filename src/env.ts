@@ -1,20 +1,9 @@
 import * as z from 'zod'
 import type { HealthSettings, JobsSettings, LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
+import { vendorCatalog } from './core/vendors.ts'
 
-/** Vendors whose `<NAME>_API_KEY` and `<NAME>_BASE_URL` are read, by their name in the catalog. */
-export const vendorNames = [
-  'anthropic',
-  'openai',
-  'deepseek',
-  'gemini',
-  'mistral',
-  'qwen',
-  'zai',
-  'groq',
-  'together',
-  'xai',
-  'openrouter',
-] as const
+/** Vendors whose `<NAME>_API_KEY` and `<NAME>_BASE_URL` are read. */
+export const vendorNames: readonly string[] = vendorCatalog.map(({ name }) => name)
 
 const httpUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
   message: 'must be an http or https URL',

@@ -9,6 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { vendorCatalog } from '../../src/core/vendors.ts'
 import { vendorTables } from '../../src/features/catalog/data.gen.ts'
 import { type Approval, approvals } from './approvals.ts'
 import { type Change, type Committed, holdChanges } from './changes.ts'
@@ -19,17 +20,7 @@ const AS_OF = '2026-11-21'
 
 /** Our vendors in order of preference for a bare name, with their name in the data package. */
 const vendors: readonly (readonly [vendor: string, providerId: string | undefined])[] = [
-  ['openai', 'openai'],
-  ['anthropic', 'anthropic'],
-  ['gemini', 'google'],
-  ['deepseek', 'deepseek'],
-  ['mistral', 'mistral'],
-  ['qwen', undefined],
-  ['zai', 'zai'],
-  ['xai', 'x-ai'],
-  ['groq', 'groq'],
-  ['together', 'together'],
-  ['openrouter', 'openrouter'],
+  ...vendorCatalog.map(({ name, priceData }) => [name, priceData] as const),
   ['ollama', undefined],
   ['node', undefined],
 ]

@@ -1,7 +1,7 @@
 import type { Provider, ProviderSpec } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
+import { type VendorQuirks, vendorCatalog } from '../../core/vendors.ts'
 import { createAnthropic } from './anthropic.ts'
-import { type VendorQuirks, vendorCatalog } from './catalog.ts'
 import { createGemini } from './gemini.ts'
 import { createOllama } from './ollama.ts'
 import { createOpenAiCompatible } from './openai-compatible.ts'

@@ -1,5 +1,5 @@
 import { type ChatCompletion, type ListedModel, UpstreamError } from '../../core/models.ts'
-import type { VendorQuirks } from './catalog.ts'
+import type { VendorQuirks } from '../../core/vendors.ts'
 import { countOf, isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 import { argumentsText, newCallId, newCompletionId, normaliseMessage } from './openai-message.ts'
 import { normalUsage } from './usage.ts'

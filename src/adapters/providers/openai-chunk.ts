@@ -1,5 +1,5 @@
 import type { ChatChunk, ChunkChoice, StreamPart } from '../../core/models.ts'
-import type { VendorQuirks } from './catalog.ts'
+import type { VendorQuirks } from '../../core/vendors.ts'
 import { isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 import { newCompletionId, normaliseMessage } from './openai-message.ts'
 import { createToolCallTracker, type ToolCallTracker } from './openai-tool-deltas.ts'

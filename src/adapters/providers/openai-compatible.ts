@@ -9,7 +9,7 @@ import type {
 } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import { countsOf } from '../../core/usage.ts'
-import type { VendorQuirks } from './catalog.ts'
+import type { VendorQuirks } from '../../core/vendors.ts'
 import { createChatStream } from './chat-stream.ts'
 import { countOf, isObject, type JsonObject, parseJson } from './json-shape.ts'
 import { refuseLoss } from './neutral.ts'

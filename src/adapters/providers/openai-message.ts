@@ -1,4 +1,4 @@
-import type { VendorQuirks } from './catalog.ts'
+import type { VendorQuirks } from '../../core/vendors.ts'
 import { isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 
 /** Fields that are text or null. */

@@ -1,5 +1,5 @@
 import type { ChatCall, ChatMessage, EmbedCall } from '../../core/models.ts'
-import type { VendorQuirks } from './catalog.ts'
+import type { VendorQuirks } from '../../core/vendors.ts'
 import type { JsonObject } from './json-shape.ts'
 import { isNeutral } from './neutral.ts'
 import { plainTools, withoutForeign } from './openai-foreign.ts'

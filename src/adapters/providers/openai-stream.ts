@@ -1,5 +1,5 @@
 import { type StreamPart, UpstreamError } from '../../core/models.ts'
-import type { VendorQuirks } from './catalog.ts'
+import type { VendorQuirks } from '../../core/vendors.ts'
 import type { PartDecoder } from './chat-stream.ts'
 import { isObject, type JsonObject, objectsOf } from './json-shape.ts'
 import { createChunkReader } from './openai-chunk.ts'

@@ -1,8 +1,8 @@
 import type { Provider } from '../../core/models.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import type { VendorSettings } from '../../core/settings.ts'
+import { type VendorRow, type VendorWire, vendorCatalog } from '../../core/vendors.ts'
 import { createAnthropic } from './anthropic.ts'
-import { type VendorRow, type VendorWire, vendorCatalog } from './catalog.ts'
 import { createGemini } from './gemini.ts'
 import { createOpenAiCompatible, type OpenAiCompatibleOptions } from './openai-compatible.ts'
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createAccountProvider } from '../../../src/adapters/providers/account.ts'
-import { vendorTimeouts } from '../../../src/adapters/providers/catalog.ts'
 import type { ChatBody, ProviderSpec } from '../../../src/core/models.ts'
 import { OutboundError, type OutboundRequest } from '../../../src/core/outbound.ts'
+import { vendorTimeouts } from '../../../src/core/vendors.ts'
 
 function start(given: Partial<ProviderSpec> = {}) {
   const sent: OutboundRequest[] = []

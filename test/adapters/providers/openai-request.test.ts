@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type VendorQuirks, vendorCatalog } from '../../../src/adapters/providers/catalog.ts'
 import { openAiChatRequest } from '../../../src/adapters/providers/openai-request.ts'
+import { type VendorQuirks, vendorCatalog } from '../../../src/core/vendors.ts'
 import { callOf } from './support.ts'
 
 const plain: VendorQuirks = { maxTokensField: 'max_tokens', supportsStreamUsage: true }

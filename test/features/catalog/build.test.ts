@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { compileCatalog } from '../../../scripts/catalog/build.ts'
 import { DroppedModel, encodeFigures, figuresOf, implausibilities } from '../../../scripts/catalog/figures.ts'
 import { pricesOn, type ScheduledPrices } from '../../../scripts/catalog/schedule.ts'
+import { vendorCatalog } from '../../../src/core/vendors.ts'
 import { priceRows } from '../../../src/features/catalog/price-rows.ts'
 import { type CatalogModel, costNanoUsd, modelsOf, pricesAsOf } from '../../../src/features/catalog/service.ts'
 
@@ -48,18 +49,9 @@ describe('the generated catalog', () => {
 })
 
 describe('agreement with the price package', () => {
-  const providers = [
-    ['openai', 'openai'],
-    ['anthropic', 'anthropic'],
-    ['gemini', 'google'],
-    ['deepseek', 'deepseek'],
-    ['mistral', 'mistral'],
-    ['zai', 'zai'],
-    ['xai', 'x-ai'],
-    ['groq', 'groq'],
-    ['together', 'together'],
-    ['openrouter', 'openrouter'],
-  ] as const
+  const providers = vendorCatalog.flatMap(({ name, priceData }) =>
+    priceData === undefined ? [] : [[name, priceData] as const],
+  )
   // Within the dear hours of every vendor that has any, which is what the catalog books.
   const timestamp = new Date(`${pricesAsOf}T02:00:00Z`)
   /** What is not the package's: prices kept by hand, and those that wait for an approval. */

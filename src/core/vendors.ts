@@ -1,4 +1,4 @@
-import type { Timeouts, Wire } from '../../core/models.ts'
+import type { Timeouts, Wire } from './models.ts'
 
 /** How a vendor departs from OpenAI's wire. Absent means: it does not. */
 export type VendorQuirks = {
@@ -34,6 +34,10 @@ export type VendorRow = {
   baseUrl: string
   /** Smaller is tried first where nothing else decides. */
   priority: number
+  /** Its name in the package of price data; undefined where that lacks it. */
+  priceData: string | undefined
+  /** What `auto` asks of it: a general model of middling price, by the name the catalog knows. */
+  auto: { chat: string; embedding?: string }
   quirks: VendorQuirks
   timeouts: Timeouts
   wholeTotalMs: number
@@ -51,7 +55,10 @@ export const vendorWholeTotalMs = 60_000
 const plain: VendorQuirks = { maxTokensField: 'max_tokens', supportsStreamUsage: true }
 
 const row = (
-  entry: Pick<VendorRow, 'name' | 'baseUrl' | 'priority'> & { wire?: VendorWire; quirks?: Partial<VendorQuirks> },
+  entry: Pick<VendorRow, 'name' | 'baseUrl' | 'priority' | 'priceData' | 'auto'> & {
+    wire?: VendorWire
+    quirks?: Partial<VendorQuirks>
+  },
 ): VendorRow => ({
   wire: 'openai',
   ...entry,
@@ -61,12 +68,14 @@ const row = (
   wholeTotalMs: vendorWholeTotalMs,
 })
 
-/** Vendors in order of priority. A new one that speaks OpenAI's wire is a row here. */
+/** Vendors in order of priority. A new one that speaks OpenAI's wire is a row here, and a line in `.dev.vars.example`. */
 export const vendorCatalog: readonly VendorRow[] = [
   row({
     name: 'openai',
     baseUrl: 'https://api.openai.com/v1',
     priority: 10,
+    priceData: 'openai',
+    auto: { chat: 'gpt-4o', embedding: 'text-embedding-3-small' },
     // Reasoning models refuse `max_tokens`; every chat model takes the newer name. 400 `Unrecognized request argument
     // supplied: top_k`, and `Additional properties are not allowed` for what a message does not have.
     quirks: {
@@ -75,17 +84,28 @@ export const vendorCatalog: readonly VendorRow[] = [
       omitFromMessages: ['reasoning_content', 'reasoning'],
     },
   }),
-  row({ name: 'anthropic', wire: 'anthropic', baseUrl: 'https://api.anthropic.com', priority: 20 }),
+  row({
+    name: 'anthropic',
+    wire: 'anthropic',
+    baseUrl: 'https://api.anthropic.com',
+    priority: 20,
+    priceData: 'anthropic',
+    auto: { chat: 'claude-sonnet-4-5' },
+  }),
   row({
     name: 'gemini',
     wire: 'gemini',
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
     priority: 30,
+    priceData: 'google',
+    auto: { chat: 'gemini-2.5-flash', embedding: 'gemini-embedding-001' },
   }),
   row({
     name: 'deepseek',
     baseUrl: 'https://api.deepseek.com/v1',
     priority: 40,
+    priceData: 'deepseek',
+    auto: { chat: 'deepseek-chat' },
     // 400 `unknown variant developer, expected one of system, user, assistant, tool`.
     quirks: { renameRoles: { developer: 'system' } },
   }),
@@ -93,6 +113,8 @@ export const vendorCatalog: readonly VendorRow[] = [
     name: 'mistral',
     baseUrl: 'https://api.mistral.ai/v1',
     priority: 50,
+    priceData: 'mistral',
+    auto: { chat: 'mistral-large-latest', embedding: 'mistral-embed' },
     // Validation is strict: 422 `extra_forbidden` for every field it does not know, in messages too.
     quirks: {
       rename: { seed: 'random_seed', dimensions: 'output_dimension' },
@@ -116,18 +138,32 @@ export const vendorCatalog: readonly VendorRow[] = [
     name: 'qwen',
     baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
     priority: 60,
+    priceData: undefined,
+    auto: { chat: 'qwen-plus', embedding: 'text-embedding-v4' },
     quirks: { renameRoles: { developer: 'system' } },
   }),
   row({
     name: 'zai',
     baseUrl: 'https://api.z.ai/api/paas/v4',
     priority: 70,
+    priceData: 'zai',
+    auto: { chat: 'glm-4.5' },
     quirks: { renameRoles: { developer: 'system' } },
+  }),
+  row({
+    name: 'xai',
+    baseUrl: 'https://api.x.ai/v1',
+    priority: 75,
+    priceData: 'x-ai',
+    auto: { chat: 'grok-4-0709' },
+    quirks: { maxTokensField: 'max_completion_tokens' },
   }),
   row({
     name: 'groq',
     baseUrl: 'https://api.groq.com/openai/v1',
     priority: 80,
+    priceData: 'groq',
+    auto: { chat: 'llama-3.3-70b-versatile' },
     // console.groq.com/docs/openai: each of these is a 400, and `n` must be 1.
     quirks: {
       maxTokensField: 'max_completion_tokens',
@@ -140,18 +176,16 @@ export const vendorCatalog: readonly VendorRow[] = [
     name: 'together',
     baseUrl: 'https://api.together.xyz/v1',
     priority: 90,
+    priceData: 'together',
+    auto: { chat: 'meta-llama/Llama-3.3-70B-Instruct-Turbo' },
     quirks: { reasoningField: 'reasoning' },
-  }),
-  row({
-    name: 'xai',
-    baseUrl: 'https://api.x.ai/v1',
-    priority: 100,
-    quirks: { maxTokensField: 'max_completion_tokens' },
   }),
   row({
     name: 'openrouter',
     baseUrl: 'https://openrouter.ai/api/v1',
     priority: 110,
+    priceData: 'openrouter',
+    auto: { chat: 'openai/gpt-4o' },
     quirks: {
       reasoningField: 'reasoning',
       ownFields: ['provider'],
