@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { openAiChatRequest } from '../../../src/adapters/providers/openai-request.ts'
 import { type VendorQuirks, vendorCatalog } from '../../../src/core/vendors.ts'
@@ -152,20 +153,10 @@ describe('the catalog', () => {
     }
   })
 
-  it('knows the vendors that the documentation names', () => {
-    const names = [
-      'openai',
-      'anthropic',
-      'gemini',
-      'deepseek',
-      'qwen',
-      'mistral',
-      'zai',
-      'openrouter',
-      'groq',
-      'together',
-      'xai',
-    ]
-    expect(vendorCatalog.map((row) => row.name).sort()).toEqual(names.sort())
+  it('is what the documentation says', async () => {
+    const text = await readFile(new URL('../../../docs/providers.md', import.meta.url), 'utf8')
+    for (const { envPrefix, baseUrl } of vendorCatalog) {
+      expect(text).toMatch(new RegExp(`\\| \`${envPrefix}_API_KEY\` \\|[^|]+\\| \`${baseUrl.replaceAll('.', '\\.')}\``))
+    }
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Usage } from '../../../src/core/models.ts'
+import { vendorCatalog } from '../../../src/core/vendors.ts'
 import {
   type CatalogModel,
   costNanoUsd,
@@ -194,18 +195,7 @@ describe('names nobody serves', () => {
 
 describe('models of a vendor', () => {
   it('lists each once under a name that finds it again', () => {
-    for (const vendor of [
-      'openai',
-      'anthropic',
-      'gemini',
-      'deepseek',
-      'mistral',
-      'qwen',
-      'zai',
-      'xai',
-      'groq',
-      'together',
-    ]) {
+    for (const { name: vendor } of vendorCatalog) {
       const models = modelsOf(vendor)
       expect(models.length, vendor).toBeGreaterThan(2)
       expect(new Set(models.map((model) => model.name)).size, vendor).toBe(models.length)
