@@ -115,7 +115,7 @@ export function runFault(state: string | undefined): AppError | undefined {
 
 /**
  * Has the next call know of a change of a budget. A run's is known to nobody but the ledger; where that cannot be told
- * now, it looks for itself within a minute.
+ * now, it looks for itself within two minutes.
  */
 export async function tellOf(ctx: Ctx, row: BudgetRow): Promise<void> {
   if (row.subject_kind !== 'run') return markSubject(ctx, row)

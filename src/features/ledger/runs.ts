@@ -3,6 +3,8 @@ import type { BudgetRef } from '../../core/ledger.ts'
 
 /** How long what is known of a run is believed: a change of it is told, but what is told may get lost. */
 const KNOWN_MS = 60_000
+/** What is older than that by so much is read before a call may hold in it. */
+const STALE_MS = 60_000
 /** A run that is not there may be made at any moment. */
 const UNKNOWN_MS = 5000
 /** A run is read again behind its calls no more often than that. */
@@ -22,9 +24,9 @@ export type ReadRuns = (runId: string) => Promise<ReadonlyMap<string, Run>>
 
 /**
  * The runs of an organisation as its ledger knows them. They are of this life only: the first call that names one reads
- * it with all that are above it.
+ * it with all that are above it. While Postgres is known to be away, what was known is not read again.
  */
-export function createRuns(read: ReadRuns, now: () => number) {
+export function createRuns(read: ReadRuns, now: () => number, isAway: () => boolean = () => false) {
   const entries = new Map<string, Entry>()
   /** What was forgotten while each of these readings was under way: it may have read what was before. */
   const readings = new Set<Set<string>>()
@@ -36,16 +38,32 @@ export function createRuns(read: ReadRuns, now: () => number) {
     for (const [id, run] of found) entries.set(id, { run, dueMs: now() + KNOWN_MS })
   }
 
-  const chainOf = (runId: string): Chain | 'none' | undefined => {
+  const isGood = ({ run, dueMs }: Entry): boolean => dueMs + (run ? STALE_MS : 0) > now()
+
+  /** Of entries that pass; by any that there are it tells what was known last. */
+  const chainBy = (runId: string, passes: (entry: Entry) => boolean): Chain | 'none' | undefined => {
     const budgets: BudgetRef[] = []
     for (let id: string | undefined = runId; id !== undefined; ) {
       const entry = entries.get(id)
-      if (!entry || (!entry.run && entry.dueMs <= now())) return undefined
+      if (!entry || !passes(entry)) return undefined
       if (!entry.run) return 'none'
       budgets.push(entry.run.budget)
       id = entry.run.parentId
     }
     return { budgets, isOver: entries.get(runId)?.run?.isOver === true }
+  }
+
+  const chainOf = (runId: string) => chainBy(runId, isGood)
+
+  /** A run that could not be read is known as before for a while, so that not every call waits for it. */
+  const fallBack = (runId: string): Chain | undefined => {
+    const chain = chainBy(runId, ({ run }) => run !== undefined)
+    if (chain === undefined || chain === 'none') return undefined
+    for (let id: string | undefined = runId; id !== undefined; id = entries.get(id)?.run?.parentId) {
+      const entry = entries.get(id)
+      if (entry) entry.dueMs = Math.max(entry.dueMs, now() - STALE_MS + AGAIN_MS)
+    }
+    return chain
   }
 
   const readAnew = async (runId: string): Promise<void> => {
@@ -75,12 +93,19 @@ export function createRuns(read: ReadRuns, now: () => number) {
     /** `none` where there never was such a run, and undefined where that must be learned first. */
     chainOf,
 
-    /** Throws `DependencyError('postgres')`. */
+    /** Throws `DependencyError('postgres')` where nothing was ever known of the run. */
     async resolve(runId: string): Promise<Chain | 'none'> {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const chain = chainOf(runId)
-        if (chain) return chain
-        await learn(runId)
+        const known = chain ?? (isAway() ? fallBack(runId) : undefined)
+        if (known) return known
+        try {
+          await learn(runId)
+        } catch (cause) {
+          const before = fallBack(runId)
+          if (before) return before
+          throw cause
+        }
       }
       throw new Error('the run kept changing')
     },

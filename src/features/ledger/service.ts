@@ -78,7 +78,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   /** Holds that wait for a budget to be opened; their callers may have given them up by then. */
   const waitingHolds = new Map<string, HoldRequest>()
 
-  const runs = createRuns(readRuns(deps, orgId), deps.now)
+  const runs = createRuns(readRuns(deps, orgId), deps.now, () => outbox.isHeldUp(deps.now()))
 
   /** The run of a call with its budgets; undefined while there is something to learn or to open first. */
   const readyRun = ({ facts, budgets }: HoldRequest): Chain | 'none' | undefined => {

@@ -182,6 +182,33 @@ describe('a run', () => {
     expect(await hold('f', 'leaf', 10)).toMatchObject({ ok: false, budgetId: idOf('leaf') })
   })
 
+  it('follows such a change at once where nobody called for some minutes', async () => {
+    const { run, hold, pay, pass, state } = world()
+    await pay('a', 'top', 100)
+    await pass(300_000)
+    run('top', 250)
+    expect(await hold('b', 'top', 151)).toEqual({ ok: false, budgetId: idOf('top'), remainingNanoUsd: 150 })
+    state.runs.set('top', { limitNanoUsd: 250, parentId: null, isOver: true })
+    await pass(300_000)
+    expect(await hold('c', 'top', 1)).toEqual({ ok: false, runId: 'top' })
+  })
+
+  it('goes on by what was known of it while Postgres is away, and waits for that now and then only', async () => {
+    const { hold, settle, pay, pass, state } = world()
+    await pay('a', 'child', 10)
+    await pass(300_000)
+    state.postgresAway = true
+    const before = state.writes
+    for (const id of ['b', 'c', 'd']) expect(await hold(id, 'child', 10)).toMatchObject({ ok: true })
+    expect(state.writes - before).toBe(1)
+    // Once a row could not be written nobody waits for it at all.
+    await settle('b', 'child', 1, [])
+    await pass(300_000)
+    const later = state.writes
+    for (const id of ['e', 'f']) expect(await hold(id, 'child', 10)).toMatchObject({ ok: true })
+    expect(state.writes).toBe(later)
+  })
+
   it('waits for Postgres where it is not known, and holds nothing', async () => {
     const { hold, state, spend } = world()
     state.postgresAway = true
