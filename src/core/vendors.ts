@@ -181,6 +181,20 @@ export const vendorCatalog: readonly VendorRow[] = [
     quirks: { reasoningField: 'reasoning' },
   }),
   row({
+    name: 'cerebras',
+    baseUrl: 'https://api.cerebras.ai/v1',
+    priority: 100,
+    priceData: 'cerebras',
+    auto: { chat: 'gpt-oss-120b' },
+    // inference-docs.cerebras.ai/resources/openai: each of these is a 400, and instructions go by `system` alone.
+    quirks: {
+      maxTokensField: 'max_completion_tokens',
+      omit: ['frequency_penalty', 'presence_penalty', 'logit_bias', 'service_tier', 'prompt_cache_key', 'verbosity'],
+      renameRoles: { developer: 'system' },
+      reasoningField: 'reasoning',
+    },
+  }),
+  row({
     name: 'openrouter',
     baseUrl: 'https://openrouter.ai/api/v1',
     priority: 110,

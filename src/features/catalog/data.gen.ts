@@ -2,7 +2,7 @@
 // Source: @pydantic/genai-prices 0.1.8 (MIT), prices as of 2026-11-21, and the rows of price-rows.ts and overrides.ts.
 
 /** Of the tables below; kept in each ledger row. */
-export const pricesHash = '1aaa1d83e507d56b'
+export const pricesHash = '57140a41a297b3d8'
 
 /** The day whose prices these are. */
 export const pricesAsOf = '2026-11-21'
@@ -350,6 +350,12 @@ togethercomputer/alpaca-7b||.2|0
 upstage/SOLAR-10.7B-Instruct-v1.0||.3|0
 zero-one-ai/Yi-34B||.8|0
 zero-one-ai/Yi-6B||.2|0`],
+  ['cerebras', `gemma-4-31b,*cerebras/gemma-4-31b,*cerebras:gemma-4-31b|131072|.99,,,1.49|71
+gpt-oss-120b,*cerebras/gpt-oss-120b,*cerebras:gpt-oss-120b|131072|.35,,,.75|24
+llama-3.3-70b,*cerebras/llama-3.3-70b,*cerebras:llama-3.3-70b|128000|.85,,,1.2|11|d
+llama3.1-8b,*cerebras/llama3.1-8b,*cerebras:llama3.1-8b|32768|.1|13|d
+qwen-3-32b,*cerebras/qwen-3-32b,*cerebras:qwen-3-32b|131072|.4,,,.8|0|d
+zai-glm-4.7,*cerebras/zai-glm-4.7,*cerebras:zai-glm-4.7|131072|2.25,,,2.75|0|d`],
   ['openrouter', `x-ai/grok-4|256000|3,.75,,15;128000:6,1.5,,30|51
 01-ai/yi-large||3|0
 aetherwiing/mn-starcannon-12b||.8,,,1.2|0

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openAiChatRequest } from '../../../src/adapters/providers/openai-request.ts'
 import { type VendorQuirks, vendorCatalog } from '../../../src/core/vendors.ts'
@@ -74,6 +75,14 @@ describe('a chat body on its way to a vendor', () => {
     expect([...ignored].sort()).toEqual(['logit_bias', 'logprobs', 'n'])
     const neutral = callOf({ logit_bias: {}, logprobs: false, n: 1 })
     expect(openAiChatRequest(neutral, quirksOf('groq')).ignored).toEqual([])
+  })
+
+  it('leaves out what Cerebras answers with 400, and gives it instructions as a system message', () => {
+    const asked = callOf({ frequency_penalty: 1, logit_bias: { 5: 1 }, seed: 7, max_tokens: 9 })
+    const call = { ...asked, body: { ...asked.body, messages: [{ role: 'developer', content: 'Be brief.' }] } }
+    const { body, ignored } = openAiChatRequest(call, quirksOf('cerebras'))
+    expect(body).toMatchObject({ seed: 7, max_completion_tokens: 9, messages: [{ role: 'system' }] })
+    expect([...ignored].sort()).toEqual(['frequency_penalty', 'logit_bias'])
   })
 
   it('gives a routing block to the vendor that knows it, and is reported by every other', () => {
@@ -154,7 +163,7 @@ describe('the catalog', () => {
   })
 
   it('is what the documentation says', async () => {
-    const text = await readFile(new URL('../../../docs/providers.md', import.meta.url), 'utf8')
+    const text = await readFile(join(import.meta.dirname, '../../../docs/providers.md'), 'utf8')
     for (const { envPrefix, baseUrl } of vendorCatalog) {
       expect(text).toMatch(new RegExp(`\\| \`${envPrefix}_API_KEY\` \\|[^|]+\\| \`${baseUrl.replaceAll('.', '\\.')}\``))
     }
