@@ -21,6 +21,7 @@ const LegacyBody = z.looseObject({
   n: ChatRequest.shape.n,
   stop: ChatRequest.shape.stop,
   max_tokens: ChatRequest.shape.max_tokens,
+  max_completion_tokens: ChatRequest.shape.max_completion_tokens,
   echo: z.boolean().nullish(),
   suffix: z.string().nullish(),
   best_of: z.int().min(1).max(5).nullish(),

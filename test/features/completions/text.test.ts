@@ -77,6 +77,12 @@ describe('the legacy text endpoint', () => {
     expect(texts.join('')).toBe('Once upon a time there was a fox.')
   })
 
+  it.each([-1_000_000_000, 0, 1.5, '100', [[5]], false])('refuses %j as the most that may be written', async (most) => {
+    const gateway = await start()
+    const response = await gateway.call('/v1/completions', { ...prompt, max_completion_tokens: most })
+    expect(await errorIn(response)).toMatchObject({ status: 400, param: 'max_completion_tokens' })
+  })
+
   it('reports what a chat model cannot do with the body', async () => {
     const gateway = await start()
     const response = await gateway.call('/v1/completions', { ...prompt, suffix: 'end', best_of: 2, logprobs: 1 })
