@@ -4,7 +4,7 @@ import type { ExtendRequest } from '../../core/ledger.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
 import { budgetsOn, type Target } from '../routing/service.ts'
 import { costBound, heldOutput, sliceOf } from './ask.ts'
-import { type Asked, outputBound } from './request.ts'
+import { type Asked, inputBound, outputBound } from './request.ts'
 
 /** Another slice is asked for when this share of the last is left, so that the stream hardly ever waits for it. */
 const ASK_AHEAD_SHARE = 1 / 4
@@ -33,6 +33,10 @@ async function extendHold(ctx: World, request: ExtendRequest): Promise<boolean> 
   }
 }
 
+/** Behind a long prompt what is written costs more, too: as long as it can be, it counts where prices have such steps. */
+const promptOf = (asked: Asked, target: Target): number =>
+  target.price?.tiers.length ? (inputBound(asked, target) ?? target.entry?.contextWindow ?? 0) : 0
+
 /**
  * Keeps a stream within what is held for it. `covers` says whether this much output may be shown: it extends the hold
  * by slices, and waits for the ledger only when the held output is used up.
@@ -55,7 +59,8 @@ export function createAllowance(
   const extend = async (outputTokens: number): Promise<boolean> => {
     // A batch may hold more than a slice.
     const slice = Math.min(Math.max(outputTokens - held, 0) + step, most - held)
-    const amountNanoUsd = costBound(target, 0, slice)
+    const prompt = promptOf(asked, target)
+    const amountNanoUsd = costBound(target, prompt, held + slice) - costBound(target, prompt, held)
     const request = { requestId: ctx.requestId, amountNanoUsd, budgets: budgetsOn(budgets, [target]) }
     try {
       const isHeld = await extendHold(ctx, request)

@@ -9,15 +9,18 @@ import { askedOf, targetOf } from './world.ts'
 
 const budgets = [{ id: 'bud_1', window: 'total' as const, limitNanoUsd: 1_000_000_000 }]
 
+const yes: ExtendAnswer = { ok: true }
+
 type Given = {
   answers?: (ExtendAnswer | DependencyError)[]
   held?: boolean
   body?: Record<string, unknown>
   policy?: Partial<Policy>
   run?: Admission['run']
+  target?: ReturnType<typeof targetOf>
 }
 
-function open({ answers = [], held = true, body = {}, policy = { budgets }, run }: Given) {
+function open({ answers = [], held = true, body = {}, policy = { budgets }, run, ...given }: Given) {
   const asks: ExtendRequest[] = []
   const refused: ExtendAnswer = { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
   const ledger = {
@@ -46,14 +49,22 @@ function open({ answers = [], held = true, body = {}, policy = { budgets }, run 
   }
   const { log } = keptLog()
   const world = { ...fakeDeps({ ledgerOf: () => ledger, log }), admission, requestId: 'req_1' }
-  const target = targetOf('openai', 'gpt-4o')
+  const { target = targetOf('openai', 'gpt-4o') } = given
   const allowance = createAllowance(world, askedOf({ stream: true, max_tokens: 5000, ...body }), target)
   return { covers: allowance.covers, asks, target }
 }
 
-const yes: ExtendAnswer = { ok: true }
-
 describe('an allowance', () => {
+  it('holds as much for what is written as that costs behind a long prompt', async () => {
+    const target = targetOf('qwen', 'qwen3-max')
+    const messages = [{ role: 'user', content: 'x '.repeat(100_000) }]
+    const { covers, asks } = open({ answers: [yes], target, body: { messages } })
+    expect(await covers(1000)).toBe(true)
+    const { price } = target
+    const dearest = Math.max(...(price?.tiers ?? []).map(({ prices }) => prices.output))
+    expect(asks[0]?.amountNanoUsd).toBe((1000 / 1_000_000) * dearest)
+  })
+
   it('is endless where nothing is held', async () => {
     const { covers, asks } = open({ held: false })
     expect(covers(1e9)).toBe(true)

@@ -4,7 +4,7 @@ import { ChatRequest } from '../../../src/features/completions/schema.ts'
 import { type Target, targetsFor } from '../../../src/features/routing/service.ts'
 import { fakeDeps, fakePolicy } from '../../support/fake-deps.ts'
 
-const vendors = ['openai', 'anthropic', 'deepseek', 'mistral']
+const vendors = ['openai', 'anthropic', 'deepseek', 'mistral', 'qwen']
 
 const world = fakeDeps({
   providers: new Map(
