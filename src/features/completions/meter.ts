@@ -1,5 +1,5 @@
 import type { ChatChunk, ChatCompletion, ChunkChoice, StreamPart, Usage } from '../../core/models.ts'
-import { estimateTokens } from '../../core/tokens.ts'
+import { byteBound, estimateTokens } from '../../core/tokens.ts'
 import { countsOf } from '../../core/usage.ts'
 
 /** Counts what passes to the caller. The vendor's last cumulative usage wins over anything counted here. */
@@ -28,12 +28,14 @@ export function createMeter(): Meter {
   let block = ''
   let blockTokens = 0
   let chars = 0
+  let bytes = 0
   let chunks = 0
 
   const measure = (piece: string): void => {
     if (piece === '') return
     chunks += 1
     chars += piece.length
+    bytes += byteBound(piece)
     block += piece
     if (block.length < BLOCK_CHARS) return
     blockTokens += estimateTokens(block)
@@ -58,7 +60,8 @@ export function createMeter(): Meter {
       const tokenwise = perChunk >= TOKEN_CHUNK_CHARS.least && perChunk <= TOKEN_CHUNK_CHARS.most
       return tokenwise ? chunks : blockTokens + estimateTokens(block)
     },
-    running: () => Math.max(chunks, Math.ceil(chars / 2)),
+    // Two bytes a token: in scripts of three bytes a sign many a tokenizer makes a token of each.
+    running: () => Math.max(chunks, Math.ceil(bytes / 2)),
     started: () => chunks > 0,
     open: () => [...choices].flatMap(([index, reason]) => (reason === 'finished' ? [] : [{ index, reason }])),
   }
