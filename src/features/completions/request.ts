@@ -135,7 +135,7 @@ export function estimatedPrompt({ body }: Asked, countTokens: (text: string) => 
 export function inputBound(asked: Asked, target: Target): number | undefined {
   const { messages, tools } = asked.body
   const native = nativeFor(asked, target)
-  if (native && asked.translation?.readsMore) return undefined
+  if (native ? asked.translation?.readsMore : readsMoreAt(asked.body, target)) return undefined
   const { text, images } = native ? measureNative(native) : measureChat(asked.body)
   const perImage = target.entry?.imageTokenBound ?? DEFAULT_IMAGE_BOUND
   const declared = Array.isArray(tools) ? tools.length : 0
@@ -157,19 +157,45 @@ function measureChat(body: ChatBody): Measured {
   return { text: byteBound(JSON.stringify(textual)), images }
 }
 
-/** The same of a native body, whose images and documents have a source. */
+/**
+ * The same of a native body, whose images and documents have a source. Only blocks count as these: what looks like one
+ * in the input of a tool or in a schema is text to the model.
+ */
 function measureNative({ body }: NativeRequest): Measured {
   let images = 0
-  const textual = JSON.stringify(body, (_name, value: unknown) => {
-    if (!isSource(value)) return value
-    images += 1
-    return { ...value, data: undefined }
-  })
-  return { text: byteBound(textual), images }
+  const withoutData = (blocks: unknown): unknown => (Array.isArray(blocks) ? blocks.map(ofBlock) : blocks)
+  const ofBlock = (block: unknown): unknown => {
+    if (!isFields(block)) return block
+    const { type, source, content } = block
+    if (type === 'tool_result' || type === 'search_result') return { ...block, content: withoutData(content) }
+    if ((type !== 'image' && type !== 'document') || !isFields(source)) return block
+    if (source.type === 'content') return { ...block, source: { ...source, content: withoutData(source.content) } }
+    if (source.type === 'base64' || source.type === 'url') images += 1
+    return source.type === 'base64' ? { ...block, source: { ...source, data: undefined } } : block
+  }
+  const { messages } = body
+  const turns = Array.isArray(messages)
+    ? messages.map((turn: unknown) => (isFields(turn) ? { ...turn, content: withoutData(turn.content) } : turn))
+    : messages
+  return { text: byteBound(JSON.stringify({ ...body, messages: turns })), images }
 }
 
-const isSource = (value: unknown): value is { type: string } =>
-  typeof value === 'object' && value !== null && 'type' in value && (value.type === 'base64' || value.type === 'url')
+const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Fields by which a vendor is told to have the model read what it finds. */
+const SEARCHES = ['web_search_options', 'search_parameters', 'enable_search', 'plugins']
+const OWN_TOOLS: ReadonlySet<unknown> = new Set(['function', 'custom'])
+
+/** Whether a vendor of OpenAI's wire reads more in the course of the call; the other wires do not get such fields. */
+function readsMoreAt(body: ChatBody, { provider }: Target): boolean {
+  if (provider.kind === 'node' || (provider.wire ?? 'openai') !== 'openai') return false
+  const { tools } = body
+  if (Array.isArray(tools) && tools.some((tool: unknown) => isFields(tool) && !OWN_TOOLS.has(tool.type))) return true
+  return SEARCHES.map((field) => body[field]).some((value) => (Array.isArray(value) ? value.length > 0 : isOn(value)))
+}
+
+const isOn = (value: unknown): boolean => value !== undefined && value !== null && value !== false
 
 /** Whether the bytes of a message say nothing about its tokens: files, films, and whatever is fetched by a name. */
 function isOpaque({ content, audio }: ChatMessage): boolean {
@@ -177,11 +203,18 @@ function isOpaque({ content, audio }: ChatMessage): boolean {
   return Array.isArray(content) && content.some((part) => !isPlain(part))
 }
 
-function isPlain(part: { type?: unknown; input_audio?: unknown }): boolean {
-  if (part.type === 'text' || part.type === 'image_url' || part.type === 'refusal') return true
+function isPlain(part: { type?: unknown; input_audio?: unknown; image_url?: unknown }): boolean {
+  if (part.type === 'text' || part.type === 'refusal') return true
+  if (part.type === 'image_url') return !isOtherData(part.image_url)
   const { input_audio: audio } = part
   if (part.type !== 'input_audio' || typeof audio !== 'object' || audio === null) return false
   return 'data' in audio && typeof audio.data === 'string' && !('url' in audio)
+}
+
+/** Some vendors take documents and films in the place of an image. */
+function isOtherData(image: unknown): boolean {
+  const url = isFields(image) ? image.url : image
+  return typeof url === 'string' && /^\s*data:(?!image\/)/i.test(url)
 }
 
 const isImage = (part: { type?: unknown } | null): boolean => part?.type === 'image_url'

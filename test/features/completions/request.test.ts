@@ -108,12 +108,38 @@ describe('the bound of an input', () => {
     ['a film', { type: 'video_url', video_url: { url: 'https://a.test/film.mp4' } }],
     ['a recording by its address', { type: 'input_audio', input_audio: { url: 'https://a.test/a.mp3' } }],
     ['a part of an unknown type', { type: 'hologram' }],
+    [
+      'a document in the place of a picture',
+      { type: 'image_url', image_url: { url: 'data:application/pdf;base64,AA' } },
+    ],
+    ['a film in the place of a picture', { type: 'image_url', image_url: { url: ' DATA:video/mp4;base64,AA' } }],
+    ['a picture as a bare text that is none', { type: 'image_url', image_url: 'data:text/plain;base64,AA' }],
   ])('is the whole window for %s, and unknown where the window is', (_name, part) => {
     expect(wide).toBeGreaterThan(0)
     expect(inputBound(askedOf(userSays(part)), target)).toBe(wide)
     const long = { type: 'text', text: 'x'.repeat(wide * 2) }
     expect(inputBound(askedOf(userSays(part, long)), target)).toBeGreaterThan(wide * 2)
     expect(inputBound(askedOf(userSays(part)), unlisted)).toBeUndefined()
+  })
+
+  it.each([
+    ['a search of the vendor', { tools: [{ type: 'web_search', web_search: { enable: true } }] }],
+    ['a tool that runs at OpenRouter', { tools: [{ type: 'openrouter:web_search' }] }],
+    ['search options', { web_search_options: {} }],
+    ['search parameters', { search_parameters: { mode: 'on' } }],
+    ['a search that is switched on', { enable_search: true }],
+    ['a plugin', { plugins: [{ id: 'web' }] }],
+  ])('is unknown with %s, which has the model read more', (_name, body) => {
+    expect(inputBound(askedOf(body), target)).toBeUndefined()
+  })
+
+  it('is known with tools of the caller’s own, and with a search that is off', () => {
+    const tools = [
+      { type: 'function', function: { name: 'f' } },
+      { type: 'custom', custom: { name: 'c' } },
+    ]
+    const off = { web_search_options: null, enable_search: false, plugins: [] }
+    expect(inputBound(askedOf({ tools, ...off }), target)).toBeGreaterThan(0)
   })
 
   it('is the whole window for an answer that was spoken before', () => {

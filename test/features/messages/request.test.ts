@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { inputBound } from '../../../src/features/completions/request.ts'
 import { askedOfMessages } from '../../../src/features/messages/request.ts'
 import { MessagesRequest } from '../../../src/features/messages/schema.ts'
+import { targetOf } from '../completions/world.ts'
 
 const hello = { role: 'user', content: 'Hi' }
 const cached = { type: 'ephemeral', ttl: '1h' }
@@ -279,5 +281,35 @@ describe('the native request', () => {
     expect(asked.translation?.untranslated).toEqual(['server_tool_use'])
     expect(asked.body.messages[1]).toEqual({ role: 'assistant', content: 'Found.' })
     expect(asked.translation?.native?.body.messages).toEqual([hello, assistant(block, text('Found.'))])
+  })
+})
+
+describe('what a model can read of it in its own words', () => {
+  const claude = targetOf('anthropic', 'claude-sonnet-4-5')
+  const bytes = 1_000_000
+  const hidden = { type: 'url', data: 'x '.repeat(bytes / 2) }
+  const boundOf = (...messages: unknown[]) => inputBound(ask({ messages }), claude) ?? 0
+  const call = (input: object) => assistant({ type: 'tool_use', id: 'toolu_1', name: 'f', input })
+
+  it.each([
+    ['the input of a tool', [hello, call(hidden)]],
+    ['a picture in the input of a tool', [hello, call({ type: 'image', source: hidden })]],
+    ['a field of a text', [user(text('Hi', { source: hidden }))]],
+  ])('counts what only looks like an image: %s', (_name, messages) => {
+    expect(boundOf(...messages)).toBeGreaterThanOrEqual(bytes)
+  })
+
+  it('counts a schema that only looks like an image', () => {
+    const tools = [{ name: 'f', input_schema: { type: 'object', properties: {}, default: hidden } }]
+    expect(inputBound(ask({ tools }), claude)).toBeGreaterThanOrEqual(bytes)
+  })
+
+  it('counts images by the piece, wherever they stand', () => {
+    const big = { type: 'image', source: { ...png, data: 'A'.repeat(bytes) } }
+    const result = { type: 'tool_result', tool_use_id: 'toolu_1', content: [big] }
+    const inDocument = { type: 'document', source: { type: 'content', content: [big] } }
+    expect(boundOf(user(big), call({}), user(result))).toBeLessThan(bytes / 10)
+    expect(boundOf(user(inDocument))).toBeLessThan(bytes / 10)
+    expect(boundOf(user(big, big)) - boundOf(user(big))).toBeGreaterThanOrEqual(claude.entry?.imageTokenBound ?? 1e9)
   })
 })
