@@ -140,7 +140,8 @@ export const vendorCatalog: readonly VendorRow[] = [
     priority: 60,
     priceData: undefined,
     auto: { chat: 'qwen-plus', embedding: 'text-embedding-v4' },
-    quirks: { renameRoles: { developer: 'system' } },
+    // Alibaba bills what a model writes after thinking at a price of its own, which the catalog does not have.
+    quirks: { renameRoles: { developer: 'system' }, omit: ['enable_thinking', 'thinking_budget'] },
   }),
   row({
     name: 'zai',

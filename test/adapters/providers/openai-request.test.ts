@@ -85,6 +85,12 @@ describe('a chat body on its way to a vendor', () => {
     expect([...ignored].sort()).toEqual(['frequency_penalty', 'logit_bias'])
   })
 
+  it('asks Alibaba for no thoughts, whose price is another', () => {
+    const { body, ignored } = openAiChatRequest(callOf({ enable_thinking: true, thinking_budget: 9 }), quirksOf('qwen'))
+    expect(Object.keys(body)).not.toContain('enable_thinking')
+    expect([...ignored].sort()).toEqual(['enable_thinking', 'thinking_budget'])
+  })
+
   it('gives a routing block to the vendor that knows it, and is reported by every other', () => {
     const provider = { order: ['a'], allow_fallbacks: false }
     for (const { name, quirks } of vendorCatalog) {
