@@ -116,6 +116,32 @@ describe('usage', () => {
     expect(usageAfter({ input_tokens: -5 }, { output_tokens: 1e12 })).toEqual([])
   })
 
+  it('has in it what the vendor billed for shortening the conversation, and left out of its sums', () => {
+    const compaction = {
+      type: 'compaction',
+      input_tokens: 180_000,
+      cache_read_input_tokens: 10,
+      cache_creation_input_tokens: 20,
+      cache_creation: { ephemeral_5m_input_tokens: 15, ephemeral_1h_input_tokens: 5 },
+      output_tokens: 3500,
+    }
+    const message = { type: 'message', input_tokens: 23_000, output_tokens: 1000 }
+    const iterations = [compaction, message]
+    const first = { input_tokens: 23_000, output_tokens: 1, iterations: [compaction] }
+    expect(usageAfter(first, { input_tokens: 23_000, output_tokens: 1000, iterations })).toMatchObject([
+      {
+        prompt_tokens: 203_030,
+        completion_tokens: 4500,
+        prompt_tokens_details: { cached_tokens: 10, cache_write_tokens: 20, cache_write_1h_tokens: 5 },
+      },
+    ])
+  })
+
+  it('of parts that together are more than any call can have is none', () => {
+    const most = { input_tokens: 1e9, cache_read_input_tokens: 1e9 }
+    expect(usageAfter(most, { output_tokens: 1 })).toEqual([])
+  })
+
   it('is not told before the end, when it would be too low for the books', () => {
     expect(usageOf(read(start(), said(0, 'Hi')).parts)).toEqual([])
   })
