@@ -47,6 +47,12 @@ const UNKNOWN_MAX_OUTPUT = 8192
 /** What a chat template and a tool's declaration add to the bytes of their text, at the most. */
 const TOKENS_PER_MESSAGE = 16
 const TOKENS_PER_TOOL = 64
+/**
+ * The same of a tool that a vendor's own type names, whose description and schema are nowhere in the request: up to some
+ * 1200 are stated of one, and there are sets of tools.
+ * https://platform.claude.com/docs/en/agents-and-tools/tool-use/computer-use-tool
+ */
+const TOKENS_PER_VENDOR_TOOL = 8192
 /** What a model is told about tools as such; the longest of those that vendors state is of 530 tokens. */
 const TOKENS_BEFORE_TOOLS = 1024
 const DEFAULT_IMAGE_BOUND = 8192
@@ -138,13 +144,20 @@ export function inputBound(asked: Asked, target: Target): number | undefined {
   if (native ? asked.translation?.readsMore : readsMoreAt(asked.body, target)) return undefined
   const { text, images } = native ? measureNative(native) : measureChat(asked.body)
   const perImage = target.entry?.imageTokenBound ?? DEFAULT_IMAGE_BOUND
-  const declared = Array.isArray(tools) ? tools.length : 0
-  const around = messages.length * TOKENS_PER_MESSAGE + declared * TOKENS_PER_TOOL
-  const bound = text + images * perImage + around + (declared > 0 ? TOKENS_BEFORE_TOOLS : 0)
+  const around = messages.length * TOKENS_PER_MESSAGE + toolBound(native ? native.body.tools : tools)
+  const bound = text + images * perImage + around
   // A node costs nothing, however much it reads.
   if (target.provider.kind === 'node' || !messages.some(isOpaque)) return bound
   const window = target.entry?.contextWindow
   return window === undefined ? undefined : Math.max(bound, window)
+}
+
+/** What a model is told of its tools beside their own words. */
+function toolBound(tools: unknown): number {
+  if (!Array.isArray(tools) || tools.length === 0) return 0
+  const isOwn = (tool: unknown) => !isFields(tool) || !tool.type || OWN_TOOLS.has(tool.type)
+  const known = tools.filter((tool: unknown) => !isOwn(tool)).length
+  return TOKENS_BEFORE_TOOLS + (tools.length - known) * TOKENS_PER_TOOL + known * TOKENS_PER_VENDOR_TOOL
 }
 
 type Measured = { text: number; images: number }
@@ -154,8 +167,11 @@ function measureChat(body: ChatBody): Measured {
   const { messages } = body
   const images = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isImage) : [])).length
   const textual = images === 0 ? body : { ...body, messages: messages.map(withoutImages) }
-  return { text: byteBound(JSON.stringify(textual)), images }
+  return { text: byteBound(JSON.stringify(textual)), images: images + messages.flatMap(madeImages).length }
 }
+
+/** Images that a model has made, and that some vendors read again. */
+const madeImages = ({ images }: ChatMessage): unknown[] => (Array.isArray(images) ? images : [])
 
 /**
  * The same of a native body, whose images and documents have a source. Only blocks count as these: what looks like one
@@ -198,8 +214,10 @@ function readsMoreAt(body: ChatBody, { provider }: Target): boolean {
 const isOn = (value: unknown): boolean => value !== undefined && value !== null && value !== false
 
 /** Whether the bytes of a message say nothing about its tokens: files, films, and whatever is fetched by a name. */
-function isOpaque({ content, audio }: ChatMessage): boolean {
+function isOpaque(message: ChatMessage): boolean {
+  const { content, audio } = message
   if (audio !== undefined && audio !== null) return true
+  if (madeImages(message).some((image) => isFields(image) && isOtherData(image.image_url))) return true
   return Array.isArray(content) && content.some((part) => !isPlain(part))
 }
 

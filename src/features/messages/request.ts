@@ -52,10 +52,19 @@ export function askedOfMessages(request: Request, headers?: Headers): Asked {
       native: isForeign(request.messages) ? undefined : nativeRequest(request, headers),
       untranslated: [...untranslated],
       effort: effortOf(request),
-      readsMore: Boolean(request.mcp_servers) || (request.tools ?? []).some(isRunByVendor),
+      readsMore: Boolean(request.mcp_servers) || isCompacted(request) || (request.tools ?? []).some(isRunByVendor),
     },
   }
 }
+
+/** Whether the vendor has the conversation summarized, for which it reads it once more and writes beyond `max_tokens`. */
+function isCompacted({ compaction, context_management: management }: Request): boolean {
+  const edits = isFields(management) && Array.isArray(management.edits) ? management.edits : []
+  return Boolean(compaction) || edits.some((edit: unknown) => isFields(edit) && /^compact/.test(String(edit.type)))
+}
+
+const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null
 
 function chatRequest(request: Request, lost: Losses): ChatRequest {
   const { model, temperature, top_p, top_k, stop_sequences: stop, metadata, max_tokens, stream } = request

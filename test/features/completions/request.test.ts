@@ -152,6 +152,16 @@ describe('the bound of an input', () => {
     expect(inputBound(askedOf(userSays(part, { type: 'refusal', refusal: 'no' })), unlisted)).toBeLessThan(2000)
   })
 
+  it('counts pictures that a model has made like those of a user', () => {
+    const made = (url: string) => ({
+      messages: [{ role: 'assistant', content: 'Look', images: [{ image_url: { url } }] }],
+    })
+    const nothing = inputBound(askedOf(made('')), target) ?? 0
+    const without = inputBound(askedOf({ messages: [{ role: 'assistant', content: 'Look' }] }), target) ?? 0
+    expect(nothing - without).toBeGreaterThanOrEqual(target.entry?.imageTokenBound ?? Number.POSITIVE_INFINITY)
+    expect(inputBound(askedOf(made('data:application/pdf;base64,AAAA')), target)).toBe(wide)
+  })
+
   it('does not let text hide beside a picture', () => {
     const hidden = { ...picture(10), text: 'y'.repeat(9000) }
     expect(inputBound(askedOf(userSays(hidden)), target)).toBeGreaterThan(9000)

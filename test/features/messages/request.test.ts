@@ -199,6 +199,16 @@ describe('tools', () => {
   })
 
   it.each([
+    [{ context_management: { edits: [{ type: 'clear_thinking_20251015' }] } }, false],
+    [{ context_management: { edits: [{ type: 'compact_20260112' }] } }, true],
+    [{ context_management: { edits: [null, 'compact'] } }, false],
+    [{ compaction: { type: 'summarize' } }, true],
+    [{ compaction: null, context_management: 'compact' }, false],
+  ])('are not all that is read of %j', (fields, readsMore) => {
+    expect(ask(fields).translation?.readsMore).toBe(readsMore)
+  })
+
+  it.each([
     [{ type: 'auto' }, { tool_choice: 'auto' }],
     [{ type: 'any' }, { tool_choice: 'required' }],
     [{ type: 'none' }, { tool_choice: 'none' }],
@@ -302,6 +312,16 @@ describe('what a model can read of it in its own words', () => {
   it('counts a schema that only looks like an image', () => {
     const tools = [{ name: 'f', input_schema: { type: 'object', properties: {}, default: hidden } }]
     expect(inputBound(ask({ tools }), claude)).toBeGreaterThanOrEqual(bytes)
+  })
+
+  it('counts what the vendor tells its model of tools that it knows by their type', () => {
+    const bound = (...tools: unknown[]) => inputBound(ask({ tools }), claude) ?? 0
+    const computer = { type: 'computer_20250124', name: 'computer', display_width_px: 1, display_height_px: 1 }
+    const without = inputBound(ask(), claude) ?? 0
+    // 499 of the instructions and 735 of the tool itself.
+    expect(bound(computer) - without).toBeGreaterThan(1234 + JSON.stringify(computer).length)
+    const own = { type: 'custom', name: 'f', input_schema: { type: 'object' } }
+    expect(bound(own) - without).toBeLessThan(1500)
   })
 
   it('counts images by the piece, wherever they stand', () => {
