@@ -88,25 +88,35 @@ function declaredBytes({ headers }: Response): number | undefined {
 async function fetchHeaders(upstream: Upstream, request: UpstreamRequest, signal: AbortSignal): Promise<Response> {
   const { timeouts } = request
   const patienceMs = request.expect === 'whole' ? timeouts.totalMs : timeouts.connectMs + timeouts.firstByteMs
-  const json = request.body === undefined ? undefined : JSON.stringify(request.body)
+  const body = bytesOf(request.body)
   try {
     return await upstream.outbound({
       url: upstream.baseUrl + request.path,
       purpose: upstream.purpose,
-      method: json === undefined ? 'GET' : 'POST',
+      method: body === undefined ? 'GET' : 'POST',
       headers: {
         accept: request.expect === 'stream' ? 'text/event-stream' : 'application/json',
-        ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...upstream.headers,
         ...request.headers,
       },
-      ...(json === undefined ? {} : { body: json }),
+      ...(body === undefined ? {} : { body }),
       signal,
       headersTimeoutMs: Math.min(patienceMs, timeouts.totalMs),
     })
   } catch (cause) {
     throw unreached(upstream.name, cause, signal)
   }
+}
+
+const encoder = new TextEncoder()
+/** From this size on a text is not kept beside its bytes: one wide character makes it twice as large as they are. */
+const LARGE_CHARS = 1024 * 1024
+
+function bytesOf(body: unknown): string | Uint8Array | undefined {
+  if (body === undefined) return undefined
+  const json = JSON.stringify(body)
+  return json.length > LARGE_CHARS ? encoder.encode(json) : json
 }
 
 /** `blocked` and `unresolved` are the guard's: nothing was sent, as with a refused connection. */
