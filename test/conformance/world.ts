@@ -28,7 +28,7 @@ export type World = {
   /** What was sent to a vendor, in order; a list of models is not among it. */
   sent: OutboundRequest[]
   /** One call, answered as told. */
-  ask(surface: Pick<Surface, 'path'>, body: object, answer: Answer, init?: RequestInit): Promise<Response>
+  ask(surface: Pick<Surface, 'path'>, body: object | string, answer: Answer, init?: RequestInit): Promise<Response>
 }
 
 const node = { name: 'm:1b', capabilities: ['completion', 'tools', 'thinking', 'vision'] }
