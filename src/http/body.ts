@@ -1,11 +1,13 @@
 import { AppError } from '../core/errors.ts'
-import { isDeeperThan } from './json-depth.ts'
+import { hasMoreCommasThan, isDeeperThan } from './json-depth.ts'
 import { findJsonFault } from './json-fault.ts'
 
 export const MAX_BODY_BYTES = 10 * 1024 * 1024
 /** From somebody who may be anybody: what is read of them is read before any limit knows them. */
 export const MAX_PUBLIC_BODY_BYTES = 64 * 1024
 export const MAX_JSON_DEPTH = 64
+/** The longest input of embeddings has 300 000 tokens; millions of values fill an isolate's memory. */
+export const MAX_JSON_VALUES = 400_000
 
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i
 
@@ -108,12 +110,15 @@ function syntaxError(text: string, cause: unknown): AppError {
 
 /**
  * The JSON body of a request, parsed once. Throws 415 for another media type, 413 above the limit, and 400 when the body
- * is missing, not UTF-8, nested deeper than 64, or not JSON.
+ * is missing, not UTF-8, nested deeper than 64, of too many values, or not JSON.
  */
 export async function readJson(request: Request, maxBytes = MAX_BODY_BYTES): Promise<unknown> {
   const text = await readText(request, checkType, maxBytes)
   if (isDeeperThan(text, MAX_JSON_DEPTH)) {
     throw new AppError('invalid_request', `The body nests deeper than ${MAX_JSON_DEPTH} levels.`)
+  }
+  if (hasMoreCommasThan(text, MAX_JSON_VALUES)) {
+    throw new AppError('invalid_request', `The body has more than ${MAX_JSON_VALUES} values.`)
   }
   try {
     return JSON.parse(text)

@@ -21,7 +21,7 @@ export function paramOf(path: readonly PropertyKey[]): string {
 export const pointerOf = (path: readonly PropertyKey[]): string =>
   path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 
-const depthOf = (issues: readonly Issue[]): number => Math.max(0, ...issues.map(({ path }) => path.length))
+const depthOf = (issues: readonly Issue[]): number => issues.reduce((most, { path }) => Math.max(most, path.length), 0)
 
 /** Of a union's alternatives, the one that the input got furthest into: most likely the one that was meant. */
 function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {

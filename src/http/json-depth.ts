@@ -1,4 +1,5 @@
 const QUOTE = 34
+const COMMA = 44
 const BACKSLASH = 92
 const OPEN_LIST = 91
 const CLOSE_LIST = 93
@@ -49,6 +50,19 @@ export function isDeeperThan(text: string, limit: number): boolean {
     else if (code === OPEN_LIST || code === OPEN_RECORD) {
       if (++depth > limit) return true
     } else if (code === CLOSE_LIST || code === CLOSE_RECORD) depth--
+  }
+  return false
+}
+
+/** Whether a JSON text has more than so many commas between its values, which is about as many values. */
+export function hasMoreCommasThan(text: string, limit: number): boolean {
+  // Each stands between two values, and no value is shorter than one character.
+  if (text.length <= limit * 2) return false
+  let commas = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) at = skipString(text, at) - 1
+    else if (code === COMMA && ++commas > limit) return true
   }
   return false
 }

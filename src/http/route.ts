@@ -89,7 +89,18 @@ type Parsed<S> = { success: true; data: Out<S> } | { success: false; error: { is
 
 // The compiler cannot follow "schema or nothing" through a generic; this is the one place that says so.
 const parse = <S extends Schema>(schema: S | undefined, value: unknown): Parsed<S> =>
-  (schema === undefined ? { success: true, data: undefined } : schema.safeParse(value)) as Parsed<S>
+  (schema === undefined ? { success: true, data: undefined } : faultsOrData(schema, value)) as Parsed<S>
+
+/** Where more is wrong than zod can put together on its stack, all of it is wrong. */
+function faultsOrData(schema: NonNullable<Schema>, value: unknown): Parsed<Schema> {
+  try {
+    return schema.safeParse(value)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const issue: z.core.$ZodIssue = { code: 'custom', path: [], message: 'too much of it is wrong', input: undefined }
+    return { success: false, error: { issues: [issue] } }
+  }
+}
 
 const on =
   (method: Method) =>

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isDeeperThan } from '../../src/http/json-depth.ts'
+import { hasMoreCommasThan, isDeeperThan } from '../../src/http/json-depth.ts'
 import { findJsonFault } from '../../src/http/json-fault.ts'
 
 function depthOf(value: unknown): number {
@@ -72,6 +72,30 @@ describe('isDeeperThan', () => {
       const text = opening + (unit.startsWith('\\') ? '"' : '') + unit.repeat(megabytes / unit.length)
       const before = performance.now()
       isDeeperThan(text, 64)
+      expect(performance.now() - before).toBeLessThan(500)
+    }
+  })
+})
+
+describe('hasMoreCommasThan', () => {
+  it('counts what stands between values, and nothing of their text', () => {
+    const commasIn = (value: unknown): number => {
+      if (typeof value !== 'object' || value === null) return 0
+      const inner = Object.values(value)
+      return Math.max(0, inner.length - 1) + inner.reduce<number>((sum, one) => sum + commasIn(one), 0)
+    }
+    fc.assert(
+      fc.property(fc.oneof(values, nested), spaces, fc.integer({ min: 0, max: 6 }), (value, space, limit) => {
+        expect(hasMoreCommasThan(JSON.stringify(value, null, space), limit)).toBe(commasIn(value) > limit)
+      }),
+    )
+  })
+
+  it('reads ten megabytes of text in far less time than parsing takes', () => {
+    for (const unit of ['1,', '"a",', '"\\",', 'text, ']) {
+      const text = `["${unit.startsWith('text') ? '' : '",'}${unit.repeat((10 * 1024 * 1024) / unit.length)}`
+      const before = performance.now()
+      hasMoreCommasThan(text, 10_000_000)
       expect(performance.now() - before).toBeLessThan(500)
     }
   })

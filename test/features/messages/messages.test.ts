@@ -249,6 +249,19 @@ describe('POST /v1/messages to a vendor of the same wire', () => {
 })
 
 describe('an Anthropic client', () => {
+  it.each([
+    ['more faults than can be put together', 390_000, /too much of it is wrong|more\)$/],
+    ['more values than are read', 400_002, /^The body has more than 400000 values/],
+  ])('is told what is wrong with a body of %s', async (_name, values, words) => {
+    const gateway = await start()
+    const content = Array.from({ length: values }, () => 1)
+    const refused = await send(gateway, { messages: [{ role: 'user', content }] })
+    expect(refused.status).toBe(400)
+    expect(await refused.json()).toMatchObject({
+      error: { type: 'invalid_request_error', message: expect.stringMatching(words) },
+    })
+  })
+
   it('may show its key as it does to Anthropic', async () => {
     const gateway = await start()
     const request = (headers: Record<string, string>) =>
