@@ -58,12 +58,13 @@ function plain(wire: Wire, piece: Said): Said {
   return piece
 }
 
+/** How long a cache is kept is Anthropic's alone to tell, what is written to one OpenAI's, too. */
 function countedBy(wire: Wire, counts: Counts): Counts {
   if (wire === 'anthropic') return counts
   const { prompt, completion } = counts
-  const [cacheWrite, cacheWriteHour] = [0, 0]
-  if (wire === 'ollama') return { prompt, completion, cacheWrite, cacheWriteHour, cached: 0, reasoning: 0 }
-  return { ...counts, cacheWrite, cacheWriteHour }
+  const none = { cached: 0, cacheWrite: 0, cacheWriteHour: 0, reasoning: 0 }
+  if (wire === 'ollama') return { ...none, prompt, completion }
+  return { ...counts, cacheWriteHour: 0, cacheWrite: wire === 'openai' ? counts.cacheWrite : 0 }
 }
 
 /** All pieces of one kind, in order. */
