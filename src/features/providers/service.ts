@@ -6,11 +6,14 @@ import { type AccountDeps, createAccount } from './account.ts'
 import { cooldownMs, noteCooldown } from './cooldown.ts'
 
 export { connect, credentialPlace } from './account.ts'
+export { blameOf } from './blame.ts'
 export { accountsOf, specOf } from './compile.ts'
 export { figuresOf, withPriceId } from './prices.ts'
 
 /** Callers of a few hundred organisations with accounts of their own may meet in one isolate. */
 const MOST_REMEMBERED = 500
+/** A shorter rest is over before the policies of an organisation are compiled anew; each isolate finds it out itself. */
+const LEAST_TOLD_MS = 30_000
 
 /**
  * The providers that callers of a policy reach, in order of preference: their organisation's own accounts, and those of
@@ -71,6 +74,8 @@ export function setAside(
     status: error.status,
     for_ms: forMs,
   })
-  world.defer(import('./told.ts').then(({ tellCooldown }) => tellCooldown(world, { orgId, credentialId, untilMs })))
+  if (forMs >= LEAST_TOLD_MS) {
+    world.defer(import('./told.ts').then(({ tellCooldown }) => tellCooldown(world, { orgId, credentialId, untilMs })))
+  }
   return { hasAnother: account.usable() > 0 }
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts'
 import type { UpstreamError } from '../../core/models.ts'
+import { blameOf } from '../providers/service.ts'
 import type { FailedAttempt } from './dispatch.ts'
 
 /** Client errors of a vendor that are the caller's to read: their body was wrong, too large, or refused. */
@@ -27,8 +28,11 @@ export function failureOf(failures: readonly FailedAttempt[]): AppError {
   return new AppError('all_providers_failed', 'Every provider that could have answered failed.', about)
 }
 
-export const isCallersFault = ({ fault, status }: UpstreamError): boolean =>
-  fault === 'status' && status !== undefined && PASSED_THROUGH.has(status)
+export function isCallersFault(error: UpstreamError): boolean {
+  const { fault, status } = error
+  if (fault !== 'status' || status === undefined) return false
+  return PASSED_THROUGH.has(status) || (status === 403 && blameOf(error) === 'input')
+}
 
 /** A vendor that was at work when it was given up has read the prompt, and bills it. */
 export const isBilledUnanswered = ({ fault }: UpstreamError): boolean => fault === 'aborted' || fault === 'timeout'

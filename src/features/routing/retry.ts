@@ -1,4 +1,5 @@
 import type { UpstreamError } from '../../core/models.ts'
+import { blameOf } from '../providers/service.ts'
 
 /** What may follow a failed attempt of which the caller has seen nothing. */
 export type Next = {
@@ -56,7 +57,8 @@ export function afterFailure(error: UpstreamError, attempt: Attempt): Next {
   }
 }
 
-function afterStatus({ status = 0, retryAfterMs }: UpstreamError, backoffMs: number): Next {
+function afterStatus(error: UpstreamError, backoffMs: number): Next {
+  const { status = 0, retryAfterMs } = error
   if (status === 429) {
     const soon = retryAfterMs !== undefined && retryAfterMs <= LONGEST_RETRY_AFTER_MS
     return { sameTargetAfterMs: soon ? retryAfterMs : undefined, otherTarget: true, counts: false }
@@ -64,11 +66,13 @@ function afterStatus({ status = 0, retryAfterMs }: UpstreamError, backoffMs: num
   if (isRetryable(status)) return { sameTargetAfterMs: backoffMs, otherTarget: true, counts: true }
   // Another provider's credential may be good; a redirect or a reply to nobody's question is as good as garbage.
   if (isRefusedCredential(status) || status < 400) {
+    const blame = blameOf(error)
+    if (blame === 'model' || blame === 'input') return { ...NEVER, otherTarget: true }
     return { sameTargetAfterMs: undefined, otherTarget: true, counts: true }
   }
   return NEVER
 }
 
 /** A failure that the operator must hear of, because it does not pass by itself. */
-export const isOperatorsFault = ({ fault, status, vendor }: UpstreamError): boolean =>
-  fault === 'status' && (isRefusedCredential(status ?? 0) || vendor?.code === 'insufficient_quota')
+export const isOperatorsFault = (error: UpstreamError): boolean =>
+  error.fault === 'status' && blameOf(error) === 'credential'

@@ -23,7 +23,7 @@ describe('a failure', () => {
     [402, {}, 300_000, 300_000],
     [403, {}, 300_000, 300_000],
     [429, { vendorCode: 'insufficient_quota' }, 300_000, 300_000],
-    [429, {}, 300_000, undefined],
+    [429, {}, 60_000, undefined],
     [429, { retryAfterMs: 20_000 }, 20_000, undefined],
     [429, { retryAfterMs: 9_000_000 }, 300_000, undefined],
     [429, { retryAfterMs: 2000 }, undefined, undefined],
@@ -33,6 +33,22 @@ describe('a failure', () => {
     [529, {}, undefined, undefined],
   ])('of status %i (%j) puts a credential aside for %s ms, the only one for %s', (code, more, ofMany, ofOne) => {
     expect([cooldownMs(status(code, more), true), cooldownMs(status(code, more), false)]).toEqual([ofMany, ofOne])
+  })
+
+  it.each([
+    [403, 'Your chosen model requires moderation and your input was flagged for "violence".', undefined, undefined],
+    [403, 'Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_CSAM', undefined, undefined],
+    [403, 'Input token count + max_tokens parameter must be less than the context length', undefined, undefined],
+    [402, 'This request requires more credits, or fewer max_tokens. You can only afford 12.', undefined, undefined],
+    [403, 'Project `[redacted]` does not have access to model `gpt-4o`', 5000, undefined],
+    [403, 'You are not allowed to sample from this model', 5000, undefined],
+    [403, 'You have insufficient permissions for this operation. Missing scopes: model.request.', 300_000, 300_000],
+    [403, 'Your API key was reported as leaked. Please use another API key.', 300_000, 300_000],
+    [402, 'Insufficient Balance', 300_000, 300_000],
+    [401, 'The model says that this key is flagged.', 300_000, 300_000],
+  ])('of status %i in the words "%s" puts it aside for %s ms, the only one for %s', (code, message, ofMany, ofOne) => {
+    const error = new UpstreamError('status', 'failed', { status: code, vendor: { message } })
+    expect([cooldownMs(error, true), cooldownMs(error, false)]).toEqual([ofMany, ofOne])
   })
 
   it.each(['connect', 'timeout', 'garbage', 'cut', 'aborted'] as const)('by %s says nothing about it', (fault) => {

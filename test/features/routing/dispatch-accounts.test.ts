@@ -5,6 +5,7 @@ import { UpstreamError } from '../../../src/core/models.ts'
 import type { RedisCommand } from '../../../src/core/redis.ts'
 import { createAccount } from '../../../src/features/providers/account.ts'
 import { dispatch } from '../../../src/features/routing/dispatch.ts'
+import { failureOf } from '../../../src/features/routing/failure.ts'
 import { fakeAdmission } from '../../support/fake-deps.ts'
 import { orgId, sealedKeys, specOf, startWorld } from '../providers/world.ts'
 import { target, timeouts } from './world.ts'
@@ -87,14 +88,40 @@ describe('a call over an account', () => {
   })
 
   it('keeps the last credential that is only asked too often', async () => {
-    const busy = { 'key-1': status(429), 'key-2': status(429, 60_000), 'key-3': status(429) }
+    const busy = { 'key-1': status(429), 'key-2': status(429, 70_000), 'key-3': status(429) }
     const { run, keysUsed, world } = await start(busy)
     expect(await run()).toMatchObject({ ok: false })
     expect(keysUsed()).toEqual(['key-1', 'key-2', 'key-3'])
     expect([...world.deps.memory.cooldowns].map(([id, { untilMs, notedMs }]) => [id, untilMs - notedMs])).toEqual([
-      ['pcr_1', 300_000],
-      ['pcr_2', 60_000],
+      ['pcr_1', 60_000],
+      ['pcr_2', 70_000],
     ])
+  })
+
+  it('that asks for what it is refused by its own fault takes no credential from anybody, and opens no breaker', async () => {
+    const refused = (message: string) => new UpstreamError('status', 'failed', { status: 403, vendor: { message } })
+    const flagged = refused('Your input was flagged.')
+    const input = await start({ 'key-1': flagged })
+    for (let call = 0; call < 9; call += 1) expect(await input.run()).toMatchObject({ ok: false })
+    const { failures } = await input.run()
+    expect(failureOf(failures)).toMatchObject({ status: 403, message: 'Your input was flagged.' })
+    expect(input.keysUsed()).toEqual(Array(10).fill('key-1'))
+    expect([...input.world.deps.memory.cooldowns, ...input.commands]).toEqual([])
+    const noAccess = refused('Project p does not have access to model m')
+    const model = await start({ 'key-1': noAccess, 'key-2': noAccess, 'key-3': noAccess })
+    for (let call = 0; call < 9; call += 1) expect(await model.run()).toMatchObject({ ok: false })
+    expect(model.keysUsed()).toEqual(['key-1', 'key-2', ...Array(9).fill('key-3')])
+    expect(model.commands).toEqual([])
+    expect(model.world.log.filter(({ event }) => event === 'provider_refused_credential')).toEqual([])
+  })
+
+  it('tells the other isolates of a credential that rests for a while, and of none that is back soon', async () => {
+    const told = async (retryAfterMs: number) => {
+      const { run, world } = await start({ 'key-1': status(429, retryAfterMs) })
+      await run()
+      return world.log.filter(({ event }) => event === 'cooldown_not_told').length
+    }
+    expect([await told(29_000), await told(31_000)]).toEqual([0, 1])
   })
 
   it('is repeated as often as its organisation said', async () => {

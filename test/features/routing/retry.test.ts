@@ -10,6 +10,8 @@ const status = (code: number, retryAfterMs?: number) =>
 
 type Row = [situation: string, error: UpstreamError, same: boolean, other: boolean, counts: boolean]
 
+const refused = (message: string) => new UpstreamError('status', 'failed', { status: 403, vendor: { message } })
+
 /** May the same target be asked again, may another one, and does it say something about the target's health. */
 const generations: Row[] = [
   ['nothing was sent', fault('connect'), true, true, true],
@@ -23,6 +25,8 @@ const generations: Row[] = [
   ),
   ...[400, 404, 405, 409, 413, 415, 422, 451].map((code): Row => [`status ${code}`, status(code), false, false, false]),
   ...[401, 402, 403].map((code): Row => [`status ${code}, our credential`, status(code), false, true, true]),
+  ['status 403, our input', refused('Your input was flagged'), false, true, false],
+  ['status 403, our model', refused('No access to model m'), false, true, false],
   ...[301, 302, 307].map((code): Row => [`status ${code}, a redirect`, status(code), false, true, true]),
   ['429 without a time', status(429), false, true, false],
   ['429 with a short time', status(429, 2000), true, true, false],
