@@ -71,7 +71,7 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
         return saying(blocks.stop(event.index))
       case 'message_delta':
         usage.take(event.usage)
-        return finish(isObject(event.delta) ? event.delta : {})
+        return finish(isObject(event.delta) ? event.delta : {}).map(counted)
       case 'message_stop':
         return [...finish({ stop_reason: 'end_turn' }), ...lastUsage()]
       default:
@@ -106,6 +106,12 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
     finished = true
     const refusal = refusalIn(end)
     return [...rest, ...saying(refusal === undefined ? {} : { refusal }, finishOf(end))]
+  }
+
+  /** Whoever passes the vendor's own end on may have to tell what only its beginning told. */
+  function counted(said: Choices): Choices {
+    const total = native ? usage.total() : undefined
+    return total === undefined ? said : { ...said, usage: total }
   }
 
   function lastUsage(): Choices[] {

@@ -56,6 +56,20 @@ type Gateway = Awaited<ReturnType<typeof start>>
 const send = (gateway: Gateway, fields: object = {}, init?: RequestInit) =>
   gateway.call('/v1/messages', { model: 'gpt-4o', max_tokens: 50, messages: hello, ...fields }, init)
 
+/** A stream whose vendor says nothing for a while. */
+async function answeredLate(fields: object, lines: readonly string[]) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
+  const coming = Promise.withResolvers<Response>()
+  const gateway = await start({ upstream: () => coming.promise })
+  const answering = send(gateway, { ...fields, stream: true })
+  while (gateway.sent.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  await vi.advanceTimersByTimeAsync(10_100)
+  const answered = textOf(await answering)
+  await vi.advanceTimersByTimeAsync(13_000)
+  coming.resolve(stream(lines))
+  return answered
+}
+
 const textOf = async (response: Response) => readMessage(await response.text())
 const ignoredIn = ({ headers }: Response) => headers.get('x-helix-ignored-params')
 
@@ -158,16 +172,7 @@ describe('POST /v1/messages to a vendor of another wire', () => {
   })
 
   it('begins while its vendor is still silent, and pings', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
-    const coming = Promise.withResolvers<Response>()
-    const gateway = await start({ upstream: () => coming.promise })
-    const answering = send(gateway, { stream: true })
-    while (gateway.sent.length === 0) await new Promise((resolve) => setImmediate(resolve))
-    await vi.advanceTimersByTimeAsync(10_100)
-    const answered = textOf(await answering)
-    await vi.advanceTimersByTimeAsync(13_000)
-    coming.resolve(stream(chunks))
-    const answer = await answered
+    const answer = await answeredLate({}, chunks)
     expect(answer).toMatchObject({ start: { model: 'gpt-4o' }, blocks: [{ text: 'Hello.' }], stopReason: 'end_turn' })
     expect(answer.pings).toBeGreaterThanOrEqual(2)
   })
@@ -204,6 +209,16 @@ describe('POST /v1/messages to a vendor of the same wire', () => {
     const response = await send(gateway, { ...native, stream: true })
     expect(await response.text()).toBe(theirEvents.map((event) => `${event}\n\n`).join(''))
     expect(await gateway.rows()).toMatchObject([{ status: 'ok', prompt_tokens: 5, completion_tokens: 4 }])
+  })
+
+  it('goes on behind a beginning of ours with the counts that only the vendor’s beginning told', async () => {
+    const answer = await answeredLate(native, theirEvents)
+    expect(answer).toMatchObject({
+      start: { model },
+      blocks: [{ text: 'Bonjour.' }],
+      stopReason: 'end_turn',
+      usage: { input_tokens: 5, output_tokens: 4 },
+    })
   })
 
   it('translates a history that another wire has written', async () => {
