@@ -13,6 +13,7 @@ export type Exchange = {
   calls: readonly Call[]
   /** What each call came to. */
   results: readonly string[]
+  /** Empty where the next question came before the model went on from its results. */
   answered: string
 }
 
@@ -51,6 +52,7 @@ const exchange = fc.record({
   calls: fc.array(fc.record({ name: fc.constantFrom('look', 'ask', 'write'), json: args }), { maxLength: 3 }),
   results: fc.array(text, { minLength: 3, maxLength: 3 }),
   answered: text,
+  interrupted: fc.boolean(),
 })
 
 export const conversation: fc.Arbitrary<Conversation> = fc
@@ -61,10 +63,11 @@ export const conversation: fc.Arbitrary<Conversation> = fc
   })
   .map(({ exchanges, ...rest }) => ({
     ...rest,
-    exchanges: exchanges.map(({ calls, results, ...more }, turn) => ({
+    exchanges: exchanges.map(({ calls, results, answered, interrupted, ...more }, turn) => ({
       ...more,
       calls: calls.map((call, position) => ({ ...call, id: `call_${turn}_${position}` })),
       results: calls.map((_call, position) => results[position] ?? ''),
+      answered: interrupted && calls.length > 0 && turn < exchanges.length - 1 ? '' : answered,
     })),
   }))
 
@@ -76,7 +79,7 @@ export function toldOf({ instructions, exchanges, asked }: Conversation): Told[]
     ...(given.before === '' || given.calls.length === 0 ? [] : [{ who: 'model' as const, text: given.before }]),
     ...given.calls.map((call) => ({ who: 'model' as const, call })),
     ...given.calls.map(({ id }, position) => ({ who: 'tool' as const, id, text: given.results[position] ?? '' })),
-    { who: 'model', text: given.answered },
+    ...(given.answered === '' ? [] : [{ who: 'model' as const, text: given.answered }]),
   ])
   const told = asked === undefined ? turns.slice(0, -1) : [...turns, { who: 'user' as const, text: asked }]
   return [{ who: 'instructions', text: instructions }, ...told]
@@ -94,7 +97,7 @@ function chatRequest({ instructions, exchanges, asked }: Conversation) {
     { role: 'user', content: [{ type: 'text', text: words }, ...(image ? [chatImage(image)] : [])] },
     ...(calls.length === 0 ? [] : [{ role: 'assistant', content: before || null, tool_calls: calls.map(chatCall) }]),
     ...calls.map(({ id }, position) => ({ role: 'tool', tool_call_id: id, content: results[position] })),
-    { role: 'assistant', content: answered },
+    ...(answered === '' ? [] : [{ role: 'assistant', content: answered }]),
   ])
   const tools = names.map((name) => ({ type: 'function', function: { name, parameters: schema } }))
   return { messages: [{ role: 'system', content: instructions }, ...ended(turns, asked)], tools }
@@ -122,7 +125,7 @@ function messagesRequest({ instructions, exchanges, asked }: Conversation) {
             content: calls.map(({ id }, at) => ({ type: 'tool_result', tool_use_id: id, content: results[at] })),
           },
         ]),
-    { role: 'assistant', content: answered },
+    ...(answered === '' ? [] : [{ role: 'assistant', content: answered }]),
   ])
   const tools = names.map((name) => ({ name, input_schema: schema }))
   return { max_tokens: 100, system: instructions, messages: ended(messages, asked), tools }
@@ -135,7 +138,7 @@ function responsesRequest({ instructions, exchanges, asked }: Conversation) {
     ...(before === '' || calls.length === 0 ? [] : [{ role: 'assistant', content: before }]),
     ...calls.map(({ id, name, json }) => ({ type: 'function_call', call_id: id, name, arguments: json })),
     ...calls.map(({ id }, at) => ({ type: 'function_call_output', call_id: id, output: results[at] })),
-    { role: 'assistant', content: answered },
+    ...(answered === '' ? [] : [{ role: 'assistant', content: answered }]),
   ])
   const tools = names.map((name) => ({ type: 'function', name, parameters: schema, strict: false }))
   return { store: false, instructions, input: ended(input, asked), tools }
