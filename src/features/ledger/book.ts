@@ -222,7 +222,9 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     /** Marks are for those who hold or are missing: without any, a crash forgets nothing. */
     clearMarks(): void {
-      if (holds.size === 0 && accounts.hauntedUntilMs() === undefined) accounts.clearMarks()
+      if (holds.size > 0) return
+      if (accounts.hauntedUntilMs() === undefined) accounts.clearMarks()
+      else accounts.lowerMarks()
     },
 
     totals: accounts.totals,

@@ -241,10 +241,8 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       notices.take()
       if (!outbox.isHeldUp(deps.now())) await outbox.flush()
       await openWaiting()
-      if (ghostsLaid) {
-        book.clearMarks()
-        await strays.look()
-      }
+      book.clearMarks()
+      if (ghostsLaid) await strays.look()
       scheduleNext(ghostsLaid)
     },
   }

@@ -178,6 +178,36 @@ describe('a book after a crash', () => {
     expect(open(storage).totals(total, NOON).ghost).toBeGreaterThanOrEqual(40)
   })
 
+  it('inherits no more, and for no longer, through lives in which every call was booked', () => {
+    const storage = sqliteStorage()
+    open(storage).hold(holdOf('lost', { budgets: [total], amountNanoUsd: 100 }), NOON)
+    const until = open(storage).hauntedUntilMs()
+    for (let life = 1; life <= 200; life += 1) {
+      const nowMs = NOON + life * 10
+      const book = open(storage)
+      const call = holdOf(`call_${life}`, { budgets: [total], amountNanoUsd: 50, deadlineMs: nowMs + 60_000 })
+      expect(book.hold(call, nowMs)).toEqual({ ok: true })
+      expect(book.settle(settlementOf(`call_${life}`, 1, [total]), nowMs)).toBe(true)
+      book.clearMarks()
+    }
+    const heir = open(storage)
+    expect(heir.hauntedUntilMs()).toBe(until)
+    expect(heir.totals(total, NOON + 2000)).toEqual({ settled: 200, held: 0, ghost: 110 })
+  })
+
+  it('lowers no mark under what is held', () => {
+    const storage = sqliteStorage()
+    open(storage).hold(holdOf('lost', { budgets: [total], amountNanoUsd: 100 }), NOON)
+    const book = open(storage)
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 300 }), NOON)
+    book.clearMarks()
+    expect(open(storage).totals(total, NOON).ghost).toBeGreaterThanOrEqual(400)
+    book.release('a')
+    book.clearMarks()
+    book.hold(holdOf('b', { budgets: [total], amountNanoUsd: 200 }), NOON)
+    expect(open(storage).totals(total, NOON).ghost).toBeGreaterThanOrEqual(300)
+  })
+
   it('forgets nothing of an idle life, and keeps the marks while somebody is missing', () => {
     const storage = sqliteStorage()
     const life = open(storage)
