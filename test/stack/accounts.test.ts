@@ -71,7 +71,7 @@ describe('a provider of an organisation', () => {
     expect(await world.stack.query('select 1 from provider_credentials where provider_id = $1', [id])).toEqual([])
   })
 
-  it('loses its credentials when it moves to another host, and keeps them otherwise', async () => {
+  it('loses its credentials when it moves to another host, and keeps them when it does not', async () => {
     const us = await team(world.stack)
     const id = await addProvider(us, world.mine, { keys: [goodKey('stays')] })
     const near = await us.api(`PATCH /providers/${id}`, { base_url: `${world.mine.url}/` })
@@ -79,6 +79,44 @@ describe('a provider of an organisation', () => {
     const away = await us.api(`PATCH /providers/${id}`, { base_url: world.theirs.url })
     expect(Provider.parse(away.body).credentials).toEqual([])
     expect(await world.stack.query('select 1 from provider_credentials where provider_id = $1', [id])).toEqual([])
+  })
+
+  it('loses them on another path of its host, too, which may be somebody else’s', async () => {
+    const us = await team(world.stack)
+    const id = await addProvider(us, world.mine, { keys: [goodKey('shared-host')] })
+    const away = await us.api(`PATCH /providers/${id}`, { base_url: `${world.mine.url}/another-tenant` })
+    expect(Provider.parse(away.body).credentials).toEqual([])
+  })
+
+  it('stays where it was moved, whatever else is changed at the same time', async () => {
+    const us = await team(world.stack)
+    const id = await addProvider(us, world.theirs)
+    const changes = [
+      us.api(`PATCH /providers/${id}`, { base_url: world.mine.url }),
+      ...Array.from({ length: 8 }, (_, at) => us.api(`PATCH /providers/${id}`, { weight: at + 2 })),
+    ]
+    const [moved, ...others] = await Promise.all(changes)
+    expect(moved).toMatchObject({ status: 200 })
+    for (const { status } of others) expect([200, 409]).toContain(status)
+    expect(await us.api(`GET /providers/${id}`)).toMatchObject({ body: { base_url: world.mine.url } })
+  })
+
+  it('says no more than every policy can carry, together with all others', async () => {
+    const us = await team(world.stack)
+    const models = (from: string) =>
+      Array.from({ length: 100 }, (_, at) => ({
+        name: `${from}-${at}-${'x'.repeat(150)}`,
+        input_usd: 1,
+        output_usd: 2,
+      }))
+    const id = await addProvider(us, world.mine, { models: models('first') })
+    const second = { name: 'second', kind: 'openai_compatible', base_url: world.mine.url, models: models('second') }
+    const refused = { status: 422, body: { errors: [{ pointer: '/models' }] } }
+    expect(await us.api('POST /providers', second)).toMatchObject(refused)
+    const brief = await addProvider(us, world.mine, { name: 'brief' })
+    expect(await us.api(`PATCH /providers/${brief}`, { models: second.models })).toMatchObject(refused)
+    expect(await us.api(`PATCH /providers/${id}`, { models: [] })).toMatchObject({ status: 200 })
+    expect(await us.api(`PATCH /providers/${brief}`, { models: second.models })).toMatchObject({ status: 200 })
   })
 
   it.each([
@@ -92,6 +130,8 @@ describe('a provider of an organisation', () => {
     ['https://models.example.com:8443/v1', 'openai_compatible'],
     ['https://user:word@models.example.com/v1', 'openai_compatible'],
     ['https://models.example.com/v1?key=1', 'openai_compatible'],
+    ['https://models.example.com/v1?', 'openai_compatible'],
+    ['https://models.example.com/v1#', 'openai_compatible'],
     ['not a url', 'openai_compatible'],
   ])('may not be at %s (%s)', async (base_url, kind) => {
     const us = await team(world.stack)

@@ -2,7 +2,7 @@ import { eq, lte, type SQL, sql } from 'drizzle-orm'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
-import { AppError, notFound } from '../../core/errors.ts'
+import { AppError, notFound, unfit } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { orgs } from '../orgs/table.ts'
 import { figuresOf, withPriceId } from '../providers/service.ts'
@@ -13,11 +13,15 @@ import { checkProvider, type Described } from './rules.ts'
 import { type PatchProvider, ProviderBody } from './schema.ts'
 
 const MAX_PROVIDERS = 20
+/** Of all of an organisation together: each of its callers' policies carries them, in Redis and in every isolate. */
+const MAX_DESCRIBED_BYTES = 65_536
 
 const DUPLICATE = '23505'
-/** States of `require`: a row is gone, or there are too many. */
+/** States of `require`: a row is gone, there are too many, they say too much, or one has moved meanwhile. */
 const GONE = 'HX404'
 const FULL = 'HX409'
+const VERBOSE = 'HX413'
+const MOVED = 'HX412'
 
 /** Calls know it from the next one on. Throws 422, and 409 for a name that is taken or beyond twenty. */
 export async function createProvider(ctx: Ctx, body: ProviderBody): Promise<Whole> {
@@ -31,10 +35,10 @@ export async function createProvider(ctx: Ctx, body: ProviderBody): Promise<Whol
   const all = sql`(select count(*) from ${providers} where ${isLive(orgId)})`
   await refusing(
     ctx.db.atomically(orgId, (query) => [
-      // Whoever adds one waits for others who do, so that each counts what the others added.
-      query.select({ id: orgs.id }).from(orgs).where(eq(orgs.id, orgId)).for('no key update'),
+      queues(query, orgId),
       query.insert(providers).values(row),
       require(query, lte(all, MAX_PROVIDERS), FULL),
+      staysBrief(query, orgId),
       ...pricesOf(query, row),
       query.insert(auditLog).values(note),
     ]),
@@ -82,20 +86,29 @@ async function change(ctx: Ctx, before: Whole, described: Described): Promise<Wh
   const changes = { ...(await priced(id, described)), updated_at: nowSeconds(ctx) }
   const row: ProviderRow = { ...before.row, ...changes }
   // Keys are write-only: whoever may change where a provider is must not thereby have them sent to themselves.
-  const movesAway = URL.parse(row.base_url)?.origin !== URL.parse(before.row.base_url)?.origin
+  const movesAway = placeOf(row) !== placeOf(before.row)
   const after = { row, credentials: movesAway ? [] : before.credentials }
   const note = await noteOf(ctx, 'provider.update', { before, after })
   await refusing(
     ctx.db.atomically(orgId, (query) => [
+      queues(query, orgId),
       stands(query, orgId, id),
+      staysAt(query, before.row),
       query.update(providers).set(changes).where(isLive(orgId, id)),
       ...(movesAway ? [query.delete(credentials).where(isCredential(orgId, id))] : []),
+      staysBrief(query, orgId),
       ...pricesOf(query, row),
       query.insert(auditLog).values(note),
     ]),
   )
   await markAccounts(ctx)
   return after
+}
+
+/** Many share a host: what is behind another path of it may be somebody else's. */
+function placeOf({ base_url }: Pick<ProviderRow, 'base_url'>): string {
+  const { origin, pathname } = new URL(base_url)
+  return origin + pathname.replace(/\/+$/, '')
 }
 
 const priced = async (id: string, described: Described): Promise<Described> => ({
@@ -121,6 +134,23 @@ export const markAccounts = (ctx: Ctx): Promise<void> =>
 /** Ends the transaction unless the provider is still there, and keeps it so until the end. */
 export const stands = (query: QueryBuilder, orgId: string, id: string) =>
   require(query, sql`exists(select from ${providers} where ${isLive(orgId, id)} for update)`, GONE)
+
+/** Whoever changes providers waits for others who do, so that each counts what the others left. */
+const queues = (query: QueryBuilder, orgId: string) =>
+  query.select({ id: orgs.id }).from(orgs).where(eq(orgs.id, orgId)).for('no key update')
+
+/** Ends the transaction when the provider is no longer where it was: keys are given, and kept, for that place only. */
+export const staysAt = (query: QueryBuilder, { org_id, id, base_url }: ProviderRow) =>
+  require(query, sql`exists(select from ${providers} where ${isLive(org_id, id)} and ${eq(providers.base_url, base_url)})`, MOVED)
+
+const staysBrief = (query: QueryBuilder, orgId: string) => {
+  const { models, quirks } = providers
+  const bytes = sql`sum(octet_length(${models}::text) + octet_length(${quirks}::text))`
+  return require(query, lte(
+    sql`(select ${bytes} from ${providers} where ${isLive(orgId)})`,
+    MAX_DESCRIBED_BYTES,
+  ), VERBOSE)
+}
 
 const require = (query: QueryBuilder, held: SQL, state: string) => query.execute(sql`select require(${held}, ${state})`)
 
@@ -152,6 +182,8 @@ export async function refusing<T>(work: Promise<T>): Promise<T> {
     const state = sqlStateOf(error)
     if (state === GONE) throw notFound('provider')
     if (state === FULL) throw new AppError('conflict', FULL_MESSAGE)
+    if (state === VERBOSE) throw unfit('models', 'say too much, those of all providers together')
+    if (state === MOVED) throw new AppError('conflict', 'The provider was moved at the same time: look, and try again.')
     if (state === DUPLICATE) throw new AppError('conflict', 'There is one of this name already.', { param: 'name' })
     throw error
   }

@@ -6,7 +6,7 @@ import { auditLog } from '../audit/service.ts'
 import { keyVersionOf, seal } from '../encryption/service.ts'
 import { credentialPlace } from '../providers/service.ts'
 import { providerCredentials as credentials } from '../providers/table.ts'
-import { markAccounts, noteOf, refusing, requireAtMost, stands } from './changes.ts'
+import { markAccounts, noteOf, refusing, requireAtMost, stands, staysAt } from './changes.ts'
 import { type CredentialRow, isCredential, readProvider, type Whole } from './rows.ts'
 import type { CreateCredential, PatchCredential } from './schema.ts'
 
@@ -44,6 +44,7 @@ export async function addCredential(
   await refusing(
     ctx.db.atomically(orgId, (query) => [
       stands(query, orgId, providerId),
+      staysAt(query, whole.row),
       query.insert(credentials).values(row),
       requireAtMost(query, all, MAX_CREDENTIALS),
       query.insert(auditLog).values(note),

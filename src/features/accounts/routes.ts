@@ -94,7 +94,7 @@ const rowRoutes: readonly Route[] = [
     {
       summary: 'Replace a provider',
       description:
-        'Fields that are left out get their defaults. Its credentials stay, unless it moves to another host: then they ' +
+        'Fields that are left out get their defaults. Its credentials stay, unless it moves to another address: then they ' +
         'are deleted and have to be entered again.',
       scope: 'providers:write',
       params: ProviderParams,
@@ -108,7 +108,7 @@ const rowRoutes: readonly Route[] = [
     '/api/v1/providers/:id',
     {
       summary: 'Change a provider',
-      description: 'What is absent stays as it is. Moved to another host it loses its credentials.',
+      description: 'What is absent stays as it is. Moved to another address it loses its credentials.',
       scope: 'providers:write',
       params: ProviderParams,
       body: PatchProvider,

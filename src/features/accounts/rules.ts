@@ -26,7 +26,8 @@ export function checkProvider({ settings }: Pick<Ctx, 'settings'>, body: Provide
   if (!verdict.allowed) {
     throw unfit('base_url', urlFaults[verdict.refusal] ?? 'must name a host on the public Internet')
   }
-  if (verdict.url.search !== '' || verdict.url.hash !== '') {
+  // The path of an endpoint is put behind it, so an empty query is one, too.
+  if (/[?#]/.test(body.base_url)) {
     throw unfit('base_url', 'may not have a query or a fragment')
   }
   if (vendor !== null && modelsOf(vendor).length === 0) throw unfit('vendor', 'is not a vendor of the catalog')

@@ -2,7 +2,8 @@ import * as z from 'zod'
 import { pageFields, pageOf } from '../../http/page.ts'
 
 const MAX_MODELS = 100
-const MAX_USD = 10_000
+/** Of the largest counts of tokens that a provider may tell, the cost is still a number that is exact. */
+const MAX_USD = 1000
 const MAX_FIELDS = 32
 
 const Name = z
