@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Wire } from '../../src/core/models.ts'
 import { cutBy } from './fixtures/pieces.ts'
 import { scribes } from './fixtures/scribes.ts'
@@ -8,6 +8,9 @@ import { surfaces } from './surfaces/all.ts'
 import type { Heard } from './surfaces/surface.ts'
 import { type End, type Truth, wires } from './truth.ts'
 import { models, startWorld, typeOf, type World } from './world.ts'
+
+/** Each test is hundreds of calls, and the machine may be busy. */
+vi.setConfig({ testTimeout: 180_000 })
 
 let world: World
 

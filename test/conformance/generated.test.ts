@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Wire } from '../../src/core/models.ts'
 import { count, full } from '../support/lane.ts'
 import { cutBy } from './fixtures/pieces.ts'
@@ -11,7 +11,10 @@ import { startWorld, type World } from './world.ts'
 
 const seed = 20_261_121
 /** Answers for each pair; each is heard whole, and as a stream that is cut in two ways. */
-const numRuns = count(6, 100)
+const numRuns = count(5, 100)
+
+/** Each test is hundreds of calls, and the machine may be busy. */
+vi.setConfig({ testTimeout: 180_000 })
 
 let world: World
 let cases = 0

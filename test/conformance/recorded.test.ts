@@ -1,9 +1,12 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { recordedStreams } from '../support/streams.ts'
 import { hearStream } from './replay.ts'
 import { cutAt, dangerous } from './splits.ts'
 import { surfaces } from './surfaces/all.ts'
 import { startWorld, type World } from './world.ts'
+
+/** Each test is hundreds of calls, and the machine may be busy. */
+vi.setConfig({ testTimeout: 180_000 })
 
 let world: World
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { OutboundRequest } from '../../src/core/outbound.ts'
 import { count } from '../support/lane.ts'
 import { type Conversation, conversation, toldOf, writers } from './conversation.ts'
@@ -11,7 +11,10 @@ import { turnsOf, vendorReaders } from './vendor-readers.ts'
 import { models, startWorld, type World } from './world.ts'
 
 const seed = 20_261_121
-const numRuns = count(8, 150)
+const numRuns = count(5, 150)
+
+/** Each test is hundreds of calls, and the machine may be busy. */
+vi.setConfig({ testTimeout: 180_000 })
 
 let world: World
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { failureInStream, failuresOf } from './fixtures/errors.ts'
 import { cutBy } from './fixtures/pieces.ts'
 import { scribes } from './fixtures/scribes.ts'
@@ -6,6 +6,9 @@ import { breakIn, refusalIn } from './refusal.ts'
 import { surfaces } from './surfaces/all.ts'
 import { type Truth, wires } from './truth.ts'
 import { hostOf, models, secrets, startWorld, typeOf, type World } from './world.ts'
+
+/** Each test is hundreds of calls, and the machine may be busy. */
+vi.setConfig({ testTimeout: 180_000 })
 
 let world: World
 
