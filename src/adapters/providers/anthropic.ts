@@ -21,7 +21,7 @@ import { createChatStream } from './chat-stream.ts'
 import { countOf, isObject, type JsonObject, objectsOf, parseJson } from './json-shape.ts'
 import { inexpressible, refuseLoss } from './neutral.ts'
 import { readText } from './upstream-body.ts'
-import { fetchJson, sendUpstream, type Upstream, type UpstreamRequest } from './upstream-http.ts'
+import { fetchJson, LISTING_MAX_BYTES, sendUpstream, type Upstream, type UpstreamRequest } from './upstream-http.ts'
 
 const API_VERSION = '2023-06-01'
 const DOCUMENT_MAX_BYTES = 1024 * 1024
@@ -138,7 +138,9 @@ export function createAnthropic(options: AnthropicOptions): Provider {
     let after = ''
     for (let pages = 0; pages < MOST_PAGES; pages++) {
       const path = `/v1/models?limit=${PAGE_MODELS}${after}`
-      const page = modelPage(await askWhole({ path, signal, timeouts: wholeTimeouts(timeouts) }))
+      const page = modelPage(
+        await askWhole({ path, signal, timeouts: wholeTimeouts(timeouts), maxBytes: LISTING_MAX_BYTES }),
+      )
       models.push(...page.models)
       if (page.nextAfter === undefined) return models
       after = `&after_id=${encodeURIComponent(page.nextAfter)}`

@@ -21,7 +21,7 @@ import { countOf, isObject, type JsonObject, parseJson } from './json-shape.ts'
 import { inexpressible, isNeutral, refuseLoss } from './neutral.ts'
 import { errorInsteadOfStream } from './openai-stream.ts'
 import { readText } from './upstream-body.ts'
-import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
+import { fetchJson, LISTING_MAX_BYTES, sendUpstream, type Upstream } from './upstream-http.ts'
 
 /** An error document in place of a stream is small; a page of HTML is not worth more than this either. */
 const DOCUMENT_MAX_BYTES = 1024 * 1024
@@ -147,7 +147,8 @@ export function createGemini(options: GeminiOptions): Provider {
     let token: string | undefined
     for (let page = 0; page < MAX_PAGES; page++) {
       const path = `/models?pageSize=${MODELS_PAGE}${token === undefined ? '' : `&pageToken=${encodeURIComponent(token)}`}`
-      const request = { path, signal, timeouts: wholeTimeouts(timeouts), expect: 'whole' } as const
+      const asked = { path, signal, timeouts: wholeTimeouts(timeouts), expect: 'whole' } as const
+      const request = { ...asked, maxBytes: LISTING_MAX_BYTES }
       const { models, next } = listedPage(await fetchJson(upstream, request))
       listed.push(...models)
       token = next

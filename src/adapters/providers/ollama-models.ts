@@ -1,6 +1,12 @@
 import { type ListedModel, UpstreamError } from '../../core/models.ts'
 import { countOf, isObject, type JsonObject, objectsOf, stringOf } from './json-shape.ts'
 
+/** What is listed is kept by every isolate, and an organisation's node may say anything. */
+const MOST_MODELS = 1000
+const NAME_MAX_CHARS = 255
+const MOST_WORDS = 32
+const WORD_MAX_CHARS = 64
+
 /** A node's model; `complete` is false where the server is too old to list capabilities (before 0.30). */
 export type TaggedModel = { model: ListedModel; complete: boolean }
 
@@ -9,9 +15,9 @@ export function taggedModels(parsed: unknown): TaggedModel[] {
   if (!isObject(parsed) || !Array.isArray(parsed.models)) {
     throw new UpstreamError('garbage', 'The answer has no list of models.')
   }
-  return objectsOf(parsed.models).flatMap((entry) => {
+  return objectsOf(parsed.models.slice(0, MOST_MODELS)).flatMap((entry) => {
     const name = stringOf(entry.name) ?? stringOf(entry.model)
-    if (!name) return []
+    if (!name || name.length > NAME_MAX_CHARS) return []
     const details = isObject(entry.details) ? entry.details : {}
     const capabilities = wordsOf(entry.capabilities)
     const model = { name, capabilities, contextWindow: countOf(details.context_length) }
@@ -37,7 +43,9 @@ function windowIn(info: unknown): number | undefined {
 }
 
 const wordsOf = (value: unknown): string[] | undefined =>
-  Array.isArray(value) ? value.filter((word) => typeof word === 'string') : undefined
+  Array.isArray(value)
+    ? value.slice(0, MOST_WORDS).filter((word) => typeof word === 'string' && word.length <= WORD_MAX_CHARS)
+    : undefined
 
 /** The vectors of one `/api/embed` answer. Throws `UpstreamError('garbage')` unless there is one for each input. */
 export function embeddedVectors(parsed: JsonObject, inputs: number): number[][] {

@@ -18,10 +18,13 @@ import { embeddedVectors, taggedModels, withShown } from './ollama-models.ts'
 import { ollamaChatRequest } from './ollama-request.ts'
 import { createOllamaDecoder } from './ollama-stream.ts'
 import { newCompletionId } from './openai-message.ts'
-import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
+import { fetchJson, LISTING_MAX_BYTES, sendUpstream, type Upstream } from './upstream-http.ts'
 
 /** A larger batch keeps a small card busy for so long that chats beside it stall. */
 const EMBED_BATCH = 64
+/** What an older server leaves out is asked for model by model: so many side by side, and no more of a longer list. */
+const SHOW_BATCH = 4
+const MOST_SHOWN = 100
 
 /** Every other field of an embeddings body is reported as ignored. */
 const embeddingFields: ReadonlySet<string> = new Set(['model', 'input', 'dimensions', 'encoding_format'])
@@ -109,8 +112,19 @@ export function createOllama(options: OllamaOptions): Provider {
   }
 
   async function listModels(signal: AbortSignal): Promise<ListedModel[]> {
-    const tagged = taggedModels(await fetchJson(upstream, { path: '/api/tags', signal, timeouts, expect: 'whole' }))
-    const models = await Promise.all(tagged.map(({ model, complete }) => (complete ? model : shown(model, signal))))
+    const request = { path: '/api/tags', signal, timeouts, expect: 'whole', maxBytes: LISTING_MAX_BYTES } as const
+    const tagged = taggedModels(await fetchJson(upstream, request))
+    const models = tagged.map(({ model }) => model)
+    const unclear = tagged.flatMap(({ complete }, at) => (complete ? [] : [at])).slice(0, MOST_SHOWN)
+    for (let start = 0; start < unclear.length; start += SHOW_BATCH) {
+      const batch = unclear.slice(start, start + SHOW_BATCH)
+      await Promise.all(
+        batch.map(async (at) => {
+          const model = models[at]
+          if (model) models[at] = await shown(model, signal)
+        }),
+      )
+    }
     contextWindows.clear()
     for (const model of models) {
       if (model.contextWindow !== undefined) contextWindows.set(model.name, model.contextWindow)
@@ -120,7 +134,8 @@ export function createOllama(options: OllamaOptions): Provider {
 
   /** A model that cannot be shown is still there; only what it can do stays unknown. */
   async function shown(model: ListedModel, signal: AbortSignal): Promise<ListedModel> {
-    const request = { path: '/api/show', body: { model: model.name }, signal, timeouts, expect: 'whole' } as const
+    const asked = { path: '/api/show', body: { model: model.name }, signal, timeouts, expect: 'whole' } as const
+    const request = { ...asked, maxBytes: LISTING_MAX_BYTES }
     const answer = await fetchJson(upstream, request).catch(() => undefined)
     return withShown(model, answer)
   }

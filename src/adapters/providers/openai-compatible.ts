@@ -17,7 +17,7 @@ import { openAiCompletion, openAiModels, openAiVectors } from './openai-answer.t
 import { openAiChatRequest, openAiEmbedRequest } from './openai-request.ts'
 import { createOpenAiDecoder, errorInsteadOfStream } from './openai-stream.ts'
 import { readText } from './upstream-body.ts'
-import { fetchJson, sendUpstream, type Upstream } from './upstream-http.ts'
+import { fetchJson, LISTING_MAX_BYTES, sendUpstream, type Upstream } from './upstream-http.ts'
 import { normalUsage } from './usage.ts'
 
 /** An error document in place of a stream is small; a page of HTML is not worth more than this either. */
@@ -98,7 +98,8 @@ export function createOpenAiCompatible(options: OpenAiCompatibleOptions): Provid
   }
 
   async function listModels(signal: AbortSignal): Promise<ListedModel[]> {
-    const request = { path: '/models', signal, timeouts: wholeTimeouts(timeouts), expect: 'whole' } as const
+    const asked = { path: '/models', signal, timeouts: wholeTimeouts(timeouts), expect: 'whole' } as const
+    const request = { ...asked, maxBytes: LISTING_MAX_BYTES }
     return openAiModels(await fetchJson(upstream, request))
   }
 

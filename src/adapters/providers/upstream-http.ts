@@ -8,6 +8,8 @@ import { retryAfterMs, vendorErrorOf } from './vendor-error.ts'
 /** 2048 embeddings of 3072 numbers are about 60 MB of JSON; nothing honest is larger. */
 const WHOLE_MAX_BYTES = 64 * 1024 * 1024
 const ERROR_MAX_BYTES = 256 * 1024
+/** The longest list of models that there is, OpenRouter's, is under a megabyte. */
+export const LISTING_MAX_BYTES = 4 * 1024 * 1024
 /** The status is what matters; its words get no more patience than this. */
 const ERROR_BODY_MS = 5000
 
@@ -45,6 +47,8 @@ export type UpstreamRequest = {
   /** A whole answer sends its headers when it is done, so only the total limits it. */
   expect: 'stream' | 'whole'
   headers?: Readonly<Record<string, string>>
+  /** Of a whole answer; what any honest one may have unless told. */
+  maxBytes?: number
 }
 
 export type UpstreamAnswer = { contentType: string; body: UpstreamBody }
@@ -160,8 +164,9 @@ async function statusError(upstream: Upstream, response: Response, body: Upstrea
 /** One request for one JSON document. Throws `UpstreamError`; an error inside a 2xx is `reported`. */
 export async function fetchJson(upstream: Upstream, request: UpstreamRequest): Promise<unknown> {
   const { response, watched } = await openUpstream(upstream, request)
-  const isShort = (declaredBytes(response) ?? Number.POSITIVE_INFINITY) <= WHOLE_MAX_BYTES
-  const text = isShort ? await readDeclared(watched) : await readText(watchBody(watched), WHOLE_MAX_BYTES)
+  const { maxBytes = WHOLE_MAX_BYTES } = request
+  const isShort = (declaredBytes(response) ?? Number.POSITIVE_INFINITY) <= maxBytes
+  const text = isShort ? await readDeclared(watched) : await readText(watchBody(watched), maxBytes)
   const parsed = parseJson(text)
   if (parsed === undefined) {
     throw new UpstreamError('garbage', `${upstream.name} sent ${text.trim() === '' ? 'an empty answer' : 'no JSON'}.`)

@@ -269,6 +269,34 @@ describe('a node’s models', () => {
     expect(models[1]).toEqual({ name: 'old:7b', capabilities: undefined, contextWindow: undefined })
   })
 
+  it('are as many as a node can have, and shown a few at a time, whatever it says', async () => {
+    const long = { name: 'x'.repeat(256) }
+    const models = [long, ...Array.from({ length: 5000 }, (_, at) => ({ name: `m${at}` }))]
+    let open = 0
+    let most = 0
+    const { outbound, requests } = scripted(async ({ url }) => {
+      open += 1
+      most = Math.max(most, open)
+      await Promise.resolve()
+      open -= 1
+      const words = Array.from({ length: 99 }, () => 'tools')
+      return pathOf(url) === '/api/tags' ? json({ models }) : json({ capabilities: ['y'.repeat(65), ...words] })
+    })
+    const listed = await node(outbound).listModels(new AbortController().signal)
+    expect(listed).toHaveLength(999)
+    expect(listed.map(({ name }) => name)).not.toContain(long.name)
+    expect(listed.filter(({ capabilities }) => capabilities?.length === 31)).toHaveLength(100)
+    expect(requests).toHaveLength(101)
+    expect(most).toBeLessThanOrEqual(4)
+  })
+
+  it('are no list when they are larger than any list', async () => {
+    const models = [{ name: 'm', details: 'z'.repeat(5 * 1024 * 1024) }]
+    const { outbound } = scripted(() => json({ models }))
+    const failure = await upstreamFailure(node(outbound).listModels(new AbortController().signal))
+    expect(failure).toMatchObject({ fault: 'garbage' })
+  })
+
   it('bound the context of later calls', async () => {
     const { outbound, sent } = scripted(({ url }) => json(answers[pathOf(url)]))
     const provider = node(outbound)
