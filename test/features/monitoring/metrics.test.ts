@@ -75,6 +75,19 @@ describe('the text of the metrics', () => {
     ])
   })
 
+  it('grows by no name that an organisation gave its own account or a model of it', () => {
+    const rows = Array.from({ length: 50 }, (_, at) => [
+      ledgerRow({ provider: `mine-${at}`, model: `m${at}`, error_code: 'provider_error' }),
+      ledgerRow({ provider: 'openai', model: `m${at}`, price_id: `prv_1/m${at}@0` }),
+      ledgerRow({ provider: `node-${at}`, model: `m${at}`, price_id: 'node@free' }),
+    ]).flat()
+    const { samples } = parseMetrics(render(hashOf(rows)))
+    expect(new Set(samples.map(({ labels }) => labels.provider))).toEqual(new Set(['own', 'openai']))
+    expect(new Set(samples.flatMap(({ labels }) => labels.model ?? []))).toEqual(new Set(['other']))
+    const total = samples.filter(({ name }) => name === 'helix_requests_total')
+    expect(total.reduce((sum, { value }) => sum + value, 0)).toBe(150)
+  })
+
   it('is empty before the first call', () => {
     for (const nothing of [null, undefined, {}]) expect(render(nothing)).toBe('')
   })
