@@ -13,11 +13,20 @@ export function noteSuccess({ memory }: Pick<Deps, 'memory'>, targetId: string):
   if (memory.failures.size > 0) memory.failures.delete(targetId)
 }
 
+/** What failed longest ago goes first: invented names of one caller must not undo what was counted of others. */
+function remember({ memory: { failures } }: Pick<Deps, 'memory'>, targetId: string, count: number): void {
+  failures.delete(targetId)
+  for (const [oldest] of failures) {
+    if (failures.size < MOST_REMEMBERED) break
+    failures.delete(oldest)
+  }
+  failures.set(targetId, count)
+}
+
 /** Redis hears of it only when the breaker moves: admission tells every isolate on its next call. */
 export function noteFailure(world: World, targetId: string): void {
   const failures = (world.memory.failures.get(targetId) ?? 0) + 1
-  if (world.memory.failures.size >= MOST_REMEMBERED) world.memory.failures.clear()
-  world.memory.failures.set(targetId, failures)
+  remember(world, targetId, failures)
   if (failures < FAILURES_TO_OPEN) return
   world.memory.failures.delete(targetId)
   world.log.warn('breaker_opened', { target: targetId, open_ms: OPEN_MS })

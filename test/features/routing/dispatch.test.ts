@@ -3,6 +3,7 @@ import { AppError } from '../../../src/core/errors.ts'
 import { createMemory } from '../../../src/core/memory.ts'
 import { type Provider, UpstreamError } from '../../../src/core/models.ts'
 import type { RedisCommand } from '../../../src/core/redis.ts'
+import { noteFailure } from '../../../src/features/routing/breaker.ts'
 import { type DispatchCall, dispatch } from '../../../src/features/routing/dispatch.ts'
 import { type FailedAttempt, failureOf } from '../../../src/features/routing/service.ts'
 import { fakeAdmission, fakeDeps, keptLog } from '../../support/fake-deps.ts'
@@ -119,6 +120,21 @@ describe('dispatch', () => {
 })
 
 describe('a breaker', () => {
+  it('opens all the same while a caller has invented names fail', () => {
+    const commands: RedisCommand[] = []
+    const pipeline = async (sent: readonly RedisCommand[]) => {
+      commands.push(...sent)
+      return []
+    }
+    const world = { ...fakeDeps(), redis: { run: async () => undefined, pipeline }, defer: () => undefined }
+    for (let failure = 0; failure < 5; failure += 1) {
+      noteFailure(world, 'a/m')
+      for (let at = 0; at < 900; at += 1) noteFailure(world, `prv_1/${failure}-${at}`)
+    }
+    expect(world.memory.failures.size).toBe(1000)
+    expect(commands.map(([verb, key]) => [verb, key])).toEqual([['SETPX', 'brk:a/m']])
+  })
+
   const opened = (id: string, until: number): RedisCommand[] => [['SETPX', `brk:${id}`, String(until), 10_000]]
 
   it('opens for all isolates at the fifth failure in a row, and not before', async () => {
