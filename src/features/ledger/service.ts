@@ -20,6 +20,12 @@ export type { LedgerStorage } from './storage.ts'
 /** Where the last life's calls cannot be accounted for yet, because a store is away. */
 const GHOST_RETRY_MS = 1000
 
+/**
+ * An object that nobody asks anything for ten seconds loses its memory, and with it what a long call holds and its place
+ * among those under way. So while calls are open it is woken more often than that.
+ */
+const STAY_AWAKE_MS = 4000
+
 /** Of a call that names no run. */
 const NO_RUN: Chain = { budgets: [], isOver: false }
 
@@ -166,6 +172,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   const scheduleNext = (ghostsLaid: boolean): void => {
     const now = deps.now()
     const times = [book.nextOverdueMs(), outbox.dueMs(now)]
+    if (book.openHolds() > 0) times.push(now + STAY_AWAKE_MS)
     if (!ghostsLaid) times.push(Math.max(now + GHOST_RETRY_MS, book.hauntedUntilMs() ?? 0))
     else times.push(strays.dueMs())
     const next = Math.min(...times.filter((time) => time !== undefined))
@@ -188,7 +195,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
         return answer
       }
       outbox.reopen(request_id)
-      wakeBy(request.deadlineMs + graceMs)
+      wakeBy(Math.min(request.deadlineMs + graceMs, deps.now() + STAY_AWAKE_MS))
       if (!runId) return answer
       lookAgain(runId)
       return { ...answer, runBudgets }
