@@ -31,10 +31,25 @@ function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] 
   return isOnlyOne ? best : undefined
 }
 
+/** What one alternative wants, where that can be said in a word. */
+function wantOf([first]: readonly Issue[]): string | undefined {
+  if (first?.code === 'invalid_type') return first.expected
+  return first?.code === 'invalid_value' ? first.values.map((value) => JSON.stringify(value)).join(' or ') : undefined
+}
+
 function unionRule(branches: readonly (readonly Issue[])[]): string {
-  const expected = branches.flatMap(([first]) => (first?.code === 'invalid_type' ? [first.expected] : []))
-  const isAllTypes = expected.length === branches.length && expected.length > 0
-  return isAllTypes ? `expected ${[...new Set(expected)].join(' or ')}` : 'fits none of the allowed forms'
+  const wants = branches.map(wantOf).filter((want) => want !== undefined)
+  const isSaid = wants.length === branches.length && wants.length > 0
+  return isSaid ? `expected ${[...new Set(wants)].join(' or ')}` : 'fits none of the allowed forms'
+}
+
+/** What is said of a field that broke one plain rule, in the words of its caller rather than of the checker. */
+function ruleOf(issue: Issue): string {
+  const rule = issue.message.replace(/^Invalid (?:input|option): /, '')
+  if (rule.endsWith('received undefined')) return `required, ${rule.replace(/, received undefined$/, '')}`
+  if (issue.code !== 'invalid_type') return rule
+  if (issue.expected === 'int') return 'expected a whole number'
+  return rule.endsWith('received NaN') ? `expected ${issue.expected}` : rule
 }
 
 function faultsOf(issue: Issue, parent: readonly PropertyKey[]): Fault[] {
@@ -46,10 +61,7 @@ function faultsOf(issue: Issue, parent: readonly PropertyKey[]): Fault[] {
     const meant = meantBranch(issue.errors)
     return meant?.flatMap((inner) => faultsOf(inner, path)) ?? [{ path, rule: unionRule(issue.errors) }]
   }
-  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
-    return [{ path, rule: `required, expected ${issue.expected}` }]
-  }
-  return [{ path, rule: issue.message.replace(/^Invalid input: /, '') }]
+  return [{ path, rule: ruleOf(issue) }]
 }
 
 function bodyFields(faults: readonly Fault[]): FieldError[] {

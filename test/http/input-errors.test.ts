@@ -35,7 +35,7 @@ describe('what a caller is told of a broken rule', () => {
     [
       'a wrong word',
       { model: 'm', messages: [{ ...message, role: 'me' }] },
-      'messages[0].role: Invalid option: expected one of "user"|"system"',
+      'messages[0].role: expected one of "user"|"system"',
       'messages[0].role',
     ],
     [
@@ -60,6 +60,20 @@ describe('what a caller is told of a broken rule', () => {
     ['several', { messages: [] }, 'model: required, expected string (and 1 more)', 'model'],
   ])('names the place and the rule of %s', (_name, body, text, param) => {
     expect(told(Chat, body)).toMatchObject({ message: text, param, status: 400 })
+  })
+
+  it.each<[string, z.ZodType, unknown, string]>([
+    ['a fraction', z.int(), 1.5, 'n: expected a whole number'],
+    ['text in the place of a number', z.coerce.number(), 'x', 'n: expected number'],
+    [
+      'a word that is none of them',
+      z.union([z.int(), z.enum(['day', 'month'])]),
+      'week',
+      'n: expected number or "day" or "month"',
+    ],
+    ['a missing word', z.enum(['day', 'month']), undefined, 'n: expected one of "day"|"month"'],
+  ])('says it of %s in plain words', (_name, schema, value, text) => {
+    expect(told(z.object({ n: schema }), { n: value }).message).toBe(text)
   })
 
   it('lists every field with its pointer, up to twenty', () => {

@@ -12,7 +12,7 @@ export const RequestsQuery = z.strictObject({
   user_id: Id.optional().describe('The person behind it.'),
   status: z
     .string()
-    .regex(/^[1-5](?:\d\d|xx)$/)
+    .regex(/^[1-5](?:\d\d|xx)$/, 'must be a status such as 404, or a class such as 4xx')
     .optional()
     .describe('A status such as `429`, or a class of them: `4xx`.'),
   path: z.string().min(1).max(255).optional().describe('A route as the reference names it, with `:id` for `{id}`.'),
