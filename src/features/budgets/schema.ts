@@ -44,7 +44,8 @@ const SoftPercent = z
   .describe('Shares of the limit at which the log and the audit log tell of it, once in a window.')
 
 function isWholeNanos(usd: number): boolean {
-  return usd >= 0 && usd <= MAX_LIMIT_USD && usdFromNano(nanoFromUsd(usd)) === usd
+  // Out of range is another fault, and told by itself.
+  return usd < 0 || usd > MAX_LIMIT_USD || usdFromNano(nanoFromUsd(usd)) === usd
 }
 
 const DEFAULT_PERCENT = [50, 80, 95]
