@@ -120,7 +120,8 @@ function createSettingsOutbound(settings: Settings, now: () => number): Outbound
   return createOutbound({
     trustedOrigins: [...stores, ...mail, ...providerOrigins(settings)],
     testOrigins: settings.outboundTestOrigins,
-    deniedHosts: [...stores, ...nodes].map((url) => new URL(url).hostname),
+    // Nor itself: a provider that leads back here would have one call make ever more of them.
+    deniedHosts: [...stores, ...nodes, settings.issuer].map((url) => new URL(url).hostname),
     dohUrl: settings.dohUrl,
     fetch: (input, init) => fetch(input, init),
     now,

@@ -249,8 +249,9 @@ describe('calls', () => {
     const owner = await person(world.stack, { orgId })
     const api = (route: string, body?: unknown) => callApi(world.stack, owner.accessToken, { route, body })
     const us = { ...(await team(world.stack)), api }
-    await addProvider(us, world.mine, { keys: [goodKey('live-only')], models: [{ name: 'live-only' }] })
+    const id = await addProvider(us, world.mine, { keys: [goodKey('live-only')], models: [{ name: 'live-only' }] })
     const before = world.mine.requests()
+    expect((await world.stack.call(apiKey, `/api/v1/providers/${id}/verify`, {})).status).toBe(403)
     for (const model of ['live-only', 'own/live-only']) {
       const messages = [{ role: 'user', content: 'Hello' }]
       const response = await world.stack.call(apiKey, '/v1/chat/completions', { model, messages })

@@ -2,6 +2,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 import type { AccountSpec } from '../../core/accounts.ts'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
+import { AppError } from '../../core/errors.ts'
 import { type ListedModel, type Provider, UpstreamError } from '../../core/models.ts'
 import { OutboundError } from '../../core/outbound.ts'
 import { auditLog } from '../audit/service.ts'
@@ -26,11 +27,15 @@ type Check = {
 
 /**
  * Asks a provider with each of its credentials what models it has, and for one token of one of them. That is billed to
- * the organisation's own account and booked nowhere. A credential that works is used again at once. Throws 404.
+ * the organisation's own account and booked nowhere. A credential that works is used again at once. Throws 404, and 403 for a
+ * test key where that costs something.
  */
 export async function verifyProvider(ctx: Ctx, id: string, model: string | undefined): Promise<Verified> {
   const whole = await readProvider(ctx, id)
   const spec = specOf(whole.row, [])
+  if (ctx.admission.policy.mode === 'test' && spec.kind !== 'ollama') {
+    throw new AppError('permission_denied', 'A test key spends nothing: this would cost the price of a token.')
+  }
   const active = whole.credentials.filter(({ is_active }) => is_active)
   const isOpen = spec.kind === 'ollama' && active.length === 0
   const checks = await Promise.all(
