@@ -33,7 +33,10 @@ export function credentialOf(headers: Headers): string {
   }
   const credential = bearer ?? apiKey
   if (credential === undefined) {
-    throw new AppError('missing_api_key', 'Send "Authorization: Bearer" with an API key or an access token.')
+    throw new AppError(
+      'missing_api_key',
+      'Send an API key or an access token in "Authorization: Bearer", or an API key in "x-api-key".',
+    )
   }
   return credential
 }

@@ -4,7 +4,10 @@ import type { Marker } from '../../core/roles.ts'
 import { addRate } from '../../http/exchange.ts'
 
 export const missingCredential = () =>
-  new AppError('missing_api_key', 'Send "Authorization: Bearer" with an API key or an access token.')
+  new AppError(
+    'missing_api_key',
+    'Send an API key or an access token in "Authorization: Bearer", or an API key in "x-api-key".',
+  )
 
 export const invalidCredential = () => new AppError('invalid_api_key', 'This API key or access token is not valid.')
 
