@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import type { Ctx } from '../../src/core/context.ts'
+import { patchProvider } from '../../src/features/accounts/changes.ts'
+import { addCredential } from '../../src/features/accounts/credentials.ts'
 import { recomputeDay } from '../../src/features/ledger/recompute.ts'
+import { fakeAdmission } from '../support/fake-deps.ts'
 import { actionsOf, depsOver, person } from '../support/people.ts'
 import {
   type AccountStack,
-  addCredential,
+  addCredential as addKey,
   addProvider,
   goodKey,
   ledgerRowOf,
@@ -18,6 +22,29 @@ beforeAll(async () => {
   world = await startAccountStack()
 })
 afterAll(() => world?.close())
+
+/** What an owner's request uses, where something happens right after the first that it reads. */
+function afterFirstRead(orgId: string, happens: () => Promise<unknown>): Ctx {
+  const deps = depsOver(world.stack)
+  let reads = 0
+  const atomically: Ctx['db']['atomically'] = async (org, build) => {
+    const found = await deps.db.atomically(org, build)
+    reads += 1
+    if (reads === 1) await happens()
+    return found
+  }
+  const admission = fakeAdmission({ orgId })
+  return {
+    ...deps,
+    db: { ...deps.db, atomically },
+    admission,
+    caller: { ...admission.policy, ip: '192.0.2.1' },
+    requestId: deps.newId('req'),
+    signal: AbortSignal.timeout(60_000),
+    startedMs: deps.now(),
+    defer: () => undefined,
+  }
+}
 
 const Provider = z.looseObject({ id: z.string(), credentials: z.array(z.looseObject({ id: z.string() })) })
 
@@ -88,17 +115,26 @@ describe('a provider of an organisation', () => {
     expect(Provider.parse(away.body).credentials).toEqual([])
   })
 
-  it('stays where it was moved, whatever else is changed at the same time', async () => {
+  it('stays where it was moved, and gets no key that was meant for where it was', async () => {
     const us = await team(world.stack)
     const id = await addProvider(us, world.theirs)
-    const changes = [
-      us.api(`PATCH /providers/${id}`, { base_url: world.mine.url }),
-      ...Array.from({ length: 8 }, (_, at) => us.api(`PATCH /providers/${id}`, { weight: at + 2 })),
-    ]
-    const [moved, ...others] = await Promise.all(changes)
-    expect(moved).toMatchObject({ status: 200 })
-    for (const { status } of others) expect([200, 409]).toContain(status)
-    expect(await us.api(`GET /providers/${id}`)).toMatchObject({ body: { base_url: world.mine.url } })
+    const moveTo = (base_url: string) => us.api(`PATCH /providers/${id}`, { base_url })
+    const conflict = { status: 409, message: expect.stringContaining('moved') }
+    const patched = patchProvider(
+      afterFirstRead(us.orgId, () => moveTo(world.mine.url)),
+      id,
+      { weight: 2 },
+    )
+    await expect(patched).rejects.toMatchObject(conflict)
+    const key = { label: 'a key', key: goodKey('meant-for-mine') }
+    const added = addCredential(
+      afterFirstRead(us.orgId, () => moveTo(world.theirs.url)),
+      id,
+      key,
+    )
+    await expect(added).rejects.toMatchObject(conflict)
+    const { body } = await us.api(`GET /providers/${id}`)
+    expect(body).toMatchObject({ base_url: world.theirs.url, weight: 1, credentials: [] })
   })
 
   it('says no more than every policy can carry, together with all others', async () => {
@@ -146,7 +182,7 @@ describe('a provider of an organisation', () => {
     expect(await us.api('POST /providers', { ...body, name: 'p0' })).toMatchObject({ status: 409 })
     await Promise.all(Array.from({ length: 19 }, async (_, at) => addProvider(us, world.mine, { name: `p${at + 1}` })))
     expect(await us.api('POST /providers', { ...body, name: 'p20' })).toMatchObject({ status: 409 })
-    for (let at = 0; at < 5; at++) await addCredential(us, id, { label: `key ${at}`, key: goodKey(`no-${at}`) })
+    for (let at = 0; at < 5; at++) await addKey(us, id, { label: `key ${at}`, key: goodKey(`no-${at}`) })
     const sixth = await us.api(`POST /providers/${id}/credentials`, { label: 'key 5', key: goodKey('no-5') })
     expect(sixth).toMatchObject({ status: 409 })
   })
