@@ -69,9 +69,15 @@ export type NativeEvent = { event: string; data: string }
 /**
  * One `data:` event in OpenAI's shape: the parsed chunk for our own reading, and its JSON text for the client. Of a
  * native request it also has what the vendor's stream said: the two say the same, and a part may have no chunk to show
- * (`choices` is empty).
+ * (`choices` is empty). `counted` is what the vendor has counted up to here: the books need it where a stream breaks off,
+ * and nobody else, for only the `usage` at its end counts everything.
  */
-export type StreamPart = { chunk: ChatChunk; json: string; native?: readonly NativeEvent[] | undefined }
+export type StreamPart = {
+  chunk: ChatChunk
+  json: string
+  native?: readonly NativeEvent[] | undefined
+  counted?: WireUsage | undefined
+}
 
 export type ChatChunk = {
   id?: string

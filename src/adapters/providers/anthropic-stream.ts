@@ -40,6 +40,8 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
   let spoke = false
   let finished = false
   let received = false
+  /** What the first event counts: whoever leaves before the end is billed for the prompt all the same. */
+  let isCounted = false
 
   /** Returns true for `message_stop`. Native events leave with the first chunk of what they say, or with none, under the name that clients look for. */
   function readEvent(event: SseEvent, parts: StreamPart[]): boolean {
@@ -127,7 +129,14 @@ export function createAnthropicDecoder({ upstream, model, expected, native }: So
   function emit(parts: StreamPart[], said: Choices, events?: NativeEvent[]): void {
     head ??= headOf({})
     const chunk: ChatChunk = { ...head, ...said }
-    parts.push({ chunk, json: JSON.stringify(chunk), ...(events === undefined ? {} : { native: events }) })
+    const counted = isCounted && !finished ? undefined : usage.total()
+    isCounted ||= counted !== undefined
+    parts.push({
+      chunk,
+      json: JSON.stringify(chunk),
+      ...(events === undefined ? {} : { native: events }),
+      ...(counted === undefined ? {} : { counted }),
+    })
   }
 
   function push(bytes: Uint8Array, parts: StreamPart[]): boolean {

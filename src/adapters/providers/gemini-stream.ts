@@ -54,7 +54,7 @@ export function createGeminiDecoder({ upstream, model }: AnswerSource): PartDeco
 
   function emit(parts: StreamPart[], choices: ChunkChoice[], extra: Pick<ChatChunk, 'usage'> = {}): void {
     const chunk: ChatChunk = { ...head, object: 'chat.completion.chunk', choices, ...extra }
-    parts.push({ chunk, json: JSON.stringify(chunk) })
+    parts.push({ chunk, json: JSON.stringify(chunk), ...(usage && { counted: usage }) })
   }
 
   function push(bytes: Uint8Array, parts: StreamPart[]): boolean {

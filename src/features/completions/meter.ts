@@ -43,8 +43,9 @@ export function createMeter(): Meter {
   }
 
   return {
-    take({ chunk }) {
-      if (chunk.usage) usage = countsOf(chunk.usage)
+    take({ chunk, counted }) {
+      const told = chunk.usage ?? counted
+      if (told) usage = countsOf(told)
       for (const { index, delta, finish_reason } of chunk.choices) {
         if (choices.get(index) === 'finished') continue
         if (finish_reason) choices.set(index, 'finished')

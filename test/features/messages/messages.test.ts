@@ -211,6 +211,24 @@ describe('POST /v1/messages to a vendor of the same wire', () => {
     expect(await gateway.rows()).toMatchObject([{ status: 'ok', prompt_tokens: 5, completion_tokens: 4 }])
   })
 
+  it.each([
+    ['before the end', 5, { status: 'aborted', prompt_tokens: 5, estimated: true }],
+    ['behind the reason', 6, { status: 'aborted', prompt_tokens: 5, completion_tokens: 4 }],
+  ])('is booked with what the vendor has counted of a prompt whose caller leaves %s', async (_name, events, row) => {
+    const gateway = await start({
+      upstream: () => {
+        const text = theirEvents.slice(0, events).map((line) => `${line}\n\n`)
+        const body = new ReadableStream({ start: (one) => one.enqueue(new TextEncoder().encode(text.join(''))) })
+        return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+      },
+    })
+    const body = { model, max_tokens: 50, messages: hello, stream: true, system: 'words '.repeat(1000) }
+    const reader = (await gateway.call('/v1/messages', body)).body?.getReader()
+    await reader?.read()
+    await reader?.cancel()
+    expect(await gateway.rows()).toMatchObject([row])
+  })
+
   it('goes on behind a beginning of ours with the counts that only the vendor’s beginning told', async () => {
     const answer = await answeredLate(native, theirEvents)
     expect(answer).toMatchObject({
