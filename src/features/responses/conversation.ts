@@ -82,13 +82,17 @@ function resolved(items: readonly Item[], referred: ReadonlyMap<string, Kept>): 
 }
 
 /** What was sent with a response, in the form in which it is listed and gone on with: every item with an id. */
-export const namedItems = (responseId: string, own: readonly Item[]): KeptItem[] =>
-  own.map((item, position) => {
+export function namedItems(responseId: string, own: readonly Item[]): KeptItem[] {
+  const taken = new Set<string>()
+  return own.map((item, position) => {
     const kind = kindOf(item) ?? 'message'
-    const id = item.id || inputItemId({ responseId, kind, position })
+    // A list goes on behind an id, so no two of its items may share one.
+    const id = item.id && !taken.has(item.id) ? item.id : inputItemId({ responseId, kind, position })
+    taken.add(id)
     if (kind !== 'message') return { status: 'completed', ...item, type: kind, id }
     return { status: 'completed', ...item, type: kind, id, content: partsIn(item) }
   })
+}
 
 function partsIn({ role, content }: Item): Item['content'] {
   if (typeof content !== 'string') return content
