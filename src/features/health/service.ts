@@ -18,6 +18,8 @@ const kept = new WeakMap<object, { found: Found; untilMs: number }>()
 export async function readChecks({ health, memory, now, log }: World): Promise<Found> {
   const known = kept.get(memory)
   if (known && known.untilMs > now()) return known.found
+  // Whoever else asks meanwhile gets what was known before.
+  if (known) kept.set(memory, { found: known.found, untilMs: now() + KEEP_MS })
   const found = await health.read().then(
     (all): Found => new Map(all.map(({ name, checks }) => [name, checks])),
     (cause: unknown) => {
