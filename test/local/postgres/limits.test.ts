@@ -150,7 +150,9 @@ describe('the limits of the embedded Postgres', { timeout: 60_000 }, () => {
     killed.child.kill('SIGKILL')
     expect(await killed.exit).toEqual([null, 'SIGKILL'])
     postgres = await start()
-    expect(await connect()`select id from kept order by id`).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }])
+    // The first statement after a crash also recovers, which a busy machine may not do within the limit of a statement.
+    const kept = () => connect()`select id from kept order by id`.catch(String)
+    await expect.poll(kept, { timeout: 20_000 }).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }])
   })
 
   it.each([
