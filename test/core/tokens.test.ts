@@ -22,6 +22,10 @@ const samples = {
   },
 } as const
 
+/** What its vendor counted beside the text is not in it: calls of tools, the caller's own or those that the vendor ran. */
+const isTextAlone = ({ toolCalls, name }: { toolCalls: unknown[]; name: string }) =>
+  toolCalls.length === 0 && name !== '52-anthropic-search.sse'
+
 describe('an estimate', () => {
   it.each(Object.entries(samples))('of %s lies where tokenizers lie', (_language, { text, charsPerToken }) => {
     const perToken = text.length / estimateTokens(text)
@@ -29,12 +33,12 @@ describe('an estimate', () => {
     expect(perToken).toBeLessThanOrEqual(charsPerToken[1])
   })
 
-  // Measured over the recorded streams that say what their text cost: 97 tokens known, 87 estimated, 10 % below.
+  // Measured over the recorded streams that say what their text cost: 169 tokens known, 145 estimated, 14 % below.
   it('of recorded answers is near what their vendors counted', () => {
     let known = 0
     let estimated = 0
-    for (const { usage, text, reasoning, toolCalls } of recordedStreams()) {
-      if (usage === null || toolCalls.length > 0) continue
+    for (const { usage, text, reasoning } of recordedStreams().filter(isTextAlone)) {
+      if (usage === null) continue
       const [, , completion, thought] = usage
       known += completion - thought
       estimated += estimateTokens(thought > 0 ? text : text + reasoning)
@@ -77,8 +81,8 @@ describe('a bound by bytes', () => {
   })
 
   it('is never below what a recorded answer cost in text', () => {
-    for (const { usage, text, reasoning, toolCalls, kind } of recordedStreams()) {
-      if (usage === null || toolCalls.length > 0 || usage[3] > 0 || kind === 'ollama') continue
+    for (const { usage, text, reasoning, kind } of recordedStreams().filter(isTextAlone)) {
+      if (usage === null || usage[3] > 0 || kind === 'ollama') continue
       expect(byteBound(text + reasoning)).toBeGreaterThanOrEqual(usage[2])
     }
   })
