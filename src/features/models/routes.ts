@@ -20,6 +20,8 @@ const Details = z.object({
   capabilities: z.array(z.string()),
   context_window: z.int().nullable(),
   max_output_tokens: z.int().nullable(),
+  /** Its vendor has said that it will end. */
+  deprecated: z.boolean(),
   /** USD per 1,000,000 tokens; null when no price is known. */
   prices: z.object({ input_usd: z.number(), cached_input_usd: z.number(), output_usd: z.number() }).nullable(),
 })
@@ -98,6 +100,7 @@ function detailsOf(ctx: Ctx, { provider, model, entry, price }: Target): z.input
     capabilities: [...(entry?.capabilities ?? listed?.capabilities ?? [])],
     context_window: entry?.contextWindow ?? listed?.contextWindow ?? null,
     max_output_tokens: entry?.maxOutputTokens ?? null,
+    deprecated: entry?.deprecated ?? false,
     prices: price
       ? {
           input_usd: usdFromNano(price.base.input),

@@ -13,6 +13,7 @@ const Model = z.strictObject({
       capabilities: z.array(z.string()),
       context_window: z.int().nullable(),
       max_output_tokens: z.int().nullable(),
+      deprecated: z.boolean(),
       prices: z
         .strictObject({ input_usd: z.number(), cached_input_usd: z.number(), output_usd: z.number() })
         .nullable(),
@@ -62,12 +63,14 @@ describe('GET /v1/models', () => {
       capabilities: expect.arrayContaining(['completion', 'tools', 'vision']),
       context_window: 128_000,
       max_output_tokens: 16_384,
+      deprecated: false,
       prices: { input_usd: 2.5, cached_input_usd: 1.25, output_usd: 10 },
     })
     expect(models.find(({ id }) => id === 'ollama/llama3.2:3b')?.helix).toEqual({
       capabilities: ['completion', 'tools', 'thinking'],
       context_window: 131_072,
       max_output_tokens: null,
+      deprecated: false,
       prices: { input_usd: 0, cached_input_usd: 0, output_usd: 0 },
     })
   })
@@ -94,6 +97,9 @@ describe('GET /v1/models/{model}', () => {
 
   it('tells more when asked', async () => {
     expect(await modelOf('gpt-4o?details=true')).toMatchObject({ helix: { context_window: 128_000 } })
+    expect(await modelOf('deepseek/deepseek-chat?details=true', { vendors: ['deepseek'] })).toMatchObject({
+      helix: { deprecated: true },
+    })
     expect(await modelOf('gpt-4o?details=false')).not.toHaveProperty('helix')
   })
 
