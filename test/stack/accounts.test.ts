@@ -3,7 +3,6 @@ import * as z from 'zod'
 import type { Ctx } from '../../src/core/context.ts'
 import { patchProvider } from '../../src/features/accounts/changes.ts'
 import { addCredential } from '../../src/features/accounts/credentials.ts'
-import { recomputeDay } from '../../src/features/ledger/recompute.ts'
 import { fakeAdmission } from '../support/fake-deps.ts'
 import { actionsOf, depsOver, person } from '../support/people.ts'
 import {
@@ -250,34 +249,6 @@ describe('calls', () => {
     expect((await us.chat('mine-only')).status).toBe(404)
     expect((await us.chat('own/mine-only')).status).toBe(404)
     expect(world.mine.requests()).toBe(before)
-  })
-
-  it('cost what the organisation said, under the name that it gave, and the price stays on record', async () => {
-    const us = await team(world.stack)
-    const model = { name: 'house-model', upstream_name: 'gpt-4o', input_usd: 2, cached_input_usd: 1, output_usd: 10 }
-    const id = await addProvider(us, world.mine, { keys: [goodKey('priced')], models: [model] })
-    const response = await us.chat('house-model', 'fault:usage=1000/100')
-    expect(response.headers.get('x-helix-cost-usd')).toBe('0.003')
-    expect(world.mine.lastBody()).toMatchObject({ model: 'gpt-4o' })
-    const row = await ledgerRowOf(world.stack, response)
-    expect(row).toMatchObject({ provider: 'own', model: 'house-model', cost_nanos: '3000000' })
-    const priceId = String(row.price_id)
-    expect(priceId).toMatch(new RegExp(`^${id}/house-model@[0-9a-f]{16}$`))
-    await us.api(`PATCH /providers/${id}`, { models: [{ ...model, input_usd: 4 }] })
-    const dearer = await us.chat('house-model', 'fault:usage=1000/100')
-    expect(dearer.headers.get('x-helix-cost-usd')).toBe('0.005')
-    const { created_at } = await ledgerRowOf(world.stack, dearer)
-    const day = new Date(Number(created_at) * 1000).toISOString().slice(0, 10)
-    const books = await recomputeDay(depsOver(world.stack), { orgId: us.orgId, day })
-    expect(books).toMatchObject({ wrong: 0, unpriced: 0 })
-    expect(books.recomputed).toBe(books.charged)
-    const prices = await world.stack.query('select id, figures from own_prices where org_id = $1 order by id', [
-      us.orgId,
-    ])
-    expect(prices).toHaveLength(2)
-    expect(prices.find((price) => price.id === priceId)).toMatchObject({
-      figures: { base: { input: 2_000_000_000, cachedInput: 1_000_000_000, output: 10_000_000_000 } },
-    })
   })
 
   it('of test keys reach no account that somebody pays for', async () => {
