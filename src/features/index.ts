@@ -31,6 +31,7 @@ export const areas: readonly Area[] = [
   { name: 'decisions', at: ['/v1/decisions'], errors: 'openai', load: () => import('./decisions/routes.ts') },
   {
     name: 'decision-list',
+    tag: 'decisions',
     at: ['/api/v1/decisions'],
     errors: 'problem',
     load: async () => ({ routes: (await import('./decisions/routes.ts')).listRoutes }),

@@ -6,7 +6,7 @@ import { type Dialect, heedsIdempotencyKey, MAX_IDEMPOTENCY_KEY, mayLackBody, ty
 type Json = Record<string, unknown>
 
 /** The routes of one area, as the document wants them. */
-export type DocumentedArea = { name: string; errors: Dialect; routes: readonly Route[] }
+export type DocumentedArea = { tag: string; errors: Dialect; routes: readonly Route[] }
 
 const FORM = 'application/x-www-form-urlencoded'
 const ERROR_MEDIA = {
@@ -168,7 +168,7 @@ function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
   const bodySchema = body && toSchema(body, 'input', { name: `${operationId}Body`, schemas })
   return {
     operationId,
-    tags: [area.name],
+    tags: [area.tag],
     summary,
     ...(description && { description }),
     'x-helix-scope': scope,
@@ -226,11 +226,12 @@ export function buildDocument(areas: readonly DocumentedArea[], version: string)
       paths[path] = { ...paths[path], [route.method]: operation(route, area, schemas) }
     }
   }
+  const tags = new Set(areas.filter(({ routes }) => routes.length > 0).map(({ tag }) => tag))
   return {
     openapi: '3.1.1',
     info: { title: 'Helix', version, description: 'An OpenAI-compatible AI gateway and agent backend.' },
     servers: [{ url: '/' }],
-    tags: areas.filter(({ routes }) => routes.length > 0).map(({ name }) => ({ name })),
+    tags: [...tags].map((name) => ({ name })),
     paths,
     components: {
       securitySchemes: {

@@ -147,8 +147,10 @@ export type Dialect = 'openai' | 'anthropic' | 'problem'
 
 /** A feature folder's place in the API. Its module is loaded by the first request that needs it. */
 export type Area = {
-  /** The folder under features/. */
+  /** The folder under features/, or a name of its own where a folder speaks a second dialect. */
   name: string
+  /** Where the reference has its routes: under its name unless said. */
+  tag?: string
   /** Path prefixes that belong to it, whole segments: `/v1/chat`, `/health`. */
   at: readonly string[]
   errors: Dialect

@@ -74,6 +74,24 @@ describe('the route table', () => {
     expect(result).toMatchObject({ valid: true })
   })
 
+  it('names each subject once, whatever dialects it speaks', async () => {
+    const document: unknown = await (await gateway(new Request('http://gateway/openapi.json'))).json()
+    const { tags, paths } = z
+      .object({
+        tags: z.array(z.object({ name: z.string() })),
+        paths: z.record(z.string(), z.record(z.string(), z.object({ tags: z.tuple([z.string()]) }))),
+      })
+      .parse(document)
+    const used = Object.values(paths).flatMap((methods) =>
+      Object.values(methods).flatMap((operation) => operation.tags),
+    )
+    const names = tags.map(({ name }) => name)
+    expect(new Set(names).size).toBe(names.length)
+    expect(new Set(names)).toEqual(new Set(used))
+    const tagOf = (path: string) => paths[path]?.get?.tags[0]
+    expect([tagOf('/v1/decisions/{id}'), tagOf('/api/v1/decisions')]).toEqual(['decisions', 'decisions'])
+  })
+
   it('gives every operation a name of its own', async () => {
     const text = await (await gateway(new Request('http://gateway/openapi.json'))).text()
     const ids = [...text.matchAll(/"operationId":"(\w+)"/g)].map(([, id]) => id)

@@ -17,7 +17,7 @@ const write = { summary: 'Write', scope: 'tools:write' } as const
 const document = buildDocument(
   [
     {
-      name: 'thing',
+      tag: 'thing',
       errors: 'openai',
       routes: [
         post(
@@ -29,7 +29,7 @@ const document = buildDocument(
       ],
     },
     {
-      name: 'platform',
+      tag: 'platform',
       errors: 'problem',
       routes: [
         get(

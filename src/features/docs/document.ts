@@ -5,7 +5,9 @@ import { areas } from '../index.ts'
 
 /** The OpenAPI document of every area, which has to load them all. */
 export async function loadDocument(version: string): Promise<Record<string, unknown>> {
-  const loaded = await Promise.all(areas.map(async ({ name, errors, load }) => ({ name, errors, ...(await load()) })))
+  const loaded = await Promise.all(
+    areas.map(async ({ name, tag = name, errors, load }) => ({ tag, errors, ...(await load()) })),
+  )
   return buildDocument(loaded, version)
 }
 
