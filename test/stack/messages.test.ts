@@ -1,39 +1,23 @@
 import Anthropic from '@anthropic-ai/sdk'
 import AnthropicV0 from 'anthropic-sdk-v0'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
-import { type FakeAnthropic, startFakeAnthropic } from '../support/fake-vendor/anthropic.ts'
-import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
+import { type Fleet, startFleet } from '../support/fake-vendor/fleet.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 
 let stack: Stack
-let openai: FakeVendor
-let claude: FakeAnthropic
-let node: DemoNode
+let fleet: Fleet
 let apiKey: string
 let orgId: string
 
 beforeAll(async () => {
-  ;[openai, claude, node] = await Promise.all([
-    startFakeVendor(),
-    startFakeAnthropic(),
-    startDemoNode({ chunkDelayMs: 0, script: {} }),
-  ])
-  stack = await startStack({
-    vars: {
-      OPENAI_API_KEY: 'sk-fake-1',
-      OPENAI_BASE_URL: openai.url,
-      ANTHROPIC_API_KEY: 'sk-ant-fake-1',
-      ANTHROPIC_BASE_URL: claude.url,
-      OLLAMA_BASE_URL: node.url,
-    },
-  })
+  fleet = await startFleet()
+  stack = await startStack({ vars: fleet.vars })
   ;({ apiKey, orgId } = await stack.org())
 })
 
 afterAll(async () => {
   await stack?.close()
-  await Promise.all([openai?.close(), claude?.close(), node?.close()])
+  await fleet?.close()
 })
 
 /** The two lines of the client share what is used here method by method, but not one type. */

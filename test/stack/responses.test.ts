@@ -1,9 +1,6 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
-import { type FakeAnthropic, startFakeAnthropic } from '../support/fake-vendor/anthropic.ts'
-import { type FakeGemini, startFakeGemini } from '../support/fake-vendor/gemini.ts'
-import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
+import { type Fleet, startFleet } from '../support/fake-vendor/fleet.ts'
 import { readResponse } from '../support/response-events.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { openCalls } from './truth-books.ts'
@@ -13,37 +10,19 @@ type Item = OpenAI.Responses.ResponseInputItem
 type Includable = OpenAI.Responses.ResponseIncludable
 
 let stack: Stack
-let openai: FakeVendor
-let claude: FakeAnthropic
-let gemini: FakeGemini
-let node: DemoNode
+let fleet: Fleet
 let apiKey: string
 let orgId: string
 
 beforeAll(async () => {
-  ;[openai, claude, gemini, node] = await Promise.all([
-    startFakeVendor(),
-    startFakeAnthropic(),
-    startFakeGemini(),
-    startDemoNode({ chunkDelayMs: 0, script: {} }),
-  ])
-  stack = await startStack({
-    vars: {
-      OPENAI_API_KEY: 'sk-fake-1',
-      OPENAI_BASE_URL: openai.url,
-      ANTHROPIC_API_KEY: 'sk-ant-fake-1',
-      ANTHROPIC_BASE_URL: claude.url,
-      GEMINI_API_KEY: 'AIza-fake-1',
-      GEMINI_BASE_URL: gemini.url,
-      OLLAMA_BASE_URL: node.url,
-    },
-  })
+  fleet = await startFleet()
+  stack = await startStack({ vars: fleet.vars })
   ;({ apiKey, orgId } = await stack.org())
 })
 
 afterAll(async () => {
   await stack?.close()
-  await Promise.all([openai?.close(), claude?.close(), gemini?.close(), node?.close()])
+  await fleet?.close()
 })
 
 const clientOf = (key: string) => new OpenAI({ apiKey: key, baseURL: `${stack.url}/v1`, maxRetries: 0 })
@@ -119,11 +98,11 @@ describe('a warm call', () => {
       const costs = () => ({
         redis: stack.redis.requests(),
         postgres: stack.postgres.requests(),
-        vendor: openai.requests(),
+        vendor: fleet.openai.requests(),
       })
       const before = costs()
       const answering = ask('fault:delay=1000')
-      await expect.poll(() => openai.requests(), { timeout: 5000, interval: 5 }).toBe(before.vendor + 1)
+      await expect.poll(() => fleet.openai.requests(), { timeout: 5000, interval: 5 }).toBe(before.vendor + 1)
       const asked = costs()
       expect([asked.redis - before.redis, asked.postgres - before.postgres]).toEqual([1, 0])
       await (await answering).text()
@@ -206,7 +185,7 @@ describe('a stored conversation', () => {
       input: [{ role: 'user', content: 'And now?' }],
       instructions: 'Be long.',
     })
-    expect(claude.lastBody()).toMatchObject({
+    expect(fleet.claude.lastBody()).toMatchObject({
       system: 'Be long.',
       messages: [
         { role: 'user', content: [{ text: 'fault:tools' }] },

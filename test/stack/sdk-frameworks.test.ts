@@ -5,46 +5,25 @@ import { ChatOpenAI } from '@langchain/openai'
 import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai'
 import AnthropicV0 from 'anthropic-sdk-v0'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import { signers } from '../features/signatures/loop.ts'
-import { type FakeAnthropic, startFakeAnthropic } from '../support/fake-vendor/anthropic.ts'
-import { type FakeGemini, startFakeGemini } from '../support/fake-vendor/gemini.ts'
-import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
+import { type Fleet, startFleet } from '../support/fake-vendor/fleet.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 
 /** Calls of tools before the answer, where the upstream can be told so. */
 const STEPS = 3
 
 let stack: Stack
-let openai: FakeVendor
-let claude: FakeAnthropic
-let gemini: FakeGemini
-let node: DemoNode
+let fleet: Fleet
 let apiKey: string
 
 beforeAll(async () => {
-  ;[openai, claude, gemini, node] = await Promise.all([
-    startFakeVendor(),
-    startFakeAnthropic(),
-    startFakeGemini(),
-    startDemoNode({ chunkDelayMs: 0, script: {} }),
-  ])
-  stack = await startStack({
-    vars: {
-      OPENAI_API_KEY: 'sk-fake-1',
-      OPENAI_BASE_URL: openai.url,
-      ANTHROPIC_API_KEY: 'sk-ant-fake-1',
-      ANTHROPIC_BASE_URL: claude.url,
-      GEMINI_API_KEY: 'AIza-fake-1',
-      GEMINI_BASE_URL: gemini.url,
-      OLLAMA_BASE_URL: node.url,
-    },
-  })
+  fleet = await startFleet()
+  stack = await startStack({ vars: fleet.vars })
   ;({ apiKey } = await stack.org())
 })
 afterAll(async () => {
   await stack?.close()
-  await Promise.all([openai?.close(), claude?.close(), gemini?.close(), node?.close()])
+  await fleet?.close()
 })
 
 const plain = [
@@ -64,7 +43,7 @@ const upstreams = [
     hello: 'Tell me something',
     asking: asking(STEPS),
     steps: STEPS,
-    signed: () => signed({ claude, gemini }),
+    signed: () => signed(fleet),
     wanted: STEPS,
   })),
 ]
@@ -222,7 +201,7 @@ describe.each(lines)('over Gemini, $name', { retry: 3 }, ({ Client }) => {
       history.push(user(uses.map(({ id }) => ({ type: 'tool_result', tool_use_id: id, content: 'Seen.' }))))
     }
     expect((await next()).stop_reason).toBe('end_turn')
-    expect(signers.at(-1)?.signed({ claude, gemini })).toBe(STEPS)
-    expect(gemini.signatureErrors()).toBe(0)
+    expect(signers.at(-1)?.signed(fleet)).toBe(STEPS)
+    expect(fleet.gemini.signatureErrors()).toBe(0)
   })
 })

@@ -1,25 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/core/errors.ts'
-import { type ChunkChoice, type NativeEvent, type StreamPart, UpstreamError } from '../../../src/core/models.ts'
+import { type NativeEvent, type StreamPart, UpstreamError } from '../../../src/core/models.ts'
 import { messagesRendering } from '../../../src/features/messages/rendering.ts'
 import { askedOfMessages } from '../../../src/features/messages/request.ts'
 import { messageEvents, readMessage } from '../../support/message-events.ts'
-
-type Delta = ChunkChoice['delta']
-
-const part = (delta: Delta, finish: string | null = null, extra: object = {}): StreamPart => ({
-  chunk: { model: 'gpt-4o', choices: [{ index: 0, delta, finish_reason: finish }], ...extra },
-  json: '',
-})
-const fragment = (index: number, json: string, first: object = {}) =>
-  part({ tool_calls: [{ index, ...first, function: { ...Object(first), arguments: json } }] })
-const begin = (index: number, json = '') =>
-  part({
-    tool_calls: [
-      { index, id: `call_${index}`, type: 'function', function: { name: `tool_${index}`, arguments: json } },
-    ],
-  })
+import { begin, callOf, fragment, interleave, part } from '../../support/stream-parts.ts'
 
 const booked = {
   usage: { prompt: 9, cached: 2, cacheWrite: 0, completion: 5, reasoning: 0 },
@@ -48,7 +34,7 @@ describe('a stream of events', () => {
       id: 'msg_1',
       type: 'message',
       role: 'assistant',
-      model: 'gpt-4o',
+      model: 'gpt-4o-2024',
       content: [],
       stop_reason: null,
       usage: { input_tokens: 0, output_tokens: 0 },
@@ -70,7 +56,9 @@ describe('a stream of events', () => {
 
   it('begins with the counts that are known then', () => {
     const usage = { prompt_tokens: 9, completion_tokens: 0, total_tokens: 9 }
-    expect(read(part({ content: 'Hi' }, null, { usage })).start).toMatchObject({ usage: { input_tokens: 9 } })
+    expect(read(part({ content: 'Hi' }, null, { chunk: { usage } })).start).toMatchObject({
+      usage: { input_tokens: 9 },
+    })
   })
 
   it('opens a block for each kind of content, one behind the other', () => {
@@ -188,29 +176,10 @@ const interleaved = fc
     sizes: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 20, maxLength: 20 }),
   })
   .map(({ calls, text, order, sizes }) => {
-    const queues = calls.map((json, index) => [
-      begin(index),
-      ...cut(json, sizes).map((piece) => fragment(index, piece)),
-    ])
-    const lanes = [...queues, text.map((piece) => part({ content: piece }))].filter((lane) => lane.length > 0)
-    const parts: StreamPart[] = []
-    for (let turn = 0; lanes.some((lane) => lane.length > 0); turn++) {
-      const open = lanes.filter((lane) => lane.length > 0)
-      const next = open[(order[turn % order.length] ?? 0) % open.length]?.shift()
-      if (next) parts.push(next)
-    }
+    const queues = calls.map((json, index) => callOf(index, json, sizes))
+    const parts = interleave([...queues, text.map((piece) => part({ content: piece }))], order)
     return { calls, text: text.join(''), parts }
   })
-
-function cut(text: string, sizes: readonly number[]): string[] {
-  const pieces: string[] = []
-  for (let at = 0, turn = 0; at < text.length; turn++) {
-    const size = sizes[turn % sizes.length] ?? 1
-    pieces.push(text.slice(at, at + size))
-    at += size
-  }
-  return pieces
-}
 
 describe('whatever the order of fragments', () => {
   it('every input and all text arrive whole, one block at a time', () => {

@@ -2,26 +2,13 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Deps } from '../../../src/core/context.ts'
 import { AppError } from '../../../src/core/errors.ts'
-import { type ChunkChoice, type StreamPart, UpstreamError } from '../../../src/core/models.ts'
+import { type StreamPart, UpstreamError } from '../../../src/core/models.ts'
 import { responsesRendering } from '../../../src/features/responses/rendering.ts'
 import { askedOfResponse } from '../../../src/features/responses/request.ts'
 import { CreateResponse } from '../../../src/features/responses/schema.ts'
 import { fakeAdmission, fakeDeps, keptLog } from '../../support/fake-deps.ts'
 import { readResponse, saidIn } from '../../support/response-events.ts'
-
-type Delta = ChunkChoice['delta']
-
-const part = (delta: Delta, finish: string | null = null, choice: object = {}): StreamPart => ({
-  chunk: { model: 'gpt-4o-2024', choices: [{ index: 0, delta, finish_reason: finish, ...choice }] },
-  json: '',
-})
-const fragment = (index: number, json: string) => part({ tool_calls: [{ index, function: { arguments: json } }] })
-const begin = (index: number, json = '') =>
-  part({
-    tool_calls: [
-      { index, id: `call_${index}`, type: 'function', function: { name: `tool_${index}`, arguments: json } },
-    ],
-  })
+import { begin, callOf, fragment, interleave, part } from '../../support/stream-parts.ts'
 
 const booked = {
   usage: { prompt: 9, cached: 2, cacheWrite: 1, completion: 5, reasoning: 3 },
@@ -147,7 +134,7 @@ describe('a stream of events', () => {
     const logprob = { token: 'A', logprob: -1, bytes: [65], top_logprobs: [] }
     const citation = { url: 'https://a.test', title: 'A', start_index: 0, end_index: 1 }
     const stream = await read(
-      part({ content: 'A' }, null, { logprobs: { content: [logprob] } }),
+      part({ content: 'A' }, null, { choice: { logprobs: { content: [logprob] } } }),
       part({ annotations: [{ type: 'url_citation', url_citation: citation }] }),
       part({ tool_calls: [{ index: 0, id: 'c', custom: { name: 'run', input: 'ls ' }, extra_content: extra }] }),
       part({ tool_calls: [{ index: 0, custom: { input: '-l' } }] }),
@@ -255,34 +242,15 @@ const interleaved = fc
     sizes: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 20, maxLength: 20 }),
   })
   .map(({ calls, text, thoughts, custom, order, sizes }) => {
-    const queues = calls.map((json, index) => [
-      begin(index),
-      ...cut(json, sizes).map((piece) => fragment(index, piece)),
-    ])
+    const queues = calls.map((json, index) => callOf(index, json, sizes))
     const words = custom.map((input) =>
       part({ tool_calls: [{ index: 9, id: 'call_9', custom: { name: 'run', input } }] }),
     )
     const said = text.map((piece) => part({ content: piece }))
     const thought = thoughts.map((piece) => part({ reasoning_content: piece }))
-    const lanes = [...queues, words, said, thought].filter((lane) => lane.length > 0)
-    const parts: StreamPart[] = []
-    for (let turn = 0; lanes.some((lane) => lane.length > 0); turn++) {
-      const open = lanes.filter((lane) => lane.length > 0)
-      const next = open[(order[turn % order.length] ?? 0) % open.length]?.shift()
-      if (next) parts.push(next)
-    }
+    const parts = interleave([...queues, words, said, thought], order)
     return { calls, text: text.join(''), thoughts: thoughts.join(''), custom: custom.join(''), parts }
   })
-
-function cut(text: string, sizes: readonly number[]): string[] {
-  const pieces: string[] = []
-  for (let at = 0, turn = 0; at < text.length; turn++) {
-    const size = sizes[turn % sizes.length] ?? 1
-    pieces.push(text.slice(at, at + size))
-    at += size
-  }
-  return pieces
-}
 
 describe('whatever the order of fragments', () => {
   it('every input, all text and all thoughts arrive whole, one item at a time', async () => {
