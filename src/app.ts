@@ -9,8 +9,8 @@ import type { Area, Dialect } from './http/route.ts'
 /** The whole program as one function; bindings are already in its dependencies. Never rejects. */
 export type Gateway = (request: Request, env?: unknown, execution?: Execution) => Promise<Response>
 
-/** Prefixes of areas are one to three segments: `/health`, `/v1/chat`, `/api/v1/keys`. */
-const MAX_SEGMENTS = 3
+/** Prefixes of areas are one to four segments: `/health`, `/v1/chat`, `/api/v1/keys`, `/api/v1/routing/policies`. */
+const MAX_SEGMENTS = 4
 
 /** The path of an absolute URL as it was sent; undefined when its percent-encoding is not UTF-8 text. */
 export function pathOf(url: string): string | undefined {

@@ -39,6 +39,8 @@ export type AccountSpec = {
   timeoutMs: number
   connectTimeoutMs: number
   maxRetries: number
+  /** Calls at once; absent for as many as there are. */
+  maxConcurrency?: number | undefined
   quirks: AccountQuirks
   /** In the order in which they are tried. */
   credentials: readonly AccountCredential[]

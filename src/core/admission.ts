@@ -2,6 +2,7 @@ import type { Accounts } from './accounts.ts'
 import type { Deps } from './context.ts'
 import type { BudgetRef, CallFacts } from './ledger.ts'
 import type { Role } from './roles.ts'
+import type { Figures, ModelMark, RoutingPolicy, TargetState } from './routing.ts'
 
 /** Seconds that slide along, or a period of the UTC calendar. */
 export type LimitWindow = number | 'day' | 'month'
@@ -59,6 +60,10 @@ export type Policy = {
   watched?: readonly BudgetRef[] | undefined
   /** Accounts that the organisation has itself; absent when it has none. */
   accounts?: Accounts | undefined
+  /** How its calls are routed; absent leaves that to the installation. Records of an earlier release have none. */
+  routing?: RoutingPolicy | undefined
+  /** Models that are out of use. Records of an earlier release have none. */
+  marks?: readonly ModelMark[] | undefined
 }
 
 /** Money to reserve before a call is made, in these budgets of its caller; none where only concurrency is limited. */
@@ -78,8 +83,14 @@ export type Ask = {
   candidates: readonly string[]
   /** What the breaker of each candidate goes by, where that is not its name: names of accounts are not unique. */
   breakers?: readonly string[] | undefined
-  /** Key of an exact answer, already scoped to its organisation. */
-  cacheKey?: string | undefined
+  /** What was measured of each candidate is wanted, with the output to expect of this kind of task. */
+  figures?: { taskType: string } | undefined
+  /** Calls that are under way in this isolate at each candidate: what all isolates tell is added up in the figures. */
+  busy?: { isolate: string; counts: readonly number[] } | undefined
+  /** Redis key of a counter that moves on by one with every call that asks. */
+  turn?: string | undefined
+  /** Where an answer to the same question would be kept, and the stamp of the copy that this isolate has. */
+  cache?: { key: string; index: string; held: string | undefined } | undefined
   /** Keys of what was kept of the conversation, already scoped to its organisation; the most wanted first. */
   vault?: readonly string[] | undefined
   /** The worst case, when a hard budget applies; admission adds who is asking. */
@@ -101,7 +112,16 @@ export type Admission = {
   openBreakers: ReadonlyMap<string, number>
   /** Targets that limits of their provider take away, with the time in Unix milliseconds at which they come back. */
   usedUp?: ReadonlyMap<string, UsedUp> | undefined
-  cached: string | undefined
+  /** Targets that a call may try, or that have no capacity: those of a state other than closed or open. */
+  states?: ReadonlyMap<string, Exclude<TargetState, { kind: 'open' }>> | undefined
+  /** Absent where none were asked for. */
+  figures?: ReadonlyMap<string, Figures> | undefined
+  /** Of the counter that was asked to move on. */
+  turn?: number | undefined
+  /** What the call has held, in nano-USD; absent where nothing is. */
+  heldNanoUsd?: number | undefined
+  /** The answer that is kept; without a value the isolate's own copy is still the one. */
+  cached: { stamp: string; value: string | undefined } | undefined
   /** What there is under the vault's keys, sealed as it was kept; absent where none was asked for. */
   vault?: ReadonlyMap<string, string> | undefined
   /**

@@ -14,7 +14,7 @@ export type DecisionRow = {
   asked_model: string
   strategy: string
   /** Of the plan, in its order. */
-  candidates: readonly { target: string; reason: string }[]
+  candidates: readonly DecidedCandidate[]
   excluded: readonly { target: string; reason: string }[]
   /** Of the dispatch, in order. */
   attempts: readonly DecidedAttempt[]
@@ -27,7 +27,34 @@ export type DecisionRow = {
   prices_version: string
   /** Unix seconds. */
   created_at: number
+  /** How likely the first of the plan was to be the first, 0 to 1; null where nothing was planned. Rows of an earlier release lack it and what follows. */
+  propensity?: number | null
+  /** Caps that nothing could keep, in the order in which they were relaxed. */
+  relaxed?: readonly string[] | null
+  /** The routing policy that was in force. */
+  routing_policy_id?: string | null
+  routing_policy_version?: number | null
+  task_type?: string | null
+  complexity?: string | null
+  experiment?: DecidedExperiment | null
+  /** Everything that the order came of, so that it can be worked out again. */
+  inputs?: unknown
+  /** Of an ensemble: its members and how one of them was chosen. */
+  ensemble?: unknown
 }
+
+/** `score` and its parts are there where the strategy works them out. Cost is nano-USD, latency milliseconds. */
+export type DecidedCandidate = {
+  target: string
+  reason: string
+  score?: number
+  quality?: number
+  cost_nanos?: number
+  latency_ms?: number
+}
+
+/** The variant that the call fell to, and how likely that was. */
+export type DecidedExperiment = { id: string; variant: string; propensity: number }
 
 /** `refused`: the call ended before any target was asked, or by what none of them would have been sent. */
 export type DecisionOutcome = 'ok' | 'error' | 'aborted' | 'budget' | 'refused'

@@ -115,6 +115,8 @@ export type LedgerRow = CallFacts & {
   stream: boolean
   /** Unix seconds. */
   created_at: number
+  /** The request that the call was made for, where that is not its own. */
+  parent_request_id?: string | null
 }
 
 /** Adds `amount` to one label set of a counter: `['helix_requests_total', 'provider="openai",status="ok"', 1]`. */

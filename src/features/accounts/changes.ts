@@ -57,9 +57,9 @@ export async function patchProvider(ctx: Ctx, id: string, patch: PatchProvider):
   const before = await readProvider(ctx, id)
   if (Object.keys(patch).length === 0) return before
   const { name, kind, base_url, vendor, models, enabled, priority, weight, quirks, region, ...rest } = viewOf(before)
-  const { timeout_ms, connect_timeout_ms, max_retries } = rest
+  const { timeout_ms, connect_timeout_ms, max_retries, max_concurrency } = rest
   const now = { name, kind, base_url, vendor, models, enabled, priority, weight, quirks, region }
-  const merged = ProviderBody.parse({ ...now, timeout_ms, connect_timeout_ms, max_retries, ...patch })
+  const merged = ProviderBody.parse({ ...now, timeout_ms, connect_timeout_ms, max_retries, max_concurrency, ...patch })
   return change(ctx, before, checkProvider(ctx, merged))
 }
 

@@ -77,6 +77,7 @@ const fields = {
   timeout_ms: z.int().min(1000).max(600_000).describe('A whole answer, and the silence of a stream, at the most.'),
   connect_timeout_ms: z.int().min(100).max(60_000),
   max_retries: z.int().min(0).max(2).describe('How often a call asks it again.'),
+  max_concurrency: z.int().min(1).max(1000).nullable().describe('Calls at once; more wait their turn. Null: no limit.'),
   quirks: Quirks,
   region: z.string().min(1).max(64).nullable(),
 }
@@ -91,6 +92,7 @@ export const ProviderBody = z.strictObject({
   timeout_ms: fields.timeout_ms.default(60_000),
   connect_timeout_ms: fields.connect_timeout_ms.default(10_000),
   max_retries: fields.max_retries.default(2),
+  max_concurrency: fields.max_concurrency.default(null),
   quirks: Quirks.default({}),
   region: fields.region.default(null),
 })
@@ -161,6 +163,7 @@ export const ProviderView = z.object({
   timeout_ms: z.int(),
   connect_timeout_ms: z.int(),
   max_retries: z.int(),
+  max_concurrency: z.int().nullable(),
   quirks: z.object({ rename: z.record(z.string(), z.string()).optional(), omit: z.array(z.string()).optional() }),
   region: z.string().nullable(),
   credentials: z.array(CredentialView),

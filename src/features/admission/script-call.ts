@@ -36,7 +36,7 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   if (shared.length > 0) for (const target of ask.candidates) told.push(numbersOn(target, shared))
   if (monitors) keys.push(limitKeys.shadow(orgId, nowMs))
   for (const breaker of ask.breakers ?? ask.candidates) keys.push(redisKeys.breaker(breaker))
-  if (ask.cacheKey !== undefined) keys.push(ask.cacheKey)
+  if (ask.cache !== undefined) keys.push(ask.cache.key)
   const open = hold && holdsMoney(hold) ? hold : undefined
   if (open) keys.push(redisKeys.open(orgId))
   keys.push(...(ask.vault ?? []))
@@ -46,7 +46,7 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
     own.length,
     shared.length,
     ask.candidates.length,
-    ask.cacheKey === undefined ? 0 : 1,
+    ask.cache === undefined ? 0 : 1,
     open?.facts.request_id ?? '',
     open ? JSON.stringify({ ...open, concurrency: undefined, places: undefined }) : '',
     ...told,

@@ -148,7 +148,7 @@ async function decide(
     ...holding,
     openBreakers: open,
     usedUp: new Map([...(holding.usedUp ?? []), ...used]),
-    cached: reply.cached ?? undefined,
+    cached: undefined,
     vault: asked.vault && vaultOf(asked.vault, reply.vault),
     requests: rateOf(policy.limits, reply.rates, 'requests'),
     tokens: rateOf(policy.limits, reply.rates, 'tokens'),

@@ -1,4 +1,4 @@
-import { bigint, boolean, index, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
+import { bigint, boolean, doublePrecision, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
 import type { DecisionRow } from '../../core/decision.ts'
 import { orgs } from '../orgs/table.ts'
 
@@ -28,6 +28,15 @@ export const decisions = pgTable(
     policy_version: text().notNull(),
     prices_version: text().notNull(),
     created_at: bigint({ mode: 'number' }).notNull(),
+    propensity: doublePrecision(),
+    relaxed: jsonb().$type<readonly string[]>(),
+    routing_policy_id: text(),
+    routing_policy_version: integer(),
+    task_type: text(),
+    complexity: text(),
+    experiment: jsonb().$type<DecisionRow['experiment']>(),
+    inputs: jsonb(),
+    ensemble: jsonb(),
   },
   (table) => [index().on(table.org_id, table.created_at), index().on(table.org_id, table.request_id)],
 )

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { bigint, boolean, index, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { orgs } from '../orgs/table.ts'
 
@@ -37,6 +38,11 @@ export const usageLedger = pgTable(
     run_id: text(),
     /** Of the cache-written tokens, those that are kept for an hour and cost more. */
     cache_write_1h_tokens: bigint({ mode: 'number' }).notNull().default(0),
+    /** The request that the call was made for, where that is not its own: a member of an ensemble, or its judge. */
+    parent_request_id: text(),
   },
-  (table) => [index().on(table.org_id, table.created_at)],
+  (table) => [
+    index().on(table.org_id, table.created_at),
+    index().on(table.org_id, table.parent_request_id).where(sql`parent_request_id is not null`),
+  ],
 )

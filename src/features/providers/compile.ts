@@ -53,6 +53,7 @@ export function specOf(row: ProviderRow, credentials: readonly CredentialRow[]):
     timeoutMs: row.timeout_ms,
     connectTimeoutMs: row.connect_timeout_ms,
     maxRetries: row.max_retries,
+    ...(row.max_concurrency !== null && { maxConcurrency: row.max_concurrency }),
     quirks: row.quirks,
     credentials: credentials.filter(({ provider_id }) => provider_id === row.id).map(credentialOf),
   }

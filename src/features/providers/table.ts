@@ -45,6 +45,8 @@ export const providers = pgTable(
     timeout_ms: integer().notNull().default(60_000),
     connect_timeout_ms: integer().notNull().default(10_000),
     max_retries: integer().notNull().default(2),
+    /** Calls that it answers at once; more wait their turn. Null: as many as there are. */
+    max_concurrency: integer(),
     quirks: jsonb().$type<AccountQuirks>().notNull().default({}),
     region: text(),
     deleted_at: bigint({ mode: 'number' }),

@@ -121,11 +121,11 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
     ])
     const candidates = [`openai/a${name}`, `openai/b${name}`]
     expect(await run(START_MS, { candidates })).toMatchObject({ breakers: [null, '123456'], cached: null })
-    expect(await run(START_MS, { candidates, cacheKey: `answer-${name}` })).toMatchObject({
+    expect(await run(START_MS, { candidates, cache: { key: `answer-${name}`, index: '', held: undefined } })).toMatchObject({
       breakers: [null, '123456'],
       cached: '{"cached":true}',
     })
-    expect(await run(START_MS, { candidates, cacheKey: 'no-such-answer' })).toMatchObject({ cached: null })
+    expect(await run(START_MS, { candidates, cache: { key: 'no-such-answer', index: '', held: undefined } })).toMatchObject({ cached: null })
   })
 
   it('notes a call as open only when it holds and is admitted', async () => {

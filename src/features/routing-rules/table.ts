@@ -1,0 +1,74 @@
+import { sql } from 'drizzle-orm'
+import { bigint, boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import type { RoutingPolicy } from '../../core/routing.ts'
+import { orgs } from '../orgs/table.ts'
+
+/** What a version of a routing policy says, as it is compiled into its callers' policies. */
+export type RoutingRules = Omit<RoutingPolicy, 'id' | 'version'>
+
+/** How calls are routed that an organisation, one of its keys or one of its agents makes. */
+export const routingPolicies = pgTable(
+  'routing_policies',
+  {
+    id: text().primaryKey(),
+    org_id: text()
+      .notNull()
+      .references(() => orgs.id),
+    name: text().notNull(),
+    /** Whose calls it governs; nobody's while it is attached to nothing. */
+    attach_kind: text({ enum: ['org', 'key', 'agent'] }),
+    attach_id: text(),
+    rules: jsonb().$type<RoutingRules>().notNull(),
+    /** Counts up with every change of the rules. */
+    version: integer().notNull(),
+    deleted_at: bigint({ mode: 'number' }),
+    created_at: bigint({ mode: 'number' }).notNull(),
+    updated_at: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [
+    index().on(table.org_id, table.created_at),
+    uniqueIndex().on(table.org_id, table.name).where(sql`deleted_at is null`),
+    uniqueIndex()
+      .on(table.org_id, table.attach_kind, table.attach_id)
+      .where(sql`deleted_at is null and attach_kind is not null`),
+  ],
+)
+
+/** Everything that a routing policy ever said. Append-only. */
+export const routingPolicyVersions = pgTable(
+  'routing_policy_versions',
+  {
+    policy_id: text()
+      .notNull()
+      .references(() => routingPolicies.id),
+    org_id: text()
+      .notNull()
+      .references(() => orgs.id),
+    version: integer().notNull(),
+    rules: jsonb().$type<RoutingRules>().notNull(),
+    /** Who made it: a user's or a key's id. */
+    created_by: text(),
+    created_at: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.policy_id, table.version] }), index().on(table.org_id)],
+)
+
+/** Models that somebody took out of use, or put back. */
+export const modelMarks = pgTable(
+  'model_marks',
+  {
+    org_id: text()
+      .notNull()
+      .references(() => orgs.id),
+    /** A name as a caller asks for it, or `provider/model`. */
+    model: text().notNull(),
+    available: boolean().notNull(),
+    reason: text().notNull(),
+    /** Unix seconds; null until it is changed. */
+    until: bigint({ mode: 'number' }),
+    updated_by: text(),
+    created_at: bigint({ mode: 'number' }).notNull(),
+    updated_at: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.org_id, table.model] })],
+)
