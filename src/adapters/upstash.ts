@@ -113,6 +113,9 @@ function queue(pipeline: ReturnType<Upstash['pipeline']>, command: RedisCommand)
     case 'SETPX':
       pipeline.set(command[1], command[2], { px: command[3] })
       break
+    case 'EVAL':
+      pipeline.eval(command[1], [...command[2]], command[3].map(String))
+      break
   }
 }
 

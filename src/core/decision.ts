@@ -75,6 +75,8 @@ export type Decision = {
     excluded: readonly { id: string; reason: string }[]
   }
   attempts: DecidedAttempt[]
+  /** Targets that failed by their own fault, by what their figures go by. */
+  failed: string[]
 }
 
 type Ended = {

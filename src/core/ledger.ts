@@ -1,4 +1,5 @@
 import type { DecisionRow } from './decision.ts'
+import type { Measured } from './figures.ts'
 import type { RequestRow } from './request-log.ts'
 
 /** Money of one organisation. All amounts are integer nano-USD (1 USD = 1,000,000,000). */
@@ -137,6 +138,8 @@ export type Settlement = {
   request?: RequestRow | undefined
   /** Why it went where it went: written together with it, too. An earlier release said nothing of it. */
   decision?: DecisionRow | undefined
+  /** What the call told of the targets that it asked. An earlier release said nothing of it. */
+  measured?: readonly Measured[] | undefined
 }
 
 /** The one authority on the money of an organisation. Throws `DependencyError('ledger')` when it cannot be reached. */

@@ -8,6 +8,8 @@ export type RedisCommand =
   | readonly ['HSET', key: string, fields: Readonly<Record<string, string>>]
   | readonly ['HDEL', key: string, fields: readonly string[]]
   | readonly ['SETPX', key: string, value: string, ttlMs: number]
+  /** A script in full, for one that is not sent often. */
+  | readonly ['EVAL', script: string, keys: readonly string[], args: readonly RedisArgument[]]
 
 /** A Lua script, made once and kept: an adapter remembers its SHA-1 by the object. */
 export type RedisScript = { text: string }

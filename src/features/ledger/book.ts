@@ -22,7 +22,7 @@ const SET_ASIDE_MS = Number.MAX_SAFE_INTEGER
 
 export type OutboxEntry = {
   requestId: string
-  /** The `LedgerRow` as JSON, with its `request` and `decision`: it goes to Postgres as it is. */
+  /** The `LedgerRow` as JSON, with its `request`, `decision` and what was `measured`: it goes to Postgres as it is. */
   rowText: string
   corrections: Settlement['tokenCorrections']
   counters: Settlement['counters']
@@ -92,7 +92,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     unwritten: (): LedgerRow[] =>
       storage
         .exec(
-          `select json_remove(row, '$.request', '$.decision') as row from outbox
+          `select json_remove(row, '$.request', '$.decision', '$.measured') as row from outbox
            where flushed_ms is null or flushed_ms = ?`,
           SET_ASIDE_MS,
         )
@@ -134,7 +134,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     release,
 
     /** Books a call once. False when its request id has been booked before. */
-    settle({ row, request, decision, ...rest }: Settlement, nowMs: number): boolean {
+    settle({ row, request, decision, measured, ...rest }: Settlement, nowMs: number): boolean {
       const { budgets, tokenCorrections, counters } = rest
       const ownHold = holds.has(row.request_id)
       const booked = storage.transaction(() => {
@@ -142,7 +142,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
           `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
            on conflict do nothing returning request_id`,
           row.request_id,
-          rowTextOf(row, { request, decision }),
+          rowTextOf(row, { request, decision, measured }),
           JSON.stringify(tokenCorrections),
           JSON.stringify(counters),
           // Also where the target that answered needs no budget: the call was admitted for another.

@@ -2,6 +2,7 @@ import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type DecisionRow, decisionRow } from '../../core/decision.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
+import { figuresIdOf, type Measured } from '../../core/figures.ts'
 import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
 import { type RequestRow, requestRow } from '../../core/request-log.ts'
@@ -15,7 +16,7 @@ export type Ending = {
   operation: LedgerRow['operation']
   status: LedgerStatus
   /** What answered, or the last that failed. */
-  target: { provider: { name: string }; model: string; price: Price | undefined }
+  target: { provider: Parameters<typeof figuresIdOf>[0]; model: string; price: Price | undefined }
   usage: Usage
   /** The counts are ours, not the vendor's. */
   estimated: boolean
@@ -90,6 +91,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
   if (ctx.arrival) ctx.arrival.isBooked = true
   const row = rowOf(ctx, ending)
   const { policy } = ctx.admission
+  const decision = decisionOf(ctx, row)
   const settlement: Settlement = {
     row,
     budgets: budgetsFor(
@@ -99,7 +101,8 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
     tokenCorrections: correctionsOf(ctx.admission, row, ctx.now()),
     counters: takeTallies(ctx),
     request: await requestOf(ctx, row, ending.bytesOut),
-    decision: decisionOf(ctx, row),
+    decision,
+    measured: measuredOf(ctx, { ending, row, taskType: decision?.task_type ?? undefined }),
   }
   for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
     try {
@@ -144,6 +147,29 @@ function decisionOf({ arrival, admission, requestId }: World, row: LedgerRow): D
   if (arrival?.decision === undefined) return undefined
   const outcome = row.status === 'unknown' ? 'error' : row.status
   return decisionRow(arrival.decision, { requestId, policy: admission.policy, outcome, nowSeconds: row.created_at })
+}
+
+/** What is learned of the targets: from the one that answered, and from those that failed before it. */
+function measuredOf(
+  { arrival }: Pick<World, 'arrival'>,
+  { ending, row, taskType }: { ending: Ending; row: LedgerRow; taskType: string | undefined },
+): Measured[] {
+  const failed = (arrival?.decision?.failed ?? []).map((id): Measured => ({ id, ok: false }))
+  const answered = arrival?.decision?.attempts.findLast(({ outcome }) => outcome === 'ok')
+  // Who left says nothing of the target, and what never answered is among the failed ones.
+  if (!answered || row.status === 'aborted' || row.status === 'unknown') return failed
+  const id = figuresIdOf(ending.target.provider, row.model)
+  if (row.status === 'error') return [...failed, { id, ok: false }]
+  const sinceContentMs = row.ttft_ms === null ? 0 : Math.max(0, row.latency_ms - row.ttft_ms)
+  const told: Measured = {
+    id,
+    ok: true,
+    latencyMs: answered.duration_ms + sinceContentMs,
+    ...(row.stream && { ttftMs: answered.duration_ms }),
+    ...(row.operation !== 'embedding' && row.status === 'ok' && { outputTokens: row.completion_tokens }),
+    taskType,
+  }
+  return [...failed, told]
 }
 
 /** What this isolate refused since its last settlement rides along. */

@@ -1,11 +1,13 @@
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
+import type { Measured } from '../../core/figures.ts'
 import type { CounterIncrement, LedgerRow, Settlement } from '../../core/ledger.ts'
 import type { RedisCommand } from '../../core/redis.ts'
 import { redisKeys } from '../admission/service.ts'
 import { limitKeys, SHADOW_SECONDS } from '../limits/service.ts'
 import type { OutboxEntry } from './book.ts'
 import { countersOf } from './counters.ts'
+import { figuresCommand } from './figures.ts'
 
 type Sink = Pick<Deps, 'db' | 'redis'>
 
@@ -50,7 +52,7 @@ export async function writeCall(sink: Sink & Pick<Deps, 'log'>, orgId: string, e
     await writeRows(sink, orgId, [entry])
   } catch (cause) {
     if (cause instanceof DependencyError) throw cause
-    const { request, decision, ...row } = JSON.parse(entry.rowText)
+    const { request, decision, measured: _told, ...row } = JSON.parse(entry.rowText)
     if (request === undefined && decision === undefined) throw cause
     await writeRows(sink, orgId, [{ ...entry, rowText: JSON.stringify(row) }])
     sink.log.error('request_row_refused', { org_id: orgId, request_id: entry.requestId, cause: String(cause) })
@@ -75,9 +77,9 @@ export async function bookedAmong({ db }: Sink, orgId: string, requestIds: reado
  */
 export function rowTextOf(
   row: LedgerRow,
-  { request, decision }: Pick<Settlement, 'request' | 'decision'> = {},
+  { request, decision, measured }: Pick<Settlement, 'request' | 'decision' | 'measured'> = {},
 ): string {
-  const whole = { ...row, request, decision }
+  const whole = { ...row, request, decision, measured }
   const text = JSON.stringify(whole)
   // What Postgres refuses is an escape in JSON, and rare: a look at each value costs ten times as much.
   if (!text.includes('\\u')) return text
@@ -102,8 +104,11 @@ export async function writeCounters(
   /** What an isolate refused may have been anybody's. */
   const platform = new Map<string, number>()
   const corrections = new Map<string, { delta: number; ttlSeconds: number }>()
+  const measured: Measured[] = []
   for (const entry of entries) {
-    for (const increment of countersOf(JSON.parse(entry.rowText))) add(counters, increment)
+    const row: LedgerRow & Pick<Settlement, 'measured'> = JSON.parse(entry.rowText)
+    measured.push(...(row.measured ?? []))
+    for (const increment of countersOf(row)) add(counters, increment)
     for (const increment of entry.counters) add(platform, increment)
     for (const { key, delta, ttlSeconds = TOKEN_WINDOW_SECONDS } of entry.corrections) {
       corrections.set(key, { delta: (corrections.get(key)?.delta ?? 0) + delta, ttlSeconds })
@@ -117,6 +122,8 @@ export async function writeCounters(
   for (const [key, { delta, ttlSeconds }] of corrections) {
     if (delta !== 0) commands.push(['INCRBY', key, delta], ['EXPIRE', key, ttlSeconds])
   }
+  const figures = figuresCommand(measured, now())
+  if (figures) commands.push(figures)
   const shadow = limitKeys.shadow(orgId, now())
   for (const [id, amount] of shadows) commands.push(['HINCRBY', shadow, id, amount])
   if (shadows.size > 0) commands.push(['EXPIRE', shadow, SHADOW_SECONDS])

@@ -12,7 +12,7 @@ export function openDecision(
   { model, isStream }: { model: string; isStream: boolean },
 ): void {
   if (!arrival) return
-  arrival.decision = { id: newId('dec'), askedModel: model, isStream, pricesVersion: pricesHash, attempts: [] }
+  arrival.decision = { id: newId('dec'), askedModel: model, isStream, pricesVersion: pricesHash, attempts: [], failed: [] }
 }
 
 /** The plan of an admitted call, noted before it can turn out that it leads nowhere. Throws as `plan` does. */

@@ -67,7 +67,7 @@ it('writes a call whose decision is refused', async () => {
   const { written, kept, book, outbox } = outboxBefore((text) => text.includes('odd-model'))
   const policy = { orgId: 'org_1', keyId: 'key_1', version: '1' }
   const decision = decisionRow(
-    { id: 'dec_1', askedModel: 'odd-model', isStream: false, pricesVersion: '1', attempts: [] },
+    { id: 'dec_1', askedModel: 'odd-model', isStream: false, pricesVersion: '1', attempts: [], failed: [] },
     { requestId: 'req_odd', policy, outcome: 'ok', nowSeconds: 1 },
   )
   book.settle({ ...settlementOf('req_odd', 1), decision }, 1000)
