@@ -6,8 +6,8 @@ import {
   FADE_FAILURES_MS,
   FADE_MS,
   type Measured,
-  readFigures,
   middleOf,
+  readFigures,
 } from '../../../src/core/figures.ts'
 import { newId } from '../../../src/core/ids.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
