@@ -80,3 +80,6 @@ export function nanoFromUsd(usd: number | string): number {
   assertWhole(nanoUsd, 'amount')
   return nanoUsd
 }
+
+/** Whether a USD number stands for one whole number of nano-USD and the other way round. Throws as `nanoFromUsd`. */
+export const isWholeNano = (usd: number): boolean => usdFromNano(nanoFromUsd(usd)) === usd

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { LABEL } from '../../core/ids.ts'
-import { nanoFromUsd, usdFromNano } from '../../core/money.ts'
+import { isWholeNano } from '../../core/money.ts'
 import { pageFields, pageOf } from '../../http/page.ts'
 
 /** Up to here a USD number stands for one whole number of nano-USD and the other way round. */
@@ -45,7 +45,7 @@ const SoftPercent = z
 
 function isWholeNanos(usd: number): boolean {
   // Out of range is another fault, and told by itself.
-  return usd < 0 || usd > MAX_LIMIT_USD || usdFromNano(nanoFromUsd(usd)) === usd
+  return usd < 0 || usd > MAX_LIMIT_USD || isWholeNano(usd)
 }
 
 const DEFAULT_PERCENT = [50, 80, 95]
