@@ -89,12 +89,12 @@ export class AppError extends Error {
 
 export const notFound = (what: string) => new AppError('not_found', `No such ${what}.`)
 
-/** 422 for a field of a body that is of the right form and still not right. */
+/** 422 for a field of a body that is of the right form and still not right; dots lead to a field of a field. */
 export const unfit = (field: string, detail: string) =>
   new AppError('invalid_request', `${field}: ${detail}`, {
     status: 422,
     param: field,
-    fields: [{ pointer: `/${field}`, detail }],
+    fields: [{ pointer: `/${field.replaceAll('.', '/')}`, detail }],
   })
 
 /** A store or binding that this program needs did not answer. Shown as 503, never as a bad key or an empty answer. */

@@ -19,16 +19,21 @@ export type KnownSubject = Subject & { userId: string | undefined }
 /**
  * A subject of the caller's organisation, which is the one that need not be named. A key goes by the name of the newest
  * of its line, since what binds a key binds every one that replaces it.
- * Throws 422 for every other one: whether it is another organisation's or nobody's is not told.
+ * Throws 422, which names the field that the id came in, for every other one: whether it is another organisation's or
+ * nobody's is not told.
  */
-export async function requireSubject(ctx: Ctx, { subject_kind, subject_id }: NamedSubject): Promise<KnownSubject> {
+export async function requireSubject(
+  ctx: Ctx,
+  { subject_kind, subject_id }: NamedSubject,
+  field = 'subject_id',
+): Promise<KnownSubject> {
   const { orgId } = ctx.caller
   if (subject_kind === 'org' && (subject_id ?? orgId) === orgId) {
     return { subject_kind, subject_id: orgId, userId: undefined }
   }
-  if (subject_id === undefined) throw unfit('subject_id', 'is missing')
+  if (subject_id === undefined) throw unfit(field, 'is missing')
   const known = await (subject_kind === 'key' ? newestOfLine(ctx, subject_id) : findMember(ctx, subject_id))
-  if (known === undefined) throw unfit('subject_id', `is not the id of ${nouns[subject_kind]}`)
+  if (known === undefined) throw unfit(field, `is not the id of ${nouns[subject_kind]}`)
   return { subject_kind, subject_id: known.id, userId: known.userId ?? undefined }
 }
 
