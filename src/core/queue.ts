@@ -1,0 +1,136 @@
+import type { Priority } from './routing.ts'
+
+/** What a level counts for in a queue. */
+const LEVELS: Readonly<Record<Priority, number>> = { critical: 4, high: 3, normal: 2, low: 1 }
+/** Waiting raises by one level in this time, continuously: nobody waits for ever behind those who come later. */
+const LEVEL_MS = 10_000
+/** How much of a line may be full before somebody of this priority is refused. */
+const SHARES: Readonly<Record<Priority, number>> = { critical: 1, high: 0.9, normal: 0.75, low: 0.5 }
+
+export const MOST_WAITING = 100
+export const LONGEST_WAIT_MS = 30_000
+const LEAST_RETRY_MS = 1000
+
+/** Each service counts this much of the next one in the rate: the last ten or so decide. */
+const FADE = 0.9
+/** With fewer than that nothing can be said about how fast a line moves. */
+const LEAST_SERVED = 3
+/** How fast a line moved says nothing once nobody was served in it for so long. */
+const STALE_MS = 60_000
+
+export type Waiting<T> = {
+  id: string
+  /** What it waits for. Those of one line count against one bound and move at one rate. */
+  line: string
+  priority: Priority
+  /** Unix ms after which it is of no use to serve it. */
+  untilMs: number
+  item: T
+}
+type Place<T> = Waiting<T> & { rank: number }
+
+/** What was served of a line while somebody waited in it, and in how many milliseconds; both fade. */
+type Pace = { served: number; ms: number; sinceMs: number }
+
+export type Offered = { ok: true } | { ok: false; retryAfterMs: number }
+export type Queue<T> = ReturnType<typeof createQueue<T>>
+
+/**
+ * Those who wait, the most urgent first: by level (critical 4 to low 1) plus one for every ten seconds of waiting, and
+ * at the same level by arrival. Pure: the time is always passed in, and never goes back.
+ */
+export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) {
+  let waiting: Place<T>[] = []
+  const lengths = new Map<string, number>()
+  const paces = new Map<string, Pace>()
+
+  const length = (line: string): number => lengths.get(line) ?? 0
+
+  /** A line begins: from now on it is known how long each service takes. */
+  const begin = (line: string, nowMs: number): void => {
+    const known = paces.get(line)
+    if (!known || nowMs - known.sinceMs > STALE_MS) paces.set(line, { served: 0, ms: 0, sinceMs: nowMs })
+    else known.sinceMs = nowMs
+  }
+
+  const noteServed = (pace: Pace, nowMs: number): void => {
+    pace.served = pace.served * FADE + 1
+    pace.ms = pace.ms * FADE + (nowMs - pace.sinceMs)
+    pace.sinceMs = nowMs
+  }
+
+  /** Milliseconds until so many of the line are served; undefined where nobody can tell. A line that stalls is slow. */
+  const estimateMs = (line: string, count: number, nowMs: number): number | undefined => {
+    const pace = paces.get(line)
+    if (!pace || pace.served < LEAST_SERVED || nowMs - pace.sinceMs > STALE_MS) return undefined
+    const idleMs = length(line) > 0 ? nowMs - pace.sinceMs : 0
+    return (count * (pace.ms + idleMs)) / pace.served
+  }
+
+  const left = ({ line }: Place<T>): void => {
+    const rest = length(line) - 1
+    if (rest > 0) lengths.set(line, rest)
+    else lengths.delete(line)
+  }
+
+  const removeWhere = (isOut: (place: Place<T>) => boolean): Place<T>[] => {
+    const out = waiting.filter(isOut)
+    if (out.length > 0) waiting = waiting.filter((place) => !out.includes(place))
+    for (const place of out) left(place)
+    return out
+  }
+
+  const retryAfterMs = (line: string, nowMs: number): number =>
+    Math.max(LEAST_RETRY_MS, Math.ceil(estimateMs(line, length(line), nowMs) ?? 0))
+
+  return {
+    /**
+     * Lets somebody wait, or says at once when to come back: where the line is as full as their priority allows, and
+     * where they would not be served in their time. The first may always wait: they find out how fast the line moves.
+     */
+    offer(one: Waiting<T>, nowMs: number): Offered {
+      const { line, priority, untilMs } = one
+      // Since ranks do not move with time, neither does the order: levels rise alike for all.
+      const rank = nowMs - LEVELS[priority] * LEVEL_MS
+      const ahead = waiting.findIndex((other) => other.rank > rank)
+      const at = ahead === -1 ? waiting.length : ahead
+      const before = waiting.reduce((count, other, index) => count + (index < at && other.line === line ? 1 : 0), 0)
+      const expectedMs = before === 0 ? 0 : (estimateMs(line, before + 1, nowMs) ?? 0)
+      if (length(line) >= most * SHARES[priority] || untilMs <= nowMs || nowMs + expectedMs > untilMs) {
+        return { ok: false, retryAfterMs: retryAfterMs(line, nowMs) }
+      }
+      if (length(line) === 0) begin(line, nowMs)
+      lengths.set(line, length(line) + 1)
+      waiting.splice(at, 0, { ...one, rank })
+      return { ok: true }
+    },
+
+    /** Takes everybody out, in order, whom `trySeat` has a place for now. Those whose time is over are not asked. */
+    serve(trySeat: (item: T) => boolean, nowMs: number): void {
+      if (waiting.length === 0) return
+      const served = new Set(waiting.filter(({ item, untilMs }) => untilMs > nowMs && trySeat(item)))
+      for (const { line } of removeWhere((place) => served.has(place))) {
+        const pace = paces.get(line)
+        if (pace) noteServed(pace, nowMs)
+      }
+    },
+
+    /** False when nobody of that id waits. */
+    withdraw: (id: string): boolean => removeWhere((place) => place.id === id).length > 0,
+
+    /** Takes out those whose time is over, with when to come back. */
+    expire: (nowMs: number): { item: T; retryAfterMs: number }[] =>
+      removeWhere(({ untilMs }) => untilMs <= nowMs).map(({ item, line }) => ({
+        item,
+        retryAfterMs: retryAfterMs(line, nowMs),
+      })),
+
+    nextExpiryMs(): number | undefined {
+      const first = waiting.reduce((least, { untilMs }) => Math.min(least, untilMs), Number.POSITIVE_INFINITY)
+      return Number.isFinite(first) ? first : undefined
+    },
+
+    has: (id: string): boolean => waiting.some((place) => place.id === id),
+    size: (): number => waiting.length,
+  }
+}
