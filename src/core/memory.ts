@@ -2,6 +2,7 @@ import type { Accounts } from './accounts.ts'
 import type { DecisionRow } from './decision.ts'
 import type { ListedModel, Provider } from './models.ts'
 import type { RequestRow } from './request-log.ts'
+import type { Figures } from './routing.ts'
 
 /** An organisation's data key, ready for use; the runtime does not give its bytes out. Times in Unix seconds and ms. */
 export type DataKey = { key: CryptoKey; version: number; createdAt: number; readMs: number }
@@ -48,6 +49,12 @@ export type WaitingRequests = { rows: RequestRow[]; decisions: DecisionRow[]; le
 export type Memory = {
   /** By target id: failures since its last success in this isolate. */
   failures: Map<string, number>
+  /** What was last told of targets, by what their figures go by. */
+  figures: Map<string, Figures>
+  /** Calls under way in this isolate, likewise. */
+  underWay: Map<string, number>
+  /** What other isolates know this one by; undefined until one has to. */
+  isolateId: string | undefined
   /** By provider, an account by its id: the models it listed, for providers that have no catalog. */
   listings: Map<string, { models: readonly ListedModel[]; fetchedMs: number; failed: boolean; refreshing: boolean }>
   /** Counter increments of refused calls, waiting for the next settlement to carry them. */
@@ -71,6 +78,9 @@ export type Memory = {
 
 export const createMemory = (): Memory => ({
   failures: new Map(),
+  figures: new Map(),
+  underWay: new Map(),
+  isolateId: undefined,
   listings: new Map(),
   tallies: new Map(),
   dataKeys: new Map(),

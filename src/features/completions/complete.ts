@@ -4,6 +4,7 @@ import type { ChatAnswer } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
+  begin,
   type Dispatched,
   decide,
   dispatch,
@@ -43,7 +44,17 @@ export async function complete(
   const { planned, signed } = await prepare(ctx, asked)
   const caller = { ...watchCaller(ctx, asked), rendering }
   const answering = dispatch(ctx, planned, {
-    attempt: (target) => attemptChat(ctx, target, signed, caller.upstream),
+    attempt: async (target) => {
+      const ended = begin(ctx, target)
+      try {
+        const answer = await attemptChat(ctx, target, signed, caller.upstream)
+        caller.onEnd(ended)
+        return answer
+      } catch (error) {
+        ended()
+        throw error
+      }
+    },
     repeatable: false,
     timeoutMs: asked.timeoutMs,
   }).catch((error: unknown) => {
@@ -85,8 +96,15 @@ async function prepare(ctx: Ctx, asked: Asked) {
   }
 }
 
+type Watched = Omit<Caller, 'rendering'> & {
+  upstream: AbortSignal
+  /** To be called when nothing more comes from the vendor. */
+  onEnd: (ended: () => void) => void
+}
+
 /** Ends the vendor's work when the caller hangs up, or a while later for a caller who wants the exact count. */
-function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Omit<Caller, 'rendering'> & { upstream: AbortSignal } {
+function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Watched {
+  const ends: (() => void)[] = []
   const upstream = new AbortController()
   let draining: ReturnType<typeof setTimeout> | undefined
   const leave = (): void => {
@@ -97,9 +115,10 @@ function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Omit<Caller, 're
   const end = (): void => {
     signal.removeEventListener('abort', leave)
     clearTimeout(draining)
+    for (const ended of ends) ended()
   }
   signal.addEventListener('abort', leave)
-  return { upstream: upstream.signal, leave, end }
+  return { upstream: upstream.signal, leave, end, onEnd: (ended) => void ends.push(ended) }
 }
 
 async function withinSilence<T>(answering: Promise<T>): Promise<T | 'silent'> {

@@ -76,6 +76,7 @@ export async function dispatch<Answer>(
       // One call counts once: a single caller's retries must not close a model for everybody. A credential that is put
       // aside says nothing about the target.
       if (next.counts && !aside && !isRepeated(failures, target)) noteFailure(world, breakerOf(target))
+      if (next.counts) world.arrival?.decision?.failed.push(breakerOf(target))
       if (error.fault === 'connect' && target.provider.kind === 'node') noteUnreachable(world, target.provider)
       // The same target at once: it has another credential now.
       if (aside?.hasAnother) {
