@@ -115,8 +115,8 @@ export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) 
       }
     },
 
-    /** False when nobody of that id waits. */
-    withdraw: (id: string): boolean => removeWhere((place) => place.id === id).length > 0,
+    /** Takes that one out; undefined when nobody of that id waits. */
+    withdraw: (id: string): T | undefined => removeWhere((place) => place.id === id)[0]?.item,
 
     /** Takes out those whose time is over, with when to come back. */
     expire: (nowMs: number): { item: T; retryAfterMs: number }[] =>
@@ -130,7 +130,6 @@ export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) 
       return Number.isFinite(first) ? first : undefined
     },
 
-    has: (id: string): boolean => waiting.some((place) => place.id === id),
     size: (): number => waiting.length,
   }
 }
