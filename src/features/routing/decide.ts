@@ -1,6 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import { pricesHash } from '../catalog/service.ts'
-import { arrange, nowhere, type Plan } from './plan.ts'
+import { plan } from './named.ts'
+import type { Plan } from './plan.ts'
 import type { Target } from './target.ts'
 
 /**
@@ -12,7 +13,14 @@ export function openDecision(
   { model, isStream }: { model: string; isStream: boolean },
 ): void {
   if (!arrival) return
-  arrival.decision = { id: newId('dec'), askedModel: model, isStream, pricesVersion: pricesHash, attempts: [], failed: [] }
+  arrival.decision = {
+    id: newId('dec'),
+    askedModel: model,
+    isStream,
+    pricesVersion: pricesHash,
+    attempts: [],
+    failed: [],
+  }
 }
 
 /** The plan of an admitted call, noted before it can turn out that it leads nowhere. Throws as `plan` does. */
@@ -20,10 +28,9 @@ export function decide(
   { admission, arrival, now }: Pick<Ctx, 'admission' | 'arrival' | 'now'>,
   { targets, model }: { targets: readonly Target[]; model: string },
 ): Plan {
-  const { openBreakers, usedUp } = admission
-  const input = { targets, openBreakers, usedUp, model, nowMs: now() }
-  const plan = arrange(input)
-  if (arrival?.decision) arrival.decision.plan = plan
-  if (plan.targets.length === 0) throw nowhere(input, plan)
-  return plan
+  const { openBreakers, usedUp, states, policy } = admission
+  const standing = { openBreakers, usedUp, states, marks: policy.marks, nowMs: now() }
+  return plan({ ...standing, targets, model }, (made) => {
+    if (arrival?.decision) arrival.decision.plan = made
+  })
 }

@@ -1,77 +1,121 @@
-import type { UsedUp } from '../../core/admission.ts'
-import { AppError } from '../../core/errors.ts'
-import { isAuto } from './auto.ts'
+import type { Complexity, Strategy } from '../../core/routing.ts'
+import { type CapName, keepCaps } from './caps.ts'
+import { inOrder } from './orders.ts'
 import type { Target } from './target.ts'
 
-export type PlannedTarget = { target: Target; reason: string }
+/**
+ * `explicit`: a name that was asked for, whose targets come in order of preference. `first`: `auto` where nobody said by
+ * what to choose.
+ */
+export type PlanStrategy = Strategy | 'explicit' | 'first'
+
+/**
+ * What a plan needs to know of one candidate, and no more: it is stored with the decision and shown as it is. Figures
+ * that the strategy does not look at are left out.
+ */
+export type Option = {
+  /** `provider/model`. */
+  id: string
+  /** Why it cannot be tried at all: `breaker_open`, `limit_reached`, `lacks_vision` and the like. */
+  out?: string
+  /** The smaller come first, whatever the strategy says; 0 unless given. Fallbacks have one above what was asked. */
+  tier?: number
+  /** The default model: it comes last, and no cap of a class binds it. */
+  spare?: true
+  /** The smaller is tried first; where it ties nothing, the order of the options does. */
+  priority?: number
+  /** Above 0; 1 unless given. */
+  weight?: number
+  /** What this request is expected to cost, nano-USD; absent when nobody knows. */
+  cost_nanos?: number
+  /** It costs more than the built-in list lets it; counts like a cost above the class's. */
+  dear?: true
+  latency_ms?: number
+  /** 0 to 10. */
+  quality?: number
+  /** Calls under way ÷ how many it takes at once. */
+  load?: number
+  /** 0 to 1. */
+  health?: number
+  /** 0 to 1. */
+  error_rate?: number
+}
+
+/** Absent means no cap, 0 means none of it. */
+export type PlanCaps = { max_cost_nanos?: number; max_latency_ms?: number; min_quality?: number }
+
+/** Everything that an order comes of. JSON: what is read back gives the same order again. */
+export type PlanInputs = {
+  strategy: PlanStrategy
+  options: readonly Option[]
+  /** How many targets a call tries at most. */
+  most: number
+  task_type?: string
+  complexity?: Complexity
+  stream?: boolean
+  /** Of the request: nothing beyond them is tried. */
+  hard?: PlanCaps
+  /** Of the class of the request: relaxed where nothing keeps them. */
+  soft?: PlanCaps
+  /** 0 ≤ n < 1; where the strategy draws lots. */
+  random?: number
+  /** Where it takes turns. */
+  turn?: number
+  /** How often the bandit tries something else than the best. */
+  epsilon?: number
+}
+
+export type Ordered = { id: string; reason: string; score?: number }
+
+export type Arrangement = {
+  /** All that may be tried, in order; a call tries the first `most` of them. */
+  ordered: readonly Ordered[]
+  excluded: readonly { id: string; reason: string }[]
+  /** How likely the first was to be the first, over all random numbers and turns; 0 where there is none. */
+  propensity: number
+  /** Caps of the class that nothing could keep, in the order in which they were given up. */
+  relaxed: readonly CapName[]
+}
+
+/** A target of a plan, with what its place came of as far as the strategy looked at it. */
+export type PlannedTarget = {
+  target: Target
+  reason: string
+  /** What the routing policy gives an attempt at it. */
+  timeoutMs?: number | undefined
+  score?: number | undefined
+  quality?: number | undefined
+  costNanoUsd?: number | undefined
+  latencyMs?: number | undefined
+}
+
 export type Plan = {
-  strategy: 'explicit' | 'first'
+  strategy: PlanStrategy
+  /** To be tried in this order. */
   targets: readonly PlannedTarget[]
   excluded: readonly { id: string; reason: string }[]
+  propensity?: number | undefined
+  relaxed?: readonly string[] | undefined
+  inputs?: PlanInputs | undefined
 }
-
-export type PlanInput = {
-  /** In the caller's order; those that cannot serve the call are not among them. */
-  targets: readonly Target[]
-  openBreakers: ReadonlyMap<string, number>
-  /** Those whose provider's limits leave no room. */
-  usedUp?: ReadonlyMap<string, UsedUp> | undefined
-  /** The name that was asked for. */
-  model: string
-  nowMs: number
-}
-
-const NONE: ReadonlyMap<string, UsedUp> = new Map()
 
 /**
- * Orders the targets and says why: pure, so that the same input always gives the same plan. `auto` takes the first
- * that is healthy; a named model takes the vendors that serve it, in order of preference. There may be none left.
+ * Orders the options and says why. Pure: the same inputs give the same order, bit for bit, ties going by priority and
+ * then by the options' own order. There may be none left.
  */
-export function arrange({ targets, openBreakers, usedUp = NONE, model, nowMs }: PlanInput): Plan {
-  const strategy = isAuto(model) ? 'first' : 'explicit'
+export function arrange(inputs: PlanInputs): Arrangement {
+  const { strategy, options } = inputs
   const excluded: { id: string; reason: string }[] = []
-  const chosen: PlannedTarget[] = []
-  for (const target of targets) {
-    if (openBreakers.has(target.id)) excluded.push({ id: target.id, reason: 'breaker_open' })
-    else if (usedUp.has(target.id)) excluded.push({ id: target.id, reason: 'limit_reached' })
-    else if (isResting(target, nowMs)) excluded.push({ id: target.id, reason: 'credentials_refused' })
-    else chosen.push({ target, reason: chosen.length === 0 ? `${strategy}_choice` : 'fallback' })
+  const open: Option[] = []
+  for (const option of options) {
+    if (option.out === undefined) open.push(option)
+    else excluded.push({ id: option.id, reason: option.out })
   }
-  return { strategy, targets: chosen, excluded }
-}
-
-/**
- * The same, with somewhere to go. Throws 503 when there is no target that is healthy, and 429 when those that
- * there are have no room, each with the time of the first to be tried again.
- */
-export function plan(input: PlanInput): Plan {
-  const arranged = arrange(input)
-  if (arranged.targets.length === 0) throw nowhere(input, arranged)
-  return arranged
-}
-
-/** Why a call cannot be made now, and when it can be tried again. */
-export function nowhere(
-  { targets, openBreakers, usedUp = NONE, model, nowMs }: PlanInput,
-  { excluded }: Plan,
-): AppError {
-  const full = excluded.flatMap(({ id }) => usedUp.get(id) ?? [])
-  const [first] = full.toSorted((one, other) => one.untilMs - other.untilMs)
-  if (first) {
-    const message = `The limits of every provider of '${model}' are used up.`
-    const retryAfterSeconds = secondsUntil(first.untilMs, nowMs)
-    return new AppError('rate_limit_exceeded', message, { retryAfterSeconds, details: { limit_id: first.limitId } })
-  }
-  const firstBackMs = Math.min(
-    ...targets.map(({ id, readyAtMs }) => openBreakers.get(id) ?? readyAtMs ?? Number.POSITIVE_INFINITY),
-  )
-  return new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
-    param: 'model',
-    retryAfterSeconds: Number.isFinite(firstBackMs) ? secondsUntil(firstBackMs, nowMs) : undefined,
+  const fitting = keepCaps(open, inputs)
+  const { placed, propensity } = inOrder(fitting.options, inputs)
+  const ordered = placed.map(({ option, score }, at): Ordered => {
+    const reason = option.spare ? 'default_model' : at === 0 ? `${strategy}_choice` : 'fallback'
+    return { id: option.id, reason, ...(score !== undefined && { score }) }
   })
+  return { ordered, excluded: [...excluded, ...fitting.excluded], propensity, relaxed: fitting.relaxed }
 }
-
-/** None of the credentials of its account may be used now. */
-const isResting = ({ readyAtMs = 0 }: Target, nowMs: number): boolean => readyAtMs > nowMs
-
-const secondsUntil = (ms: number, nowMs: number): number => Math.max(1, Math.ceil((ms - nowMs) / 1000))

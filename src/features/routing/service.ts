@@ -13,9 +13,10 @@ export { type Dispatched, dispatch, type FailedAttempt } from './dispatch.ts'
 export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failure.ts'
 export { begin } from './figures.ts'
 export { listingOf } from './listing.ts'
+export { plan } from './named.ts'
 export { HelixOptions } from './options.ts'
 export { timeoutsFor } from './patience.ts'
-export { plan } from './plan.ts'
+export { type Arrangement, arrange, type Option, type Plan, type PlanInputs } from './plan.ts'
 export { listTargets, type Need, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
 /** Makes sure that this isolate has asked every node once: a cold isolate cannot know what its nodes have. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Account, AccountModel } from '../../../src/core/accounts.ts'
 import type { Provider } from '../../../src/core/models.ts'
-import { plan } from '../../../src/features/routing/plan.ts'
+import { plan } from '../../../src/features/routing/named.ts'
 import { candidatesOf, listingOf } from '../../../src/features/routing/service.ts'
 import { listTargets, targetsFor, type Wanted } from '../../../src/features/routing/target.ts'
 import { live, node, provider, world } from './world.ts'
