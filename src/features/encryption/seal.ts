@@ -86,8 +86,12 @@ const boundTo = ({ orgId, table, column, rowId }: Place, version: number) => [
  * `v1.<data key version>.<iv>.<ciphertext and tag>`, both base64url. Half a surrogate pair, which UTF-8 cannot hold,
  * is read back as U+FFFD.
  */
-export async function sealText({ version, key }: VersionedKey, place: Place, plaintext: string): Promise<string> {
-  const { iv, body } = await encrypt(key, boundTo(place, version), encodeText(plaintext))
+export const sealText = (key: VersionedKey, place: Place, plaintext: string): Promise<string> =>
+  sealBytes(key, place, encodeText(plaintext))
+
+/** The same form for bytes that are no text. */
+export async function sealBytes({ version, key }: VersionedKey, place: Place, bytes: Uint8Array): Promise<string> {
+  const { iv, body } = await encrypt(key, boundTo(place, version), bytes)
   return `v1.${version}.${iv}.${body}`
 }
 
@@ -102,5 +106,9 @@ export function parseSealed(text: string): SealedText {
 
 /** Throws `SealError` unless the text was sealed with this key for this place. */
 export async function openText(key: CryptoKey, place: Place, sealed: SealedText): Promise<string> {
-  return decodeText(await decrypt(key, boundTo(place, sealed.version), sealed))
+  return decodeText(await openBytes(key, place, sealed))
 }
+
+/** Throws as `openText` does. */
+export const openBytes = (key: CryptoKey, place: Place, sealed: SealedText): Promise<Uint8Array> =>
+  decrypt(key, boundTo(place, sealed.version), sealed)

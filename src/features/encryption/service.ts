@@ -5,13 +5,16 @@ import {
   decodeText,
   encodeText,
   importDataKey,
+  openBytes as openSealedBytes,
   openText,
   type Place,
   parseSealed,
   SealError,
+  sealBytes as sealedBytes,
   sealText,
 } from './seal.ts'
 
+export type { KeyDeps } from './data-keys.ts'
 export { type Place, SealError } from './seal.ts'
 
 /** Where a value of the platform's own is stored, such as the private half of a signing key. */
@@ -33,6 +36,18 @@ export async function open(deps: KeyDeps, place: Place, sealed: string): Promise
   const parsed = parseSealed(sealed)
   const { key } = await keyForOpening(deps, place.orgId, parsed.version)
   return openText(key, place, parsed)
+}
+
+/** Encrypts bytes as `seal` does a text, with its errors. */
+export async function sealBytes(deps: KeyDeps, place: Place, bytes: Uint8Array): Promise<string> {
+  return sealedBytes(await keyForSealing(deps, place.orgId), place, bytes)
+}
+
+/** The bytes that were sealed for this place. Throws as `open` does. */
+export async function openBytes(deps: KeyDeps, place: Place, sealed: string): Promise<Uint8Array> {
+  const parsed = parseSealed(sealed)
+  const { key } = await keyForOpening(deps, place.orgId, parsed.version)
+  return openSealedBytes(key, place, parsed)
 }
 
 /**
