@@ -39,6 +39,9 @@ export type IssuerKeys = {
 /** What a model signed of one message, as JSON; forgotten at `untilMs` (Unix ms). */
 export type RememberedSignatures = { text: string; bytes: number; untilMs: number }
 
+/** An isolate's own copy of a kept answer, as JSON, of the writing that `stamp` names; forgotten at `untilMs` (Unix ms). */
+export type RememberedAnswer = { stamp: string; text: string; untilMs: number }
+
 /** Rows of one organisation that wait for the log of requests, with the decisions behind them, and how many more were let go. */
 export type WaitingRequests = { rows: RequestRow[]; decisions: DecisionRow[]; leftOut: number; dueMs: number }
 
@@ -72,6 +75,8 @@ export type Memory = {
   cooldowns: Map<string, { untilMs: number; notedMs: number }>
   /** By their keys in Redis, which are of one organisation each. */
   signatures: Map<string, RememberedSignatures>
+  /** By their keys in Redis; what was used longest ago comes first. */
+  answers: Map<string, RememberedAnswer>
   /** By organisation. */
   requests: Map<string, WaitingRequests>
 }
@@ -90,5 +95,6 @@ export const createMemory = (): Memory => ({
   reach: new WeakMap(),
   cooldowns: new Map(),
   signatures: new Map(),
+  answers: new Map(),
   requests: new Map(),
 })
