@@ -41,6 +41,8 @@ export type DecisionRow = {
   inputs?: unknown
   /** Of an ensemble: its members and how one of them was chosen. */
   ensemble?: unknown
+  /** Of an answer that was kept: what it had cost when it was made. */
+  saved_nanos?: number | null
 }
 
 /** `score` and its parts are there where the strategy works them out. Cost is nano-USD, latency milliseconds. */
@@ -75,6 +77,10 @@ export type Decision = {
     excluded: readonly { id: string; reason: string }[]
   }
   attempts: DecidedAttempt[]
+  /** Whether a kept answer was looked for; absent where none was wanted. */
+  cache?: 'miss' | 'exact'
+  /** What had made the answer that was kept, and what it had cost. */
+  kept?: { target: string; costNanoUsd: number }
   /** Targets that failed by their own fault, by what their figures go by. */
   failed: string[]
 }
@@ -88,7 +94,7 @@ type Ended = {
 }
 
 export function decisionRow(decision: Decision, { requestId, policy, outcome, nowSeconds }: Ended): DecisionRow {
-  const { plan, attempts } = decision
+  const { plan, attempts, kept, cache = 'off' } = decision
   return {
     id: decision.id,
     org_id: policy.orgId,
@@ -100,13 +106,13 @@ export function decisionRow(decision: Decision, { requestId, policy, outcome, no
     candidates: (plan?.targets ?? []).map(({ target, reason }) => ({ target: target.id, reason })),
     excluded: (plan?.excluded ?? []).map(({ id, reason }) => ({ target: id, reason })),
     attempts,
-    chosen: attempts.findLast((attempt) => attempt.outcome === 'ok')?.target ?? null,
+    chosen: kept?.target ?? attempts.findLast((attempt) => attempt.outcome === 'ok')?.target ?? null,
     outcome,
-    // No answers are kept yet.
-    cache: 'off',
+    cache,
     is_stream: decision.isStream,
     policy_version: policy.version,
     prices_version: decision.pricesVersion,
     created_at: nowSeconds,
+    ...(kept && { saved_nanos: kept.costNanoUsd }),
   }
 }

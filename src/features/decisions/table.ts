@@ -37,6 +37,8 @@ export const decisions = pgTable(
     experiment: jsonb().$type<DecisionRow['experiment']>(),
     inputs: jsonb(),
     ensemble: jsonb(),
+    /** Of an answer that was kept: what it had cost when it was made. */
+    saved_nanos: bigint({ mode: 'number' }),
   },
   (table) => [index().on(table.org_id, table.created_at), index().on(table.org_id, table.request_id)],
 )
