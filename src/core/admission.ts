@@ -120,6 +120,8 @@ export type Admission = {
   turn?: number | undefined
   /** What the call has held, in nano-USD; absent where nothing is. */
   heldNanoUsd?: number | undefined
+  /** Ids of the budgets in which it is held, beside those of a run. */
+  heldBudgets?: readonly string[] | undefined
   /** The answer that is kept; without a value the isolate's own copy is still the one. */
   cached: { stamp: string; value: string | undefined } | undefined
   /** What there is under the vault's keys, sealed as it was kept; absent where none was asked for. */

@@ -1,10 +1,12 @@
 import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import type { ListedModel, Provider } from '../../core/models.ts'
+import type { TaskType } from '../../core/tasks.ts'
 import { type CatalogModel, modelOf, modelsOf, nodePrice, type Price, resolveModel } from '../catalog/service.ts'
 import { autoModelOf, isAuto } from './auto.ts'
 import { describedModel } from './described.ts'
 import { type Listing, listingOf } from './listing.ts'
+import type { RoutingWish } from './options.ts'
 
 /** A model and its five fallbacks, each once. */
 const MAX_TARGETS = 6
@@ -34,9 +36,13 @@ export type Wanted = {
   kind: CatalogModel['kind']
   /** What `auto` must be able to do; a model that was named is taken at its word. */
   needs?: readonly Need[] | undefined
+  /** How it is to be routed, in the caller's words. */
+  routing?: RoutingWish | undefined
+  /** What it is for, where the caller says so. */
+  taskType?: TaskType | undefined
 }
 
-export type Need = 'vision' | 'tools'
+export type Need = 'vision' | 'tools' | 'json_schema'
 
 export type Candidates = { targets: readonly Target[]; forbidden: boolean }
 
