@@ -3,6 +3,7 @@ import { decisionJobs } from './decisions/jobs.ts'
 import { encryptionJob } from './encryption/jobs.ts'
 import { ledgerJobs } from './ledger/jobs.ts'
 import { responseJobs } from './responses/jobs.ts'
+import { routingJobs } from './routing/jobs.ts'
 
 /** Everything that is done by the clock, in the order in which jobs of the same hour run. */
-export const jobs: readonly Job[] = [...ledgerJobs, encryptionJob, ...responseJobs, ...decisionJobs]
+export const jobs: readonly Job[] = [...ledgerJobs, encryptionJob, ...responseJobs, ...decisionJobs, ...routingJobs]

@@ -51,7 +51,7 @@ describe.each(backends)('what calls told of a target, on $name', ({ start }) => 
 
   /** A target nobody else tells of. */
   const target = () => {
-    const id = `openai/${newId('t')}`
+    const id = `openai/${newId('t', START_MS)}`
     return {
       id,
       tell: async (calls: readonly Omit<Measured, 'id'>[], nowMs = START_MS) => {
