@@ -1,0 +1,59 @@
+import * as z from 'zod'
+import { ensembleStrategies } from '../../core/ensemble.ts'
+import { MOST_MEMBERS } from './settings.ts'
+
+const Provider = z.string().min(1).max(64)
+
+const fields = {
+  strategy: z
+    .enum([...ensembleStrategies, 'best_response'])
+    .optional()
+    .describe('`confidence_weighted` unless said; `best_response` is `best_of_n`.'),
+  mode: z
+    .enum(['parallel', 'sequential'])
+    .optional()
+    .describe('`sequential` asks one after another, no more than it takes.'),
+  members: z
+    .array(z.string().min(1).max(255))
+    .min(2)
+    .max(MOST_MEMBERS)
+    .optional()
+    .describe('Names of models; chosen unless named.'),
+  min_providers: z.int().min(1).max(MOST_MEMBERS).optional().describe('Answers that it takes; 2 unless said.'),
+  max_providers: z.int().min(2).max(MOST_MEMBERS).optional().describe('Models that are asked; 3 unless said.'),
+  confidence_threshold: z.number().min(0).max(1).optional().describe('Where a cascade stops; 0.75 unless said.'),
+  fallback_to_best: z.boolean().optional().describe('With too few answers the best one is given; unless false.'),
+  timeout_ms: z
+    .int()
+    .min(1000)
+    .max(600_000)
+    .optional()
+    .describe('Of each round of calls; 60,000 unless said, twice that and 120,000 at least for streams.'),
+  preferred_providers: z.array(Provider).max(16).optional().describe('The most preferred first.'),
+  provider_weights: z
+    .record(Provider, z.number().min(0.1).max(10))
+    .refine((weights) => Object.keys(weights).length <= 16, 'must have at most 16 entries')
+    .optional(),
+  judge_model: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe('Who judges and merges; the best of the members unless named.'),
+  stream_first: z
+    .boolean()
+    .optional()
+    .describe('Stream the fastest answer, and tell at its end if another one was chosen.'),
+}
+
+/** What a call wants of its ensemble, or an organisation of those of calls that say nothing. */
+export const EnsembleOptions = z.strictObject(fields)
+export type EnsembleOptions = z.output<typeof EnsembleOptions>
+
+export const EnsembleConfigView = z.object({
+  object: z.literal('ensemble_config'),
+  config: z.record(z.string(), z.unknown()),
+  updated_by: z.string().nullable(),
+  updated_at: z.int().nullable().describe('Null where nothing was set.'),
+})
+export type EnsembleConfigView = z.input<typeof EnsembleConfigView>
