@@ -1,6 +1,7 @@
 import type { DecisionRow } from './decision.ts'
 import type { Measured } from './figures.ts'
 import type { RequestRow } from './request-log.ts'
+import type { Priority } from './routing.ts'
 
 /** Money of one organisation. All amounts are integer nano-USD (1 USD = 1,000,000,000). */
 
@@ -68,6 +69,11 @@ export type HoldRequest = {
   concurrency?: readonly ConcurrencyRef[]
   /** In order of preference: the hold is a place at the first that has one. Asking again moves it among these. */
   places?: readonly PlaceRef[]
+  /**
+   * Where there is no place the call waits for one, in this order, for 30 seconds or until its deadline: the answer
+   * comes later. Without it the call is refused at once.
+   */
+  priority?: Priority
 }
 
 /** Budgets that the hold names and this does not are no longer needed: what was held in them is free. */
@@ -79,7 +85,7 @@ export type ExtendAnswer = { ok: true } | { ok: false; budgetId: string; remaini
 /**
  * Of a call that names a run a hold tells the budgets of that run and of those above it: they belong to what the call
  * extends and settles. It may also be refused because as much is under way as a concurrency limit allows, or because
- * there is no such run.
+ * there is no such run. `retryAfterMs` is told to a call that waited for a place, or would have had to for too long.
  */
 export type HoldAnswer =
   | {
@@ -90,7 +96,7 @@ export type HoldAnswer =
       full?: readonly { target: string; limitId: string }[]
     }
   | Exclude<ExtendAnswer, { ok: true }>
-  | { ok: false; limitId: string }
+  | { ok: false; limitId: string; retryAfterMs?: number }
   | { ok: false; runId: string }
 
 export type LedgerStatus = 'ok' | 'error' | 'aborted' | 'budget' | 'unknown'

@@ -10,7 +10,7 @@ import type {
 import { createAccounts, type Spent } from './accounts.ts'
 import { createDays } from './days.ts'
 import { rowTextOf } from './flush.ts'
-import { createLeases } from './leases.ts'
+import { createLeases, type Seatless } from './leases.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
 import { createThresholds, type Passed } from './thresholds.ts'
 
@@ -47,9 +47,9 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
   const release = (requestId: string): void => {
     const hold = holds.get(requestId)
+    leases.giveBack(requestId)
     if (!hold) return
     holds.delete(requestId)
-    leases.giveBack(requestId)
     accounts.unreserve(hold.budgets, hold.amountNanoUsd)
   }
 
@@ -102,7 +102,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
      * Asking again for what a request holds already changes nothing but its place. Asking for something else, as under
      * a newer policy, ends what it held.
      */
-    hold(request: HoldRequest, nowMs: number): HoldAnswer {
+    hold(request: HoldRequest, nowMs: number): HoldAnswer | Seatless {
       const { facts, budgets, amountNanoUsd, deadlineMs, places } = request
       const known = holds.get(facts.request_id)
       if (known && isAlike(known, request)) return places ? leases.move(facts.request_id, places) : { ok: true }
@@ -114,6 +114,26 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       holds.set(facts.request_id, { ...request })
       leases.take(facts.request_id, seat)
       return { ...answer, ...seat.told }
+    },
+
+    /** The call holds nothing but its place among those of its caller, until there is one for it at a target. */
+    enlist({ facts, concurrency = [] }: HoldRequest): void {
+      release(facts.request_id)
+      leases.enlist(facts.request_id, concurrency)
+    },
+
+    /** Holds for a call that was enlisted; undefined while every place is taken. */
+    seat(request: HoldRequest, nowMs: number): HoldAnswer | undefined {
+      const { facts, budgets, amountNanoUsd, deadlineMs, places = [] } = request
+      const { ok, ...told } = leases.move(facts.request_id, places)
+      if (!ok) return undefined
+      const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs, nowMs })
+      if (!answer.ok) {
+        leases.giveBack(facts.request_id)
+        return answer
+      }
+      holds.set(facts.request_id, { ...request })
+      return { ...answer, ...told }
     },
 
     extend({ requestId, budgets, amountNanoUsd }: ExtendRequest, nowMs: number): ExtendAnswer {

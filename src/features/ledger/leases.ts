@@ -3,6 +3,8 @@ import type { ConcurrencyRef, HoldAnswer, HoldRequest, PlaceRef } from '../../co
 type Wish = Pick<HoldRequest, 'concurrency' | 'places'>
 type Told = Pick<HoldAnswer & { ok: true }, 'place' | 'full'>
 type Refused = { ok: false; limitId: string }
+/** There is no place now at any target, but there may be one when a call ends. */
+export type Seatless = { ok: false; fullLimitId: string }
 type Place = { ok: true; limits: readonly ConcurrencyRef[]; told: Told }
 /** Where a call can be counted: under limits of its caller, and under those of one of its targets. */
 export type Seat = Place & { own: readonly ConcurrencyRef[] }
@@ -20,14 +22,14 @@ export function createLeases() {
   const inTheWay = (limits: readonly ConcurrencyRef[]): ConcurrencyRef | undefined =>
     limits.find((limit) => !limit.monitors && isFull(limit))
 
-  const placeAmong = (places: readonly PlaceRef[]): Place | Refused => {
+  const placeAmong = (places: readonly PlaceRef[]): Place | Seatless => {
     const full = places.flatMap(({ target, limits }) => {
       const limit = inTheWay(limits)
       return limit ? [{ target, limitId: limit.id }] : []
     })
     const [first] = full
     const free = places.find(({ target }) => full.every((one) => one.target !== target))
-    if (!free) return first ? { ok: false, limitId: first.limitId } : { ok: true, limits: [], told: {} }
+    if (!free) return first ? { ok: false, fullLimitId: first.limitId } : { ok: true, limits: [], told: {} }
     return { ok: true, limits: free.limits, told: { place: free.target, ...(first && { full }) } }
   }
 
@@ -48,7 +50,7 @@ export function createLeases() {
 
   return {
     /** Where the call would be counted, or the first limit under which nothing more may run. Takes nothing. */
-    find({ concurrency = [], places = [] }: Wish): Seat | Refused {
+    find({ concurrency = [], places = [] }: Wish): Seat | Refused | Seatless {
       const full = inTheWay(concurrency)
       if (full) return { ok: false, limitId: full.id }
       const place = placeAmong(places)
@@ -59,8 +61,13 @@ export function createLeases() {
       if (own.length + limits.length > 0) leases.set(requestId, { own: enter(own), place: enter(limits) })
     },
 
-    /** The call will go elsewhere: its place is now among these. It keeps the one it has where none of them is free. */
-    move(requestId: string, places: readonly PlaceRef[]): (Told & { ok: true }) | Refused {
+    /** The call waits for a place: it counts among those of its caller from now on. */
+    enlist(requestId: string, own: readonly ConcurrencyRef[]): void {
+      if (own.length > 0) leases.set(requestId, { own: enter(own), place: [] })
+    },
+
+    /** The call will go elsewhere, or has waited: its place is now among these. It keeps the one it has where none of them is free. */
+    move(requestId: string, places: readonly PlaceRef[]): (Told & { ok: true }) | Seatless {
       // A call that no limit bound until now may be bound where it goes.
       const lease = leases.get(requestId) ?? { own: [], place: [] }
       leave(lease.place)

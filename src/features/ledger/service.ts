@@ -3,6 +3,7 @@ import { DependencyError } from '../../core/errors.ts'
 import type { BudgetRef, HoldRequest, OrgLedger } from '../../core/ledger.ts'
 import { createBook } from './book.ts'
 import { layGhosts } from './ghosts.ts'
+import { createLine } from './line.ts'
 import { createNotices } from './notices.ts'
 import { openBudgets } from './opening.ts'
 import { createOutbox } from './outbox.ts'
@@ -53,6 +54,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   const outbox = createOutbox({ orgId, book, notices, deps, onListed: (listed) => strays.learn(listed) })
   const strays = createStrays({ orgId, book, deps, graceMs, close: outbox.close })
   const withdrawn = createWithdrawn(deps.now)
+  const line = createLine({ book, now: deps.now })
   /** One opening at a time: a budget that another call opens meanwhile is open then. */
   let opening = Promise.resolve()
   /** What waits while Postgres does not answer shares the failure: each waiting for its own would take minutes. */
@@ -139,6 +141,7 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     for (const call of book.overdue(deps.now())) {
       book.settle(unknownSettlement(call, deps.newId('led'), deps.now()), deps.now())
     }
+    line.serve()
     notices.take()
   }
 
@@ -189,7 +192,10 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       }
       const runBudgets = run === 'none' ? [] : run.budgets
       if (withdrawn.has(request_id) || book.knows(request_id)) throw new Error('the call ended before it held anything')
-      const answer = book.hold({ ...request, budgets: [...request.budgets, ...runBudgets] }, deps.now())
+      const holding = line.hold({ ...request, budgets: [...request.budgets, ...runBudgets] })
+      // Who moves elsewhere leaves a place behind.
+      line.serve()
+      const answer = await holding
       if (!answer.ok) {
         expectStray(request)
         return answer
@@ -210,14 +216,18 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
     async release(requestId, isLast = false) {
       if (isLast) withdrawn.add(requestId)
       waitingHolds.delete(requestId)
+      line.withdraw(requestId)
       book.release(requestId)
+      line.serve()
       outbox.close(requestId)
       wakeBy(outbox.dueMs(deps.now()))
     },
 
     async settle(settlement) {
       waitingHolds.delete(settlement.row.request_id)
+      line.withdraw(settlement.row.request_id)
       const booked = book.settle(settlement, deps.now())
+      line.serve()
       notices.take()
       for (const budget of book.unopened(settlement.budgets)) toOpen.set(budget.id, budget)
       wakeBy(outbox.dueMs(deps.now()))
