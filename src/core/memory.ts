@@ -39,6 +39,30 @@ export type IssuerKeys = {
 /** What a model signed of one message, as JSON; forgotten at `untilMs` (Unix ms). */
 export type RememberedSignatures = { text: string; bytes: number; untilMs: number }
 
+/**
+ * What this isolate has seen of a target, by ten seconds of the last minute: slot `n % 6` is of the ten seconds `n`, and
+ * `bucket` the newest. Times are Unix ms, 0 for never.
+ */
+export type SeenTarget = {
+  bucket: number
+  calls: number[]
+  /** Times that a call asked it again. */
+  repeats: number[]
+  /** Calls that went well and that the other isolates have not been told of; and whether there was any, however long ago. */
+  good: number[]
+  wasGood: boolean
+  /** In a row, as this isolate sees them: failures, and refusals for want of capacity. */
+  failures: number
+  refusals: number
+  openUntilMs: number
+  coolUntilMs: number
+  /** When one of the two was last learned. */
+  notedMs: number
+  /** Words to Redis that are under way, and false while it does not know what this isolate does, or could not be told. */
+  telling: number
+  isTold: boolean
+}
+
 /** An isolate's own copy of a kept answer, as JSON, of the writing that `stamp` names; forgotten at `untilMs` (Unix ms). */
 export type RememberedAnswer = { stamp: string; text: string; untilMs: number }
 
@@ -50,8 +74,8 @@ export type WaitingRequests = { rows: RequestRow[]; decisions: DecisionRow[]; le
  * requests on Workers), each of them a hint that a store can correct.
  */
 export type Memory = {
-  /** By target id: failures since its last success in this isolate. */
-  failures: Map<string, number>
+  /** By what their breakers go by. */
+  targets: Map<string, SeenTarget>
   /** What was last told of targets, by what their figures go by. */
   figures: Map<string, Figures>
   /** Calls under way in this isolate, likewise. */
@@ -82,7 +106,7 @@ export type Memory = {
 }
 
 export const createMemory = (): Memory => ({
-  failures: new Map(),
+  targets: new Map(),
   figures: new Map(),
   underWay: new Map(),
   isolateId: undefined,

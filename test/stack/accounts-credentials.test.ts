@@ -51,7 +51,7 @@ describe('a credential that the provider refuses', () => {
     expect(await second.text()).toContain('[DONE]')
     await told(us, id)
     // The breaker of the model is as closed as before.
-    expect(await redisCommand('EXISTS', `brk:${id}/a-model`)).toBe(0)
+    expect(await redisCommand('EXISTS', `tgt:${id}/a-model`)).toBe(0)
   })
 
   it('that was the only one ends the call with 502, and those after it at once with 503', async () => {
@@ -124,7 +124,7 @@ describe('two organisations', () => {
     await vi.waitFor(
       async () => {
         await us.chat('same-model', 'fault:status=500')
-        expect(await redisCommand('EXISTS', `brk:${ours}/same-model`)).toBe(1)
+        expect(await redisCommand('HEXISTS', `tgt:${ours}/same-model`, 'u')).toBe(1)
       },
       { timeout: 15_000, interval: 1 },
     )

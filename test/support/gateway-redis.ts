@@ -1,9 +1,11 @@
 import { DependencyError } from '../../src/core/errors.ts'
-import type { Redis, RedisArgument, RedisCommand } from '../../src/core/redis.ts'
+import type { Redis, RedisCommand } from '../../src/core/redis.ts'
+import { noteScript } from '../../src/features/admission/note-script.ts'
 import { admissionScript } from '../../src/features/admission/script.ts'
 import { rememberScript } from '../../src/features/records/service.ts'
+import { argument, type Hash, readerOf, refuse } from './gateway-script.ts'
+import { targetScripts } from './gateway-targets.ts'
 
-type Hash = Map<string, string>
 type Entry = { value: string | Hash; expiresMs: number }
 
 export type MemoryRedis = Redis & {
@@ -15,10 +17,6 @@ export type MemoryRedis = Redis & {
   forget(prefix: string): void
   text(key: string): string | undefined
   fields(key: string): ReadonlyMap<string, string>
-}
-
-const refuse = (text: string): never => {
-  throw new Error(`ERR ${text}`)
 }
 
 /**
@@ -97,6 +95,8 @@ export function memoryRedis(now: () => number): MemoryRedis {
     }
   }
 
+  const { stateOf, answerWants, note } = targetScripts({ hashAt, hashFor, increase, expire })
+
   /** The admission script, line by line in another language. */
   function admit(keys: readonly string[], args: readonly string[]): unknown[] {
     const read = readerOf(keys, args)
@@ -105,7 +105,7 @@ export function memoryRedis(now: () => number): MemoryRedis {
     if (version === undefined) return [0]
     if (version !== read.arg()) return [1, version, record?.get('p') ?? null, at]
     const [nowMs, own, shared] = [read.number(), read.number(), read.number()]
-    const [breakers, cached] = [read.number(), read.number()]
+    const [targets, wants] = [read.number(), read.arg()]
     if (nowMs >= Number(record?.get('due') ?? 0)) {
       record?.set('due', String(nowMs + 5000))
       return [4, at]
@@ -132,17 +132,22 @@ export function memoryRedis(now: () => number): MemoryRedis {
       told.push({ ...taken, no: limit, waitMs, remaining, resetMs, shadow: isShadow ? monitored : undefined })
     }
     if (refusal) return refusal
-    const onTargets = Array.from({ length: shared > 0 ? breakers : 0 }, () =>
+    const onTargets = Array.from({ length: shared > 0 ? targets : 0 }, () =>
       (read.arg().match(/\d+/g) ?? []).map((no) => told[own + Number(no) - 1] ?? refuse('there is no such limit')),
     )
     const shadow = monitors ? read.key() : ''
-    const states = Array.from({ length: breakers }, () => textAt(read.key()) ?? null)
+    const states = Array.from({ length: targets }, () => stateOf(read.key(), nowMs))
     const inTheWay = onTargets.map((mine) => mine.toSorted((one, other) => other.waitMs - one.waitMs)[0])
-    const healthy = states.flatMap((state, at) => (shared > 0 && !(Number(state) > nowMs) ? [at] : []))
-    const first = healthy.find((at) => (inTheWay[at]?.waitMs ?? 0) === 0)
-    const [soonest] = healthy.flatMap((at) => inTheWay[at] ?? []).sort((one, other) => one.waitMs - other.waitMs)
+    const usable = states.flatMap(({ word, slot }, at) => (word === null || slot !== undefined ? [at] : []))
+    const first = usable.find((at) => (inTheWay[at]?.waitMs ?? 0) === 0)
+    const [soonest] = usable.flatMap((at) => inTheWay[at] ?? []).sort((one, other) => one.waitMs - other.waitMs)
     if (first === undefined && soonest) {
       return [2, soonest.no, Math.ceil(soonest.waitMs), soonest.remaining, soonest.resetMs]
+    }
+    const probe = first === undefined ? undefined : states[first]
+    if (probe?.slot !== undefined) {
+      probe.word = `p${probe.slot}:${nowMs + 60_000}`
+      hashFor(probe.key).set(`p${probe.slot}`, String(nowMs + 60_000))
     }
     const charged = [...told.slice(0, own), ...(first === undefined ? [] : (onTargets[first] ?? []))]
     for (const { shadow: id, charge } of charged) {
@@ -152,10 +157,10 @@ export function memoryRedis(now: () => number): MemoryRedis {
         expire(shadow, 172_800)
       }
     }
-    reply.push(...states)
-    reply.push(cached === 1 ? (textAt(read.key()) ?? null) : null)
+    reply.push(...states.map(({ word }) => word))
     reply.push(...told.slice(own).map((one) => (charged.includes(one) && one.shadow === undefined ? 1 : 0)))
     for (const one of inTheWay) reply.push(...(one && one.waitMs > 0 ? [Math.ceil(one.waitMs), one.no] : [0, 0]))
+    reply.push(...answerWants(read, { wants, targets, nowMs }))
     if (openId !== '') {
       const open = read.key()
       hashFor(open).set(openId, openCall)
@@ -233,7 +238,8 @@ export function memoryRedis(now: () => number): MemoryRedis {
       arrive()
       if (script === admissionScript) return admit(keys, args.map(argument))
       if (script === rememberScript) return write(keys, args.map(argument))
-      return refuse('this Redis knows only the scripts of admission and of records')
+      if (script === noteScript) return note(keys, args.map(argument))
+      return refuse('this Redis knows only the scripts of admission, of records and of targets')
     },
     async pipeline(commands) {
       arrive()
@@ -258,26 +264,5 @@ type Asked = { amount: number; size: number; windowMs: number; intoMs: number; n
 type Told = Taken & { no: number; shadow: string | undefined }
 type Taken = { remaining: number; resetMs: number; waitMs: number; charge: () => void }
 
-/** KEYS and ARGV in the order in which the script reads them. A key that is missing or left over is an error of ours. */
-function readerOf(keys: readonly string[], args: readonly string[]) {
-  const [restKeys, restArgs] = [[...keys], [...args]]
-  const arg = () => restArgs.shift() ?? refuse('the script was given too few arguments')
-  return {
-    key: () => restKeys.shift() || refuse('the script was given too few keys'),
-    /** One of any number of keys; undefined after the last. */
-    rest: () => restKeys.shift(),
-    arg,
-    number: () => {
-      const value = Number(arg())
-      return Number.isFinite(value) ? value : refuse('not a number')
-    },
-    end: () => {
-      if (restKeys.length + restArgs.length > 0) refuse('the script was given more than it reads')
-    },
-  }
-}
-
-const argument = (value: RedisArgument): string =>
-  typeof value === 'number' && !Number.isFinite(value) ? refuse('not a number') : String(value)
 const whole = (value: number): number => (Number.isSafeInteger(value) ? value : refuse('not an integer'))
 const positive = (value: number): number => (whole(value) > 0 ? value : refuse('invalid expire time'))

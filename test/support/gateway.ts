@@ -138,8 +138,8 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       upstream = answer
     },
     heal: () => {
-      deps.memory.failures.clear()
-      redis.forget(redisKeys.breaker(''))
+      deps.memory.targets.clear()
+      redis.forget(redisKeys.target(''))
     },
     async rows() {
       while (deferred.length > 0) await Promise.all(deferred.splice(0))

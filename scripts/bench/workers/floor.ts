@@ -22,7 +22,7 @@ const keys = [
   `${ORG}:rl:pol_00000000000000000000000000:requests`,
   `${ORG}:rl:pol_00000000000000000000000000:tokens:29000001`,
   `${ORG}:rl:pol_00000000000000000000000000:tokens:29000000`,
-  'brk:openai/gpt-4o',
+  'tgt:openai/gpt-4o',
   `${ORG}:open`,
 ]
 const limits = ['r', '100000000', '100000000', '1', 't', '1000000000', '128', '2']

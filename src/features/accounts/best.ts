@@ -23,10 +23,11 @@ export async function bestFor(ctx: Ctx, capability: Capability): Promise<{ targe
 async function openAmong(ctx: Ctx, targets: readonly Target[]): Promise<ReadonlyMap<string, number>> {
   if (targets.length === 0) return new Map()
   const { candidates, breakers = candidates } = candidatesOf(targets)
-  const states = await ctx.redis.pipeline(breakers.map((breaker) => ['GET', redisKeys.breaker(breaker)] as const))
+  const states = await ctx.redis.pipeline(breakers.map((breaker) => ['HGETALL', redisKeys.target(breaker)] as const))
   return new Map(
     candidates.flatMap((id, at) => {
-      const untilMs = Number(states[at] ?? 0)
+      const { u = 0, c = 0 } = Object(states[at])
+      const untilMs = Math.max(Number(u), Number(c))
       return untilMs > ctx.now() ? [[id, untilMs] as const] : []
     }),
   )

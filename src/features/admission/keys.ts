@@ -3,14 +3,20 @@
  * (`features/limits/windows.ts`) and whom no credential vouches for (`strangers-script.ts`).
  *
  * <org>:open               hash  calls that hold money, by request id; an hour after the last
- * brk:<vendor/model>       string  until when the breaker is open, Unix ms; as long as it is open. An account that an
- *                          organisation has itself goes by its id in place of the vendor
+ * tgt:<provider/model>     hash  what stands in the way of a target: `u` until when it is open (Unix ms, kept while it is
+ *                          half open), `k` how often in a row it was opened, `g` good probes, `p1` to `p3` until when
+ *                          the places of those who try it are taken, `c` until when it is cooling, `q` refusals for
+ *                          want of capacity in a row, `f` failures in a row, `w0` to `w5` calls and failures of the last
+ *                          minute, ten seconds each; ten minutes longer than it matters. An account that an
+ *                          organisation has itself goes by its id in place of the provider
+ * busy:<provider/model>    hash  calls under way, `count:at` by isolate; 20 seconds after the last that told of any
  * fig:<provider/model>     hash  what was measured of a target, for planning: `f` its figures, `o:<task>` the output to expect
  * hist:<provider/model>    hash  the histograms behind them; both two weeks after the last call
  */
 export const redisKeys = {
   open: (orgId: string) => `${orgId}:open`,
-  breaker: (target: string) => `brk:${target}`,
+  target: (id: string) => `tgt:${id}`,
+  busy: (id: string) => `busy:${id}`,
   figures: (target: string) => `fig:${target}`,
   histograms: (target: string) => `hist:${target}`,
 }

@@ -1,6 +1,7 @@
 import type { Ask, Limit, Policy } from '../../core/admission.ts'
 import type { HoldRequest } from '../../core/ledger.ts'
 import type { RedisArgument } from '../../core/redis.ts'
+import type { TargetState } from '../../core/routing.ts'
 import { countedLimits, countedOnTargets, frameOf, isOnTarget, limitKeys } from '../limits/service.ts'
 import { holdsMoney } from './holding.ts'
 import { redisKeys } from './keys.ts'
@@ -35,8 +36,8 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   for (const limit of shared) tell(limit)
   if (shared.length > 0) for (const target of ask.candidates) told.push(numbersOn(target, shared))
   if (monitors) keys.push(limitKeys.shadow(orgId, nowMs))
-  for (const breaker of ask.breakers ?? ask.candidates) keys.push(redisKeys.breaker(breaker))
-  if (ask.cache !== undefined) keys.push(ask.cache.key)
+  for (const id of ask.breakers ?? ask.candidates) keys.push(redisKeys.target(id))
+  const wants = tellWants(ask, keys, told)
   const open = hold && holdsMoney(hold) ? hold : undefined
   if (open) keys.push(redisKeys.open(orgId))
   keys.push(...(ask.vault ?? []))
@@ -46,12 +47,40 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
     own.length,
     shared.length,
     ask.candidates.length,
-    ask.cache === undefined ? 0 : 1,
+    wants,
     open?.facts.request_id ?? '',
     open ? JSON.stringify({ ...open, concurrency: undefined, places: undefined }) : '',
     ...told,
   ]
   return { keys, args }
+}
+
+/** What only some calls ask: its keys and arguments, and the letters by which the script knows. */
+function tellWants(ask: Ask, keys: string[], told: RedisArgument[]): string {
+  const { figures, busy, turn, cache } = ask
+  if (!figures && !busy && turn === undefined && !cache) return ''
+  const ids = ask.breakers ?? ask.candidates
+  let wants = ''
+  if (figures) {
+    wants += 'f'
+    for (const id of ids) keys.push(redisKeys.figures(id))
+    told.push(`o:${figures.taskType}`)
+  }
+  if (busy) {
+    wants += 'b'
+    for (const id of ids) keys.push(redisKeys.busy(id))
+    told.push(busy.isolate, ...ids.map((_, at) => busy.counts[at] ?? 0))
+  }
+  if (turn !== undefined) {
+    wants += 't'
+    keys.push(turn)
+  }
+  if (cache) {
+    wants += 'c'
+    keys.push(cache.key, cache.index)
+    told.push(cache.held ?? '')
+  }
+  return wants
 }
 
 /** What Redis counts of a request: by the caller's own limits, and by those of the providers that may answer it. */
@@ -77,8 +106,12 @@ export type ScriptReply =
       atMs: string
       /** Of the counted limits of the caller, in their order. */
       rates: readonly Standing[]
-      breakers: (string | null)[]
-      cached: string | null
+      /** Of the targets; undefined for one that is closed. */
+      states: readonly (TargetState | undefined)[]
+      /** What was asked of the targets beside, as far as it is known. */
+      figures: readonly ToldFigures[] | undefined
+      turn: number | undefined
+      cached: { stamp: string; value: string | undefined } | undefined
       /** Limits of providers in which the request was counted. */
       charged: readonly Limit[]
       /** Of each target for how long it is used up and by which limit; undefined for one that has room. */
@@ -86,6 +119,9 @@ export type ScriptReply =
       /** What is kept under each key of the vault. */
       vault: (string | null)[]
     }
+
+/** The texts that are kept of a target's figures, and its calls under way. */
+export type ToldFigures = { figures: string | null; output: string | null; inFlight: number | undefined }
 
 /** Reads a reply against the request that caused it. Throws on a shape that the script cannot have sent. */
 export function readReply(reply: unknown, policy: Policy | undefined, ask: Ask): ScriptReply {
@@ -116,25 +152,48 @@ type Counted = ReturnType<typeof limitsOf> & { ask: Ask }
 
 function readAdmitted(reply: readonly unknown[], { own, shared, ask }: Counted): ScriptReply & { kind: 'admitted' } {
   const { candidates } = ask
-  const rates = own.map((_, at) => ({ remaining: Number(reply[2 + at * 2]), resetMs: Number(reply[3 + at * 2]) }))
-  const breakersAt = 2 + own.length * 2
-  const cachedAt = breakersAt + candidates.length
-  const usedUpAt = cachedAt + 1 + shared.length
-  const vaultAt = usedUpAt + (shared.length > 0 ? candidates.length * 2 : 0)
+  let at = 1
+  const next = (): unknown => reply[at++]
+  const atMs = String(next())
+  const rates = own.map(() => ({ remaining: Number(next()), resetMs: Number(next()) }))
+  const states = candidates.map(() => stateOf(next()))
+  const charged = shared.filter(() => Number(next()) === 1)
+  const usedUp = candidates.map(() => {
+    const [waitMs, no] = shared.length > 0 ? [Number(next()), Number(next())] : [0, 0]
+    const limit = waitMs > 0 ? shared[no - own.length - 1] : undefined
+    return limit && { waitMs, limitId: limit.id }
+  })
+  const figures = ask.figures && candidates.map(() => ({ figures: textOrNull(next()), output: textOrNull(next()) }))
+  const busy = ask.busy && candidates.map(() => Number(next()))
+  const turn = ask.turn === undefined ? undefined : Number(next())
+  const [stamp, value] = ask.cache ? [textOrNull(next()), textOrNull(next())] : [null, null]
   return {
     kind: 'admitted',
-    atMs: String(reply[1]),
+    atMs,
     rates,
-    breakers: candidates.map((_, at) => textOrNull(reply[breakersAt + at])),
-    cached: textOrNull(reply[cachedAt]),
-    charged: shared.filter((_, at) => Number(reply[cachedAt + 1 + at]) === 1),
-    usedUp: candidates.map((_, at) => {
-      const [waitMs, no] = [Number(reply[usedUpAt + at * 2] ?? 0), Number(reply[usedUpAt + at * 2 + 1])]
-      const limit = shared.length > 0 && waitMs > 0 ? shared[no - own.length - 1] : undefined
-      return limit && { waitMs, limitId: limit.id }
-    }),
-    vault: (ask.vault ?? []).map((_, at) => textOrNull(reply[vaultAt + at])),
+    states,
+    charged,
+    usedUp,
+    figures:
+      figures || busy
+        ? candidates.map((_, of) => ({ figures: null, output: null, ...figures?.[of], inFlight: busy?.[of] }))
+        : undefined,
+    turn,
+    cached: stamp === null ? undefined : { stamp, value: value ?? undefined },
+    vault: (ask.vault ?? []).map(() => textOrNull(next())),
   }
+}
+
+/** `o<until>`, `c<until>`, or `p<place>:<until>`. */
+function stateOf(told: unknown): TargetState | undefined {
+  const text = textOrNull(told)
+  if (text === null) return undefined
+  const kind = text[0]
+  if (kind === 'p') {
+    const [slot, untilMs] = text.slice(1).split(':').map(Number)
+    return { kind: 'probe', slot: slot ?? 0, untilMs: untilMs ?? 0 }
+  }
+  return { kind: kind === 'c' ? 'cooling' : 'open', untilMs: Number(text.slice(1)) }
 }
 
 const textOrNull = (value: unknown): string | null => (value === null || value === undefined ? null : String(value))

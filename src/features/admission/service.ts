@@ -18,9 +18,12 @@ import { invalidCredential, limitError } from './refusals.ts'
 import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript } from './script.ts'
 import { readReply, type ScriptReply, scriptInput } from './script-call.ts'
+import { figuresByTarget, giveBack, heldAmount, statesByTarget } from './targets.ts'
 
 export { redisKeys } from './keys.ts'
+export { noteTarget, type TargetNote, type TargetNoted } from './note-script.ts'
 export { createStrangers } from './strangers.ts'
+export { giveBackProbe } from './targets.ts'
 
 /** A record can be missing, change and come of age while we load it, not more often than that by honest means. */
 const MAX_ROUNDS = 6
@@ -139,16 +142,21 @@ async function decide(
 ): Promise<Admission> {
   if (!policy) throw invalidCredential()
   if (refusal) throw refusal
-  const open = openBreakers(asked, reply.breakers, nowMs)
+  const { openBreakers, states } = statesByTarget(asked, reply.states)
   const used = usedUp(asked, reply.usedUp, nowMs)
-  const isOut = (target: string) => open.has(target) || used.has(target)
+  const isOut = (target: string) =>
+    openBreakers.has(target) || used.has(target) || states?.get(target)?.kind === 'cooling'
   const holding = requireHeld({ policy, hold, asked, nowMs }, await reseat(deps, hold, { held, isOut }))
   return {
     policy,
     ...holding,
-    openBreakers: open,
+    ...heldAmount(hold, holding.held),
+    openBreakers,
+    states,
+    figures: figuresByTarget(asked, reply.figures, nowMs),
+    turn: reply.turn,
     usedUp: new Map([...(holding.usedUp ?? []), ...used]),
-    cached: undefined,
+    cached: reply.cached,
     vault: asked.vault && vaultOf(asked.vault, reply.vault),
     requests: rateOf(policy.limits, reply.rates, 'requests'),
     tokens: rateOf(policy.limits, reply.rates, 'tokens'),
@@ -180,7 +188,7 @@ const isRefused = (outcome: Outcome): boolean => answerOf(outcome)?.ok === false
 
 /** A call that is not admitted leaves nothing behind, neither a hold nor its name among the open calls. */
 async function orWithdrawn(
-  { deps, request, hold }: Round,
+  { deps, request, asked, hold }: Round,
   outcome: Outcome,
   admitting: () => Admission | Promise<Admission>,
 ): Promise<Admission> {
@@ -190,18 +198,12 @@ async function orWithdrawn(
     // A Redis that did not answer in time may yet list the call: the ledger takes it off the list with its batches.
     const { reply } = outcome
     if (hold && (reply === 'redis_away' || !isRefused(outcome))) request.defer(withdraw(deps, hold))
-    if (hold && reply !== 'redis_away' && reply.kind === 'admitted') request.defer(forgetOpen(deps, hold))
+    if (reply !== 'redis_away' && reply.kind === 'admitted') {
+      if (hold) request.defer(forgetOpen(deps, hold))
+      giveBack({ ...deps, defer: request.defer }, asked, statesByTarget(asked, reply.states).states)
+    }
     throw error
   }
-}
-
-function openBreakers(asked: Ask, states: readonly (string | null)[], nowMs: number): ReadonlyMap<string, number> {
-  const open = new Map<string, number>()
-  states.forEach((state, at) => {
-    const target = asked.candidates[at]
-    if (target !== undefined && state !== null && Number(state) > nowMs) open.set(target, Number(state))
-  })
-  return open
 }
 
 const vaultOf = (keys: readonly string[], values: readonly (string | null)[]): ReadonlyMap<string, string> =>

@@ -1,35 +1,109 @@
 import type { Deps } from '../../core/context.ts'
-import { redisKeys } from '../admission/service.ts'
+import { DependencyError } from '../../core/errors.ts'
+import type { SeenTarget } from '../../core/memory.ts'
+import { breakerRules, coolingRules } from '../../core/reliability.ts'
+import { noteTarget, type TargetNote, type TargetNoted } from '../admission/service.ts'
+import { countGood, keepLonger, seenOf, takeGood } from './seen.ts'
 
-/** Failures in a row, as one isolate sees them, that open a target's breaker for every isolate. */
-const FAILURES_TO_OPEN = 5
-const OPEN_MS = 10_000
-/** Callers may name models that do not exist: their failures must not fill the isolate. */
-const MOST_REMEMBERED = 1000
+type World = Pick<Deps, 'memory' | 'redis' | 'log' | 'now' | 'random'> & { defer: (work: Promise<unknown>) => void }
 
-type World = Pick<Deps, 'memory' | 'redis' | 'log' | 'now'> & { defer: (work: Promise<unknown>) => void }
+/** The place of a call that tries a target which was out. */
+export type Probe = { slot: number; untilMs: number }
 
-export function noteSuccess({ memory }: Pick<Deps, 'memory'>, targetId: string): void {
-  if (memory.failures.size > 0) memory.failures.delete(targetId)
+/** Why a target is not asked now, and until when (Unix ms). */
+export type Barred = { reason: 'breaker_open' | 'cooling'; untilMs: number }
+
+/** A target answered. Redis hears of it only from a probe. */
+export function noteSuccess(world: World, id: string, probe?: Probe): void {
+  const seen = seenOf(world.memory, id, world.now())
+  countGood(seen)
+  if (probe) tell(world, id, { seen, note: { what: 'good', probe } })
 }
 
-/** What failed longest ago goes first: invented names of one caller must not undo what was counted of others. */
-function remember({ memory: { failures } }: Pick<Deps, 'memory'>, targetId: string, count: number): void {
-  failures.delete(targetId)
-  for (const [oldest] of failures) {
-    if (failures.size < MOST_REMEMBERED) break
-    failures.delete(oldest)
+/**
+ * A target failed by its own fault. All isolates are told, and this one goes by what it knows until they have been: it
+ * knows at least of the failures in a row that it saw itself.
+ */
+export function noteFailure(world: World, id: string, probe?: Probe): void {
+  const nowMs = world.now()
+  const seen = seenOf(world.memory, id, nowMs)
+  keepLonger(world.memory, id, seen)
+  seen.failures += 1
+  if (seen.failures >= breakerRules.failuresInRow) bar(seen, { openUntilMs: nowMs + breakerRules.openMs }, nowMs)
+  tell(world, id, { seen, note: { what: 'fail', probe, good: takeGood(seen) } })
+}
+
+/** A target refused for want of capacity: nobody asks it before it said, or for a while that doubles each time. */
+export function noteBusy(
+  world: World,
+  id: string,
+  { retryAfterMs, probe }: { retryAfterMs: number | undefined; probe?: Probe | undefined },
+): void {
+  const nowMs = world.now()
+  const seen = seenOf(world.memory, id, nowMs)
+  keepLonger(world.memory, id, seen)
+  const untilMs = retryAfterMs === undefined ? undefined : nowMs + retryAfterMs
+  if (untilMs !== undefined) bar(seen, { coolUntilMs: untilMs }, nowMs)
+  else if (seen.coolUntilMs <= nowMs) {
+    bar(seen, { coolUntilMs: nowMs + coolingMs(seen.refusals, world.random()) }, nowMs)
+    seen.refusals += 1
   }
-  failures.set(targetId, count)
+  world.log.warn('target_cooling', { target: id, for_ms: seen.coolUntilMs - nowMs })
+  tell(world, id, { seen, note: { what: 'cool', probe, untilMs, good: takeGood(seen) } })
 }
 
-/** Redis hears of it only when the breaker moves: admission tells every isolate on its next call. */
-export function noteFailure(world: World, targetId: string): void {
-  const failures = (world.memory.failures.get(targetId) ?? 0) + 1
-  remember(world, targetId, failures)
-  if (failures < FAILURES_TO_OPEN) return
-  world.memory.failures.delete(targetId)
-  world.log.warn('breaker_opened', { target: targetId, open_ms: OPEN_MS })
-  const until = String(world.now() + OPEN_MS)
-  world.defer(world.redis.pipeline([['SETPX', redisKeys.breaker(targetId), until, OPEN_MS]]))
+/** How long a target cools that did not say: after `before` refusals in a row. */
+export function coolingMs(before: number, random: number): number {
+  const { firstMs, longestMs, jitter } = coolingRules
+  return Math.floor(Math.min(longestMs, firstMs * 2 ** before) * (1 + jitter * (2 * random - 1)))
+}
+
+/**
+ * Why a call that was admitted a while ago must not ask this target any more: what this isolate saw since, or could not
+ * tell anybody.
+ */
+export function barredNow({ memory, now }: World, id: string, admittedMs: number): Barred | undefined {
+  const seen = memory.targets.get(id)
+  if (!seen || (seen.isTold && seen.notedMs < admittedMs)) return undefined
+  const nowMs = now()
+  if (seen.openUntilMs > nowMs) return { reason: 'breaker_open', untilMs: seen.openUntilMs }
+  return seen.coolUntilMs > nowMs ? { reason: 'cooling', untilMs: seen.coolUntilMs } : undefined
+}
+
+function bar(seen: SeenTarget, until: Partial<Pick<SeenTarget, 'openUntilMs' | 'coolUntilMs'>>, nowMs: number): void {
+  Object.assign(seen, until)
+  seen.notedMs = nowMs
+}
+
+type Told = { seen: SeenTarget; note: Omit<TargetNote, 'nowMs' | 'random'> }
+
+function tell(world: World, id: string, { seen, note }: Told): void {
+  seen.isTold = false
+  seen.telling += 1
+  const told = noteTarget(world.redis, id, { ...note, nowMs: world.now(), random: world.random() })
+  world.defer(
+    told.then(
+      (noted) => learn(world, id, { seen, noted }),
+      (error: unknown) => {
+        seen.telling -= 1
+        if (!(error instanceof DependencyError)) throw error
+        world.log.warn('redis_away_for_breakers', { target: id, cause: String(error.cause) })
+      },
+    ),
+  )
+}
+
+/**
+ * Redis knows what all isolates have told, so it is right where this one thought otherwise; not yet while there is more
+ * that it is being told.
+ */
+function learn(world: World, id: string, { seen, noted }: { seen: SeenTarget; noted: TargetNoted }): void {
+  const nowMs = world.now()
+  const { moved, openUntilMs, coolUntilMs } = noted
+  seen.telling -= 1
+  if (seen.telling === 0) Object.assign(seen, { openUntilMs, coolUntilMs, notedMs: nowMs, isTold: true })
+  if (moved === 'opened') {
+    seen.failures = 0
+    world.log.warn('breaker_opened', { target: id, open_ms: openUntilMs - nowMs })
+  } else if (moved === 'closed') world.log.info('breaker_closed', { target: id })
 }

@@ -97,13 +97,13 @@ describe.each(backends)('limits of providers in the admission script on $name', 
   it('charge no target whose breaker is open', async () => {
     const { run, name } = await caller([on('a', daily(1)), on('b', daily(1))])
     const two = [`a/m${name}`, `b/m${name}`]
-    await backend.redis.pipeline([['SETPX', redisKeys.breaker(two[0] ?? ''), String(START_MS + 5000), 60_000]])
+    await backend.redis.pipeline([['HSET', redisKeys.target(two[0] ?? ''), { u: String(START_MS + 5000) }]])
     expect(await run(START_MS, { candidates: two })).toMatchObject({
       charged: [{ target: 'b' }],
       usedUp: [undefined, undefined],
     })
     expect(await run(START_MS, { candidates: two })).toMatchObject({ kind: 'refused', limit: { target: 'b' } })
-    await backend.redis.pipeline([['SETPX', redisKeys.breaker(two[1] ?? ''), String(START_MS + 5000), 60_000]])
+    await backend.redis.pipeline([['HSET', redisKeys.target(two[1] ?? ''), { u: String(START_MS + 5000) }]])
     // Nobody is left to be tried: that is for whoever makes the plan to say.
     expect(await run(START_MS, { candidates: two })).toMatchObject({ kind: 'admitted', charged: [] })
     expect(await run(START_MS + 5000, { candidates: two })).toMatchObject({ charged: [{ target: 'a' }] })
@@ -138,6 +138,7 @@ describe.each(backends)('limits of providers in the admission script on $name', 
       const step = fc.record({
         candidates: fc.shuffledSubarray(targets, { minLength: 1 }),
         open: fc.subarray(targets),
+        by: fc.constantFrom('u', 'c'),
       })
       const amounts = fc.record({
         a: fc.integer({ min: 1, max: 6 }),
@@ -154,18 +155,14 @@ describe.each(backends)('limits of providers in the admission script on $name', 
           const left = new Map(limits.map(({ id, amount }) => [id, amount]))
           const limitsOf = (target: string) =>
             limits.filter((limit) => limit.target === target || limit.target === target.split('/')[0])
-          for (const [at, { candidates: given, open }] of steps.entries()) {
+          for (const [at, { candidates: given, open, by }] of steps.entries()) {
             const names = given.map((target) => `${target}`)
             const closed = names.filter((target) => !open.includes(target))
             const expected = closed.find((target) => limitsOf(target).every(({ id }) => (left.get(id) ?? 0) > 0))
-            const states = names.map(
-              (target) =>
-                [
-                  'SETPX',
-                  redisKeys.breaker(target),
-                  open.includes(target) ? String(2 * DAY_START_MS) : '0',
-                  60_000,
-                ] as const,
+            const states = names.map((target) =>
+              open.includes(target)
+                ? (['HSET', redisKeys.target(target), { [by]: String(2 * DAY_START_MS) }] as const)
+                : (['HDEL', redisKeys.target(target), ['u', 'c']] as const),
             )
             const ask = { tokens: 0, candidates: names }
             const { keys, args } = scriptInput({ record, policy, ask, hold: undefined, nowMs: DAY_START_MS + at })

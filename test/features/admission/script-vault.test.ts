@@ -26,7 +26,7 @@ describe.each(backends)('the vault in the admission script on $name', ({ start }
     expect(await run(START_MS, ask)).toMatchObject({
       kind: 'admitted',
       rates: [{ remaining: 1 }],
-      breakers: [null, null],
+      states: [undefined, undefined],
       vault: ['v1.1.a', null, 'v1.1.b'],
     })
     expect(backend.proxy.requests() - before).toBe(1)
@@ -36,7 +36,11 @@ describe.each(backends)('the vault in the admission script on $name', ({ start }
     const onTarget = { ...requests(6, 3), id: 'shared', subject: 'provider' as const, target: 'a' }
     const { run, name, policy } = await callerOf(backend, [requests(60, 30), onTarget])
     await keep({ [`${name}:signed:1`]: 'v1.1.a' })
-    const ask = { candidates: ['a/b', 'c/d'], cacheKey: `${name}:cache`, vault: [`${name}:signed:1`] }
+    const ask = {
+      candidates: ['a/b', 'c/d'],
+      cache: { key: `${name}:cache`, index: `${name}:index`, held: undefined },
+      vault: [`${name}:signed:1`],
+    }
     const hold = holdOf(`${policy.orgId} request`, { budgets: [budgetOf(1000)], amountNanoUsd: 5 })
     expect(await run(START_MS, ask, hold)).toMatchObject({
       kind: 'admitted',

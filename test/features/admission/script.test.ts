@@ -116,16 +116,19 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
   it('brings the breakers and the cached answer of an admitted request', async () => {
     const { run, name } = await caller([requests(60, 10)])
     await backend.redis.pipeline([
-      ['SETPX', redisKeys.breaker(`openai/b${name}`), '123456', 60_000],
-      ['SETPX', `answer-${name}`, '{"cached":true}', 60_000],
+      ['HSET', redisKeys.target(`openai/b${name}`), { u: String(START_MS + 5) }],
+      ['HSET', `answer-${name}`, { s: 'stamp', v: 'sealed' }],
     ])
     const candidates = [`openai/a${name}`, `openai/b${name}`]
-    expect(await run(START_MS, { candidates })).toMatchObject({ breakers: [null, '123456'], cached: null })
-    expect(await run(START_MS, { candidates, cache: { key: `answer-${name}`, index: '', held: undefined } })).toMatchObject({
-      breakers: [null, '123456'],
-      cached: '{"cached":true}',
+    const states = [undefined, { kind: 'open', untilMs: START_MS + 5 }]
+    expect(await run(START_MS, { candidates })).toMatchObject({ states, cached: undefined })
+    const cache = { key: `answer-${name}`, index: `answers-${name}`, held: undefined }
+    const found = await run(START_MS, { candidates, cache })
+    expect(found).toMatchObject({ states, cached: { stamp: 'stamp', value: 'sealed' } })
+    expect(await run(START_MS, { candidates, cache: { ...cache, key: 'no-such-answer' } })).toMatchObject({
+      states,
+      cached: undefined,
     })
-    expect(await run(START_MS, { candidates, cache: { key: 'no-such-answer', index: '', held: undefined } })).toMatchObject({ cached: null })
   })
 
   it('notes a call as open only when it holds and is admitted', async () => {
@@ -189,7 +192,7 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
     const costs: number[] = []
     for (let at = 0; at < 3; at++) {
       const before = proxy.requests()
-      expect(await redis.run(unseen, keys, args)).toEqual([3, String(START_MS), null])
+      expect(await redis.run(unseen, keys, args)).toEqual([3, String(START_MS)])
       costs.push(proxy.requests() - before)
     }
     expect(costs).toEqual([2, 1, 1])

@@ -115,7 +115,7 @@ describe('the decision of a call', () => {
 describe('the decision of a call that was refused', () => {
   it('says which targets were left out, and why', async () => {
     const gateway = await start()
-    await gateway.redis.pipeline([['SETPX', redisKeys.breaker('openai/gpt-4o'), String(Date.now() + 60_000), 60_000]])
+    await gateway.redis.pipeline([['HSET', redisKeys.target('openai/gpt-4o'), { u: String(Date.now() + 60_000) }]])
     const response = await gateway.chat(chat)
     expect(response.status).toBe(503)
     expect(await decisionBehind(gateway, response)).toMatchObject({
