@@ -33,14 +33,14 @@ async function readRows({ db, now, caller: { orgId } }: Ctx, query: StatsQuery):
           select provider, model, task_type, code, sum(count::int) as count
           from hours, jsonb_each_text(errors) as fault(code, count) group by 1, 2, 3, 4) by_code
         group by 1, 2, 3)
-      select provider, model, task_type, sum(calls) as calls, sum(ok) as ok, coalesce(errors, '{}') as errors,
+      select provider, model, task_type, sum(calls) as calls, sum(ok) as ok, coalesce(faults.errors, '{}') as errors,
         ${weighed('latency_p50_ms')}, ${weighed('latency_p95_ms')}, ${weighed('ttft_p50_ms')},
         ${weighed('ttft_p95_ms')}, ${weighed('tokens_per_second')}, sum(prompt_tokens) as prompt_tokens,
         sum(completion_tokens) as completion_tokens, sum(cost_nanos) as cost_nanos,
         sum(quality_mean * quality_count) / nullif(sum(quality_count), 0) as quality_mean,
         sum(quality_count) as quality_count
       from hours left join faults using (provider, model, task_type)
-      group by provider, model, task_type, errors order by calls desc, provider, model, task_type limit ${MOST_ROWS}`),
+      group by provider, model, task_type, faults.errors order by calls desc, provider, model, task_type limit ${MOST_ROWS}`),
   ])
   return rows
 }
