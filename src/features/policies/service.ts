@@ -14,6 +14,7 @@ import { compileLimits } from '../limits/service.ts'
 import { limits } from '../limits/table.ts'
 import { accountsOf } from '../providers/service.ts'
 import { providerCredentials, providers } from '../providers/table.ts'
+import { routingOf, rulesQueries } from '../routing-rules/service.ts'
 import { type SessionRecord, scopesOfSession } from '../sessions/service.ts'
 import { namesSubject } from '../subjects/service.ts'
 
@@ -30,7 +31,7 @@ const USE_STEP_SECONDS = 300
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
   const { orgId } = subject
   const nowSeconds = secondsOf(now())
-  const [rules, caps, [key], own, credentials, wrapped] = await db.atomically(orgId, (query) => [
+  const [rules, caps, [key], own, credentials, wrapped, routing, marks] = await db.atomically(orgId, (query) => [
     query
       .select()
       .from(limits)
@@ -62,6 +63,7 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
       .orderBy(budgets.id),
     query.select({ agentId: apiKeys.agent_id }).from(apiKeys).where(isKey(subject)),
     ...accountQueries(query, orgId),
+    ...rulesQueries(query, { orgId, id: subject.id, agentOf: agentOf(subject), nowSeconds }),
     query
       .update(apiKeys)
       .set({ last_used_at: nowSeconds })
@@ -76,6 +78,7 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
     limits: compileLimits(rules),
     ...budgetsOf(caps),
     ...(accounts && { accounts }),
+    ...routingOf(routing, marks),
   }
   return { ...body, version: await versionOf(body) }
 }
@@ -118,7 +121,7 @@ const isKey = ({ orgId, id }: Subject) => and(eq(apiKeys.org_id, orgId), eq(apiK
 const agentOf = ({ orgId, id }: Subject): SQL =>
   sql`select k.agent_id from ${apiKeys} k where k.org_id = ${orgId} and k.id = ${id}`
 
-type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched' | 'accounts'>
+type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched' | 'accounts' | 'routing' | 'marks'>
 
 const ofKey = (key: KeyRecord, agentId: string | undefined): Own => ({
   orgId: key.orgId,
