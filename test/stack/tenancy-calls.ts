@@ -15,6 +15,7 @@ const limit = { metric: 'requests', window: 60, amount: 100_000 }
 const budget = { subject_kind: 'model', subject_id: 'gpt-4o', window: 'month', limit_usd: 100_000 }
 const run = { subject_kind: 'run', window: 'total', limit_usd: 1 }
 const provider = { name: 'another', kind: 'openai_compatible', base_url: 'https://models.example.com/v1' }
+const rules = { name: 'Other rules', strategy: 'cost' }
 const embed = { model: 'text-embedding-3-small', input: 'Hello there' }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
 const message = { ...chat, max_tokens: 50 }
@@ -52,6 +53,11 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/secrets': { name: 'ANOTHER', value: 'another value' },
   'PUT /api/v1/secrets/:id': { value: 'another value' },
   'POST /api/v1/secrets/:id/reveal': { reason: 'a test' },
+  'POST /api/v1/routing/policies': rules,
+  'PUT /api/v1/routing/policies/:id': { ...rules, name: 'Replaced rules' },
+  'PATCH /api/v1/routing/policies/:id': { name: 'Renamed rules' },
+  'POST /api/v1/routing/policies/:id/rollback': { version: 7 },
+  'PUT /api/v1/routing/models/:model{.+}/availability': { available: true },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,
   'PATCH /api/v1/org': { name: 'Another name' },
@@ -74,8 +80,8 @@ export const bodyOf = (entry: Entry): Body | undefined => bodies[nameOf(entry)]
 export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
 
 const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
-/** Words of another issuer, and the caller's own names for agents, which are written down as they come. */
-const OF_OTHERS = /^(?:client_id|claim_map\..*|agent_id)$/
+/** Words of another issuer, and the caller's own names for agents and experiments, which are written down as they come. */
+const OF_OTHERS = /^(?:client_id|claim_map\..*|agent_id|(?:.+\.)?experiment\.id)$/
 
 /** Every such place of a route, nested ones as `messages.tool_call_id`. */
 export function idFieldsOf(entry: Entry): IdField[] {
@@ -124,6 +130,8 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   }),
   'POST /api/v1/budgets subject_id': (subject_id) => ({ ...budget, subject_kind: kindOf(subject_id), subject_id }),
   'POST /api/v1/budgets parent_run_id': (parent_run_id) => ({ ...run, subject_id: 'a-run', parent_run_id }),
+  'POST /api/v1/routing/policies attach.id': (id) => ({ ...rules, attach: { kind: attachKindOf(id), id } }),
+  'PUT /api/v1/routing/policies/:id attach.id': (id) => ({ ...rules, attach: { kind: attachKindOf(id), id } }),
   'POST /api/v1/providers/discover provider_id': (provider_id) => ({ provider_id }),
   'POST /api/v1/providers/:id/credentials key': (key) => ({ label: key.slice(0, 64), key }),
   'POST /v1/chat/completions helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
@@ -162,6 +170,8 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
 }
 
 const kindOf = (id: string): string => (id.startsWith('org_') ? 'org' : id.startsWith('key_') ? 'key' : 'user')
+
+const attachKindOf = (id: string): string => (id.startsWith('org_') ? 'org' : 'key')
 
 const calling = (id: string): Body => ({
   ...chat,

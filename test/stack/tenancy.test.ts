@@ -168,7 +168,13 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
 }
 
 /** Models and the names of providers are nobody's, and where the planted provider should be nothing answers. */
-const OF_NOBODY = ['GET /v1/models/:model{.+}', 'GET /v1/providers/:name/health', 'POST /api/v1/providers/discover']
+const OF_NOBODY = [
+  'GET /v1/models/:model{.+}',
+  'GET /v1/providers/:name/health',
+  'GET /api/v1/routing/models/:model{.+}/availability',
+  'PUT /api/v1/routing/models/:model{.+}/availability',
+  'POST /api/v1/providers/discover',
+]
 
 /** Routes of the platform are not for owners. */
 const worksOnOwn = (entry: Entry): boolean =>
