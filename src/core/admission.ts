@@ -1,8 +1,9 @@
 import type { Accounts } from './accounts.ts'
 import type { Deps } from './context.ts'
+import type { EnsembleConfig } from './ensemble.ts'
 import type { BudgetRef, CallFacts } from './ledger.ts'
 import type { Role } from './roles.ts'
-import type { Figures, ModelMark, RoutingPolicy, TargetState } from './routing.ts'
+import type { Figures, ModelMark, Priority, RoutingPolicy, TargetState } from './routing.ts'
 
 /** Seconds that slide along, or a period of the UTC calendar. */
 export type LimitWindow = number | 'day' | 'month'
@@ -64,6 +65,8 @@ export type Policy = {
   routing?: RoutingPolicy | undefined
   /** Models that are out of use. Records of an earlier release have none. */
   marks?: readonly ModelMark[] | undefined
+  /** What its organisation has said of ensembles; absent when nothing. */
+  ensemble?: EnsembleConfig | undefined
 }
 
 /** Money to reserve before a call is made, in these budgets of its caller; none where only concurrency is limited. */
@@ -73,6 +76,8 @@ export type WantedHold = {
   /** Unix milliseconds. */
   deadlineMs: number
   budgets: readonly BudgetRef[]
+  /** Who goes first where the call has to wait for a place; `normal` unless said. */
+  priority?: Priority | undefined
 }
 
 /** What a route wants to know or reserve at admission, worked out from the caller's policy and the request's body. */
@@ -144,6 +149,8 @@ export type AdmissionRequest = {
   path: string
   scope: string
   defer: (work: Promise<unknown>) => void
+  /** Aborted when the caller hangs up: who waits for a place then waits no more. */
+  signal?: AbortSignal | undefined
   /** Told who it was when a known caller is refused. */
   onRefused?: ((policy: Policy) => void) | undefined
 }

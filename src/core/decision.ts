@@ -1,4 +1,5 @@
 import type { Policy } from './admission.ts'
+import type { DecidedEnsemble } from './ensemble.ts'
 
 /**
  * Why a call went where it went, as a row of `decisions`. It rides in the settlement of its call, and is written with
@@ -40,7 +41,7 @@ export type DecisionRow = {
   /** Everything that the order came of, so that it can be worked out again. */
   inputs?: unknown
   /** Of an ensemble: its members and how one of them was chosen. */
-  ensemble?: unknown
+  ensemble?: DecidedEnsemble | null
   /** Of an answer that was kept: what it had cost when it was made. */
   saved_nanos?: number | null
 }
@@ -83,6 +84,8 @@ export type Decision = {
   kept?: { target: string; costNanoUsd: number }
   /** Targets that failed by their own fault, by what their figures go by. */
   failed: string[]
+  /** Of several models that answered together, and the target whose answer was given: null where none was. */
+  ensemble?: { told: DecidedEnsemble; chosen: string | null }
 }
 
 type Ended = {
@@ -94,7 +97,8 @@ type Ended = {
 }
 
 export function decisionRow(decision: Decision, { requestId, policy, outcome, nowSeconds }: Ended): DecisionRow {
-  const { plan, attempts, kept, cache = 'off' } = decision
+  const { plan, attempts, kept, ensemble, cache = 'off' } = decision
+  const answered = attempts.findLast((attempt) => attempt.outcome === 'ok')?.target ?? null
   return {
     id: decision.id,
     org_id: policy.orgId,
@@ -106,7 +110,7 @@ export function decisionRow(decision: Decision, { requestId, policy, outcome, no
     candidates: (plan?.targets ?? []).map(({ target, reason }) => ({ target: target.id, reason })),
     excluded: (plan?.excluded ?? []).map(({ id, reason }) => ({ target: id, reason })),
     attempts,
-    chosen: kept?.target ?? attempts.findLast((attempt) => attempt.outcome === 'ok')?.target ?? null,
+    chosen: ensemble ? ensemble.chosen : (kept?.target ?? answered),
     outcome,
     cache,
     is_stream: decision.isStream,
@@ -114,5 +118,6 @@ export function decisionRow(decision: Decision, { requestId, policy, outcome, no
     prices_version: decision.pricesVersion,
     created_at: nowSeconds,
     ...(kept && { saved_nanos: kept.costNanoUsd }),
+    ...(ensemble && { ensemble: ensemble.told }),
   }
 }

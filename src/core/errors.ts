@@ -28,6 +28,7 @@ const codes = {
   provider_error: { status: 502, type: 'upstream_error', retryable: true },
   network_error: { status: 502, type: 'upstream_error', retryable: true },
   all_providers_failed: { status: 502, type: 'upstream_error', retryable: true },
+  ensemble_failed: { status: 502, type: 'upstream_error', retryable: true },
   upstream_timeout: { status: 504, type: 'upstream_error', retryable: true },
   configuration_error: { status: 503, type: 'server_error', retryable: false },
   dependency_unavailable: { status: 503, type: 'server_error', retryable: true },

@@ -31,6 +31,12 @@ export const areas: readonly Area[] = [
     errors: 'problem',
     load: () => import('./routing-rules/routes.ts'),
   },
+  {
+    name: 'ensembles',
+    at: ['/api/v1/ensemble', '/api/v1/admin/ensemble'],
+    errors: 'problem',
+    load: () => import('./ensembles/routes.ts'),
+  },
   area('policies'),
   area('admission'),
   area('idempotency'),
@@ -66,12 +72,6 @@ export const areas: readonly Area[] = [
     load: () => import('./health/routes.ts'),
   },
   { name: 'cache', at: ['/api/v1/cache'], errors: 'problem', load: () => import('./cache/routes.ts') },
-  {
-    name: 'ensembles',
-    at: ['/api/v1/ensemble', '/api/v1/admin/ensemble'],
-    errors: 'problem',
-    load: () => import('./ensembles/routes.ts'),
-  },
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {
     name: 'completions',

@@ -107,6 +107,11 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
     cause: 'Every target that was allowed for this request was tried and failed.',
     remedy: 'Try again. The field attempted lists what was tried.',
   },
+  ensemble_failed: {
+    cause: 'Of the models that were to answer together too few did.',
+    remedy:
+      'The details name what became of each. Send the request again, name other members, or allow fallback_to_best, which takes what answers there are.',
+  },
   upstream_timeout: {
     cause: 'The provider of the model took longer than it is given.',
     remedy: 'Try again, ask for less output, or stream the answer.',
