@@ -1,17 +1,18 @@
-import type { OrgLedger } from '../core/ledger.ts'
+import type { HoldRequest, OrgLedger } from '../core/ledger.ts'
+import { LONGEST_WAIT_MS } from '../core/queue.ts'
 import { objectCall } from './object-call.ts'
 
 /** The part of a Durable Object namespace that is used here. */
 export type LedgerNamespace = { getByName(name: string): OrgLedger }
 
-const answered = <T>(call: () => Promise<T>): Promise<T> => objectCall('ledger', call)
+const answered = <T>(call: () => Promise<T>, wait?: { waitMs: number }): Promise<T> => objectCall('ledger', call, wait)
 
 /** Ledgers behind their Durable Objects. What an object throws, and its silence, is `DependencyError('ledger')`. */
 export function createLedgers(namespace: LedgerNamespace): (orgId: string) => OrgLedger {
   return (orgId) => {
     const stub = () => namespace.getByName(orgId)
     return {
-      hold: (request) => answered(() => stub().hold(request)),
+      hold: (request) => answered(() => stub().hold(request), waitOf(request)),
       extend: (request) => answered(() => stub().extend(request)),
       release: (requestId, isLast) => answered(() => stub().release(requestId, isLast)),
       settle: (settlement) => answered(() => stub().settle(settlement)),
@@ -21,3 +22,7 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
     }
   }
 }
+
+/** A call that may have to wait for a place is answered when it has one. */
+const waitOf = ({ priority }: HoldRequest): { waitMs: number } | undefined =>
+  priority === undefined ? undefined : { waitMs: LONGEST_WAIT_MS }

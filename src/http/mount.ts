@@ -140,7 +140,16 @@ async function serve(route: Route, c: Context<MountEnv>, services: Services): Pr
     const { ip } = arrival
     admission = await admit(
       deps,
-      { requestId, credential, ip, path: route.path, scope: route.spec.scope, defer, onRefused: known },
+      {
+        requestId,
+        credential,
+        ip,
+        path: route.path,
+        scope: route.spec.scope,
+        defer,
+        signal: request.signal,
+        onRefused: known,
+      },
       ask ? (policy) => ask(depsFor(services, policy), policy) : askNothing,
     )
     known(admission.policy)

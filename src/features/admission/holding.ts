@@ -4,7 +4,7 @@ import { DependencyError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { redisKeys } from './keys.ts'
 import { BUSY_MS, placesOf, withoutPlace } from './places.ts'
-import { budgetUnavailable, limitError, quotaError, unknownRun } from './refusals.ts'
+import { budgetUnavailable, limitError, overloaded, quotaError, unknownRun } from './refusals.ts'
 
 /** The hold of a call, where a hard budget or a limit of concurrency applies to its caller. */
 export function holdRequest(
@@ -14,8 +14,9 @@ export function holdRequest(
 ): HoldRequest | undefined {
   if (!hold) return undefined
   const { orgId: org_id, keyId: key_id, userId: user_id = null, agentId: agent_id = null } = policy
-  const held = { ...hold, facts: { ...hold.facts, request_id: request.requestId, org_id, key_id, user_id, agent_id } }
-  return { ...held, ...placesOf(policy, candidates) }
+  const { facts, priority, ...rest } = hold
+  const held = { ...rest, facts: { ...facts, request_id: request.requestId, org_id, key_id, user_id, agent_id } }
+  return { ...held, ...placesOf(policy, candidates, priority) }
 }
 
 /** False for a hold that is a place among the calls under way and nothing else. */
@@ -23,8 +24,9 @@ export const holdsMoney = ({ budgets, facts }: HoldRequest): boolean =>
   facts.run_id !== null || budgets.some(({ soft }) => !soft)
 
 /**
- * What is held for the call. Throws 429 where the ledger refuses it, 400 where it knows no such run, and 503 where money
- * must be held and the ledger does not answer; without it nobody counts what is under way.
+ * What is held for the call. Throws 429 where the ledger refuses it, 400 where it knows no such run, and 503 where there
+ * is no place for it in its time, or money must be held and the ledger does not answer; without it nobody counts what is
+ * under way.
  */
 export function requireHeld(
   { policy, hold, asked, nowMs }: { policy: Policy; hold: HoldRequest | undefined; asked: Ask; nowMs: number },
@@ -40,6 +42,7 @@ export function requireHeld(
   if (value.ok) return { held: true, ...runOf(hold, value), usedUp: new Map(withoutPlace(value, nowMs)) }
   if ('budgetId' in value) throw quotaError(value.budgetId)
   if ('runId' in value) throw unknownRun(value.runId)
+  if (value.retryAfterMs !== undefined) throw overloaded(value.limitId, value.retryAfterMs)
   const limit = policy.limits.find(({ id }) => id === value.limitId)
   if (!limit) throw new TypeError('admission: the ledger named a limit that was not asked')
   throw limitError({ limit, retryMs: BUSY_MS, remaining: 0, resetMs: BUSY_MS }, asked)
@@ -50,6 +53,32 @@ function runOf({ facts }: HoldRequest, { runBudgets }: HoldAnswer & { ok: true }
   // A ledger of an earlier release holds nothing for a run.
   if (runBudgets === undefined) throw budgetUnavailable(new Error('the ledger told nothing of the run'))
   return { run: { id: facts.run_id, budgets: runBudgets } }
+}
+
+type Asking = { deps: Deps; request: AdmissionRequest; isAdmitted: Promise<boolean> }
+
+/**
+ * The ledger's answer. Where there is no place for the call it comes late; a caller who leaves meanwhile, or whom Redis
+ * does not admit, waits no more.
+ */
+export async function askForHold({ deps, request, isAdmitted }: Asking, hold: HoldRequest): Promise<HoldAnswer> {
+  const ledger = deps.ledgerOf(hold.facts.org_id)
+  if (hold.priority === undefined) return ledger.hold(hold)
+  const id = hold.facts.request_id
+  let isOver = false
+  const leave = (): void => {
+    if (!isOver) request.defer(ledger.release(id, true))
+  }
+  request.signal?.addEventListener('abort', leave)
+  const answering = ledger.hold(hold).finally(() => {
+    isOver = true
+    request.signal?.removeEventListener('abort', leave)
+  })
+  if (request.signal?.aborted) leave()
+  // The platform ends what a caller who has left was waiting for, unless it was told that there is more to do.
+  request.defer(answering.catch(() => undefined))
+  if (!(await isAdmitted) && !isOver) request.defer(ledger.release(id))
+  return answering
 }
 
 /** The call will not be made: what it may hold is free again, also where the ledger's answer got lost. */

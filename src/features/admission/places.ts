@@ -1,16 +1,21 @@
 import type { Limit, Policy, UsedUp } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import type { ConcurrencyRef, HoldAnswer, HoldRequest, PlaceRef } from '../../core/ledger.ts'
+import type { Priority } from '../../core/routing.ts'
 import { isOnTarget } from '../limits/service.ts'
 
 /** When to ask again for a place: nobody knows when one of those who have one is done. */
 export const BUSY_MS = 1000
 
-/** The limits of calls at once that a call is held under: its caller's, and those of the providers that may answer it. */
+/**
+ * The limits of calls at once that a call is held under: its caller's, and those of the providers that may answer it.
+ * Where all of these may be full the call waits for a place, by its priority.
+ */
 export function placesOf(
   { limits }: Policy,
   candidates: readonly string[],
-): Pick<HoldRequest, 'concurrency' | 'places'> {
+  priority: Priority = 'normal',
+): Pick<HoldRequest, 'concurrency' | 'places' | 'priority'> {
   const counted = limits.filter(({ metric }) => metric === 'concurrency')
   const own = counted.filter(({ target }) => target === undefined)
   const places = candidates.map(
@@ -19,8 +24,11 @@ export function placesOf(
   return {
     ...(own.length > 0 && { concurrency: own.map(refOf) }),
     ...(places.some((place) => place.limits.length > 0) && { places }),
+    ...(places.length > 0 && places.every(mayBeFull) && { priority }),
   }
 }
+
+const mayBeFull = ({ limits }: PlaceRef): boolean => limits.some(({ monitors }) => !monitors)
 
 const refOf = ({ id, amount, mode }: Limit): ConcurrencyRef => ({
   id,

@@ -46,6 +46,12 @@ export const quotaError = (budgetId: string) =>
     details: { budget_id: budgetId },
   })
 
+export const overloaded = (limitId: string, retryAfterMs: number) =>
+  new AppError('model_overloaded', 'Every place at the providers of this model is taken, and too many calls wait.', {
+    details: { limit_id: limitId },
+    retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)),
+  })
+
 export const unknownRun = (runId: string) =>
   new AppError('invalid_request', `There is no budget of a run '${runId}', or it was deleted.`, {
     param: 'helix.run_id',

@@ -1,4 +1,5 @@
 import type { ChatBody, ChatMessage, NativeRequest } from '../../core/models.ts'
+import type { Priority } from '../../core/routing.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
 import type { Need, Target, Wanted } from '../routing/service.ts'
 import type { Recalled } from '../signatures/service.ts'
@@ -17,6 +18,8 @@ export type Asked = {
   runId: string | undefined
   /** Undefined leaves the time to the targets. */
   timeoutMs: number | undefined
+  /** Who goes first where calls have to wait. */
+  priority?: Priority | undefined
   /** Fields of the caller's body that no target gets, for the caller to know. */
   lost?: readonly string[]
   /** Messages of the body with what was signed of them, for the targets that signed it. */
@@ -78,6 +81,7 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
     onDisconnect: helix?.on_disconnect ?? 'cancel',
     runId: helix?.run_id,
     timeoutMs: helix?.timeout_ms,
+    priority: helix?.priority,
   }
 }
 

@@ -38,8 +38,8 @@ export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingReque
 function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
   const { targets } = targetsFor(deps, policy, wantedOf(request))
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
-  const { timeout_ms: timeoutMs, run_id: runId } = request.helix ?? {}
-  const call = { operation: 'embedding' as const, policy, targets, timeoutMs, runId }
+  const { timeout_ms: timeoutMs, run_id: runId, priority } = request.helix ?? {}
+  const call = { operation: 'embedding' as const, policy, targets, timeoutMs, runId, priority }
   return {
     tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
     ...candidatesOf(targets),

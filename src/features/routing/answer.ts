@@ -1,6 +1,7 @@
 import type { Limit, Policy, WantedHold } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
 import type { BudgetRef, CallFacts } from '../../core/ledger.ts'
+import type { Priority } from '../../core/routing.ts'
 import { headerText } from '../../http/header-text.ts'
 import { budgetsFor } from '../budgets/service.ts'
 import { pricesHash } from '../catalog/service.ts'
@@ -49,6 +50,7 @@ type Held = {
   /** The run that the call is part of. */
   runId: string | undefined
   timeoutMs: number | undefined
+  priority?: Priority | undefined
 }
 
 /** The budgets that apply to a call which any of these targets may answer. */
@@ -67,7 +69,7 @@ export function budgetsOn(budgets: readonly BudgetRef[], targets: readonly Targe
  */
 export function holdOf(
   deps: Pick<Deps, 'now'>,
-  { operation, policy, targets, timeoutMs, runId }: Held,
+  { operation, policy, targets, timeoutMs, runId, priority }: Held,
   worstCaseNanoUsd: (target: Target) => number | undefined,
 ): WantedHold | undefined {
   const hard = budgetsOn(policy.budgets, targets)
@@ -92,5 +94,6 @@ export function holdOf(
     amountNanoUsd: Math.max(...amounts),
     deadlineMs,
     budgets: [...hard, ...budgetsOn(policy.watched ?? [], targets)],
+    priority,
   }
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LABEL } from '../../core/ids.ts'
 import { nanoFromUsd } from '../../core/money.ts'
-import { type Caps, type Complexity, complexities, type Strategy, strategies } from '../../core/routing.ts'
+import { type Caps, type Complexity, complexities, priorities, type Strategy, strategies } from '../../core/routing.ts'
 import { taskTypes } from '../../core/tasks.ts'
 
 const StrategyName = z.enum([...strategies, 'performance', 'balanced'])
@@ -36,6 +36,8 @@ export const HelixOptions = z.strictObject({
   timeout_ms: z.int().min(1000).max(600_000).optional(),
   /** The run that the call is part of: it must have a budget. */
   run_id: z.string().regex(LABEL).optional(),
+  /** Who goes first where calls have to wait for a place; `normal` unless said. */
+  priority: z.enum(priorities).optional(),
   routing: z.union([StrategyName, RoutingOptions]).optional(),
   /** What the call is for. */
   task_type: z.enum(taskTypes).optional(),
