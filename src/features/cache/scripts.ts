@@ -41,47 +41,47 @@ return redis.call('ZCARD', KEYS[2])`,
 }
 
 /**
- * Removes the entry of one key.
+ * Looks at a page of the entries for those that everything fits that is said. Entries that have expired are among them.
  *
- * KEYS  1 entry · 2 the list by use · 3 the list by expiry
- * Reply 1 if there was one
- */
-export const removeScript: RedisScript = {
-  text: `redis.call('ZREM', KEYS[2], KEYS[1])
-redis.call('ZREM', KEYS[3], KEYS[1])
-return redis.call('DEL', KEYS[1])`,
-}
-
-/**
- * One step of a removal: looks at a page of the entries, and removes those that everything fits that was said.
- *
- * KEYS  1 the list by use · 2 the list by expiry
+ * KEYS  1 the list by use
  * ARGV  cursor (0 begins) · scope · key id · model · tag · Unix seconds before which it was made; empty for any
- * Reply {cursor (0 is the end), how many were removed}
+ * Reply {cursor (0 is the end), keys of the entries…}
  */
-export const purgeScript: RedisScript = {
+export const findScript: RedisScript = {
   text: `local page = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ${PAGE})
 local scope, key, model, tag, before = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
-local removed = 0
+local found = {page[1]}
 for i = 1, #page[2], 2 do
-  local name = page[2][i]
-  local entry = redis.call('HMGET', name, 'sc', 'k', 'm', 't', 'g', 'at')
-  local isThere = entry[1]
-  if isThere then
+  local entry = redis.call('HMGET', page[2][i], 'sc', 'k', 'm', 't', 'g', 'at')
+  local fits = true
+  if entry[1] then
     local target = entry[4]
     local slash = string.find(target, '/', 1, true) or 0
-    isThere = not ((scope ~= '' and scope ~= entry[1]) or (key ~= '' and key ~= entry[2])
-      or (model ~= '' and model ~= entry[3] and model ~= target and model ~= string.sub(target, slash + 1))
-      or (tag ~= '' and not string.find(entry[5], ' ' .. tag .. ' ', 1, true))
-      or (before and tonumber(entry[6]) >= before))
-    if isThere then removed = removed + redis.call('DEL', name) end
+    fits = (scope == '' or scope == entry[1]) and (key == '' or key == entry[2])
+      and (model == '' or model == entry[3] or model == target or model == string.sub(target, slash + 1))
+      and (tag == '' or string.find(entry[5], ' ' .. tag .. ' ', 1, true))
+      and (not before or tonumber(entry[6]) < before)
   end
-  if isThere or not entry[1] then
-    redis.call('ZREM', KEYS[1], name)
-    redis.call('ZREM', KEYS[2], name)
-  end
+  if fits then found[#found + 1] = page[2][i] end
 end
-return {page[1], removed}`,
+return found`,
+}
+
+/** No more than so many are removed at once. */
+export const MAX_REMOVED = 500
+
+/**
+ * KEYS  1 the list by use · 2 the list by expiry · entries
+ * Reply how many of them there were
+ */
+export const removeScript: RedisScript = {
+  text: `local removed = 0
+for i = 3, #KEYS do
+  redis.call('ZREM', KEYS[1], KEYS[i])
+  redis.call('ZREM', KEYS[2], KEYS[i])
+  removed = removed + redis.call('DEL', KEYS[i])
+end
+return removed`,
 }
 
 /**
