@@ -1,15 +1,15 @@
 import { secondsOf } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
-import { type DecisionRow, decisionRow } from '../../core/decision.ts'
-import { AppError, DependencyError } from '../../core/errors.ts'
+import { type Decision, type DecisionRow, decisionRow } from '../../core/decision.ts'
+import { AppError } from '../../core/errors.ts'
 import { figuresIdOf, type Measured } from '../../core/figures.ts'
-import type { CounterIncrement, LedgerRow, LedgerStatus, Settlement } from '../../core/ledger.ts'
+import type { BudgetRef, CounterIncrement, LedgerRow, LedgerStatus } from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
 import { type RequestRow, requestRow } from '../../core/request-log.ts'
 import { budgetsFor, budgetsOfCall } from '../budgets/service.ts'
 import { costNanoUsd, type Price, pricesHash } from '../catalog/service.ts'
 import { correctionsOf } from './corrections.ts'
-import { rowTextOf, writeCall } from './flush.ts'
+import { settle } from './settling.ts'
 
 /** How a call ended, as the ledger wants to know it. */
 export type Ending = {
@@ -29,15 +29,13 @@ export type Ending = {
   bytesOut?: number | undefined
 }
 
-type World = Pick<
+export type World = Pick<
   Ctx,
   'ledgerOf' | 'db' | 'redis' | 'log' | 'now' | 'newId' | 'requestId' | 'startedMs' | 'admission' | 'memory' | 'arrival'
 >
 
 export const NO_USAGE: Usage = { prompt: 0, cached: 0, cacheWrite: 0, completion: 0, reasoning: 0 }
 
-const SETTLE_TRIES = 3
-const RETRY_MS = 250
 /** The most that a column of milliseconds takes: a clock that jumped must not keep a row from being written. */
 const MAX_MS = 2 ** 31 - 1
 
@@ -83,50 +81,31 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
   }
 }
 
-/**
- * The one ledger call after a response. A ledger that does not answer is asked again, for settling twice is settling
- * once; if it stays away the row goes straight to Postgres, and only the budgets learn of it later.
- */
+/** The one ledger call after a response. */
 export async function book(ctx: World, ending: Ending): Promise<void> {
   if (ctx.arrival) ctx.arrival.isBooked = true
   const row = rowOf(ctx, ending)
-  const { policy } = ctx.admission
   const decision = decisionOf(ctx, row)
-  const settlement: Settlement = {
+  await settle(ctx, {
     row,
-    budgets: budgetsFor(
-      [...budgetsOfCall(ctx.admission), ...(policy.watched ?? [])],
-      [{ provider: row.provider, model: row.model, priceId: row.price_id }],
-    ),
+    budgets: countedIn(ctx, row),
     tokenCorrections: correctionsOf(ctx.admission, row, ctx.now()),
     counters: takeTallies(ctx),
     request: await requestOf(ctx, row, ending.bytesOut),
     decision,
-    measured: measuredOf(ctx, { ending, row, taskType: decision?.task_type ?? undefined }),
-  }
-  for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
-    try {
-      await ctx.ledgerOf(policy.orgId).settle(settlement)
-      return
-    } catch (error) {
-      if (!(error instanceof DependencyError)) throw error
-      ctx.log.warn('settlement_failed', { request_id: row.request_id, tries, cause: String(error.cause) })
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries))
-    }
-  }
-  const entry = {
-    requestId: row.request_id,
-    rowText: rowTextOf(row, settlement),
-    corrections: [],
-    counters: [],
-    held: false,
-  }
-  await writeCall(ctx, policy.orgId, entry)
-  ctx.log.error('settled_without_ledger', { request_id: row.request_id, org_id: policy.orgId })
+    measured: measuredOf(ctx.arrival?.decision, { ending, row, taskType: decision?.task_type ?? undefined }),
+  })
 }
 
+/** Hard and soft budgets that a row counts in. */
+export const countedIn = ({ admission }: Pick<World, 'admission'>, row: LedgerRow): BudgetRef[] =>
+  budgetsFor(
+    [...budgetsOfCall(admission), ...(admission.policy.watched ?? [])],
+    [{ provider: row.provider, model: row.model, priceId: row.price_id }],
+  )
+
 /** What the log of requests keeps of the call; its status is known as soon as its response begins. */
-async function requestOf(
+export async function requestOf(
   { arrival, admission }: World,
   row: LedgerRow,
   bytesOut: number | undefined,
@@ -143,19 +122,19 @@ async function requestOf(
   })
 }
 
-function decisionOf({ arrival, admission, requestId }: World, row: LedgerRow): DecisionRow | undefined {
+export function decisionOf({ arrival, admission, requestId }: World, row: LedgerRow): DecisionRow | undefined {
   if (arrival?.decision === undefined) return undefined
   const outcome = row.status === 'unknown' ? 'error' : row.status
   return decisionRow(arrival.decision, { requestId, policy: admission.policy, outcome, nowSeconds: row.created_at })
 }
 
 /** What is learned of the targets: from the one that answered, and from those that failed before it. */
-function measuredOf(
-  { arrival }: Pick<World, 'arrival'>,
+export function measuredOf(
+  decision: Pick<Decision, 'attempts' | 'failed'> | undefined,
   { ending, row, taskType }: { ending: Ending; row: LedgerRow; taskType: string | undefined },
 ): Measured[] {
-  const failed = (arrival?.decision?.failed ?? []).map((id): Measured => ({ id, ok: false }))
-  const answered = arrival?.decision?.attempts.findLast(({ outcome }) => outcome === 'ok')
+  const failed = (decision?.failed ?? []).map((id): Measured => ({ id, ok: false }))
+  const answered = decision?.attempts.findLast(({ outcome }) => outcome === 'ok')
   // Who left says nothing of the target, and what never answered is among the failed ones.
   if (!answered || row.status === 'aborted' || row.status === 'unknown') return failed
   const id = figuresIdOf(ending.target.provider, row.model)
@@ -173,7 +152,7 @@ function measuredOf(
 }
 
 /** What this isolate refused since its last settlement rides along. */
-function takeTallies({ memory }: Pick<World, 'memory'>): CounterIncrement[] {
+export function takeTallies({ memory }: Pick<World, 'memory'>): CounterIncrement[] {
   if (memory.tallies.size === 0) return []
   const taken = [...memory.tallies].map(([labels, amount]): CounterIncrement => ['helix_refused_total', labels, amount])
   memory.tallies.clear()
