@@ -51,7 +51,7 @@ describe('the decision of a call', () => {
       hello(groq, { ...more, helix: { fallback_models } }),
     )
     expect(response.status).toBe(200)
-    expect(await decisionOf(await reader(orgId), response)).toEqual({
+    expect(await decisionOf(await reader(orgId), response)).toMatchObject({
       id: response.headers.get('x-helix-decision-id'),
       object: 'decision',
       request_id: response.headers.get('x-request-id'),

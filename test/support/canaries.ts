@@ -65,7 +65,7 @@ const SHAPES: Readonly<Record<string, (text: string) => unknown>> = {
   'decisions.relaxed': (text) => [text],
   'decisions.experiment': (text) => ({ id: text, variant: text, propensity: 1 }),
   'decisions.inputs': (text) => ({ note: text }),
-  'decisions.ensemble': (text) => ({ note: text }),
+  'decisions.ensemble': (text) => ({ strategy: text, voting_method: text, agreement: 1, members: [], helpers: [] }),
   'ensemble_configs.config': (text) => ({ note: text }),
   'model_stats.errors': (text) => ({ [text]: 1 }),
   'routing_policies.rules': (text) => ({ strategy: 'priority', targets: [], fallbacks: { [text]: [text] } }),

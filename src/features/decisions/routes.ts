@@ -1,7 +1,7 @@
 import { toPage } from '../../http/page.ts'
 import { get } from '../../http/route.ts'
 import { listDecisions, readDecision, viewOf } from './rows.ts'
-import { DecisionPage, DecisionParams, DecisionsQuery, DecisionView } from './schema.ts'
+import { DecisionPage, DecisionParams, DecisionsQuery, WholeDecision } from './schema.ts'
 
 export const routes = [
   get(
@@ -14,7 +14,7 @@ export const routes = [
         'or two after the answer has ended, for 30 days.',
       scope: 'routing:read',
       params: DecisionParams,
-      response: DecisionView,
+      response: WholeDecision,
     },
     (ctx, { params }) => readDecision(ctx, params.id),
   ),

@@ -1,17 +1,31 @@
 import { and, asc, desc, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
-import type { DecisionsQuery, DecisionView } from './schema.ts'
+import { usdFromNano } from '../../core/money.ts'
+import type { DecisionsQuery, WholeDecision } from './schema.ts'
 import { decisions } from './table.ts'
 
 type Row = typeof decisions.$inferSelect
 
-export const viewOf = ({ org_id: _orgId, candidates, excluded, attempts, ...row }: Row): DecisionView => ({
-  object: 'decision',
-  candidates: [...candidates],
-  excluded: [...excluded],
-  attempts: [...attempts],
+/** More than is shown: the schema of the answer leaves out what is nobody's business. */
+export const viewOf = ({ saved_nanos, ensemble, ...row }: Row) => ({
   ...row,
+  object: 'decision' as const,
+  candidates: row.candidates.map(({ cost_nanos, ...candidate }) => ({
+    ...candidate,
+    ...(cost_nanos !== undefined && { cost_usd: usdFromNano(cost_nanos) }),
+  })),
+  excluded: [...row.excluded],
+  attempts: [...row.attempts],
+  relaxed: [...(row.relaxed ?? [])],
+  experiment: row.experiment ?? null,
+  ensemble: ensemble && { ...ensemble, members: ensemble.members.map(inUsd), helpers: ensemble.helpers.map(inUsd) },
+  saved_usd: saved_nanos === null ? null : usdFromNano(saved_nanos),
+})
+
+const inUsd = <T extends { cost_nanos: number }>({ cost_nanos, ...rest }: T) => ({
+  ...rest,
+  cost_usd: usdFromNano(cost_nanos),
 })
 
 /** What stands before the first slash of a target is its provider; its model may have slashes of its own. */
@@ -52,7 +66,7 @@ export async function listDecisions({ db, caller: { orgId } }: Ctx, query: Decis
 }
 
 /** Throws 404 for a decision of another organisation. */
-export async function readDecision({ db, caller: { orgId } }: Ctx, id: string): Promise<DecisionView> {
+export async function readDecision({ db, caller: { orgId } }: Ctx, id: string): Promise<WholeDecision> {
   const [[row]] = await db.atomically(orgId, (query) => [
     query
       .select()

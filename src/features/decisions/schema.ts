@@ -18,6 +18,37 @@ export type DecisionsQuery = z.output<typeof DecisionsQuery>
 
 const Reasoned = z.object({ target: z.string().describe('`provider/model`'), reason: z.string() })
 
+const Candidate = Reasoned.extend({
+  score: z.number().optional().describe('What the strategy makes of the figures, where it makes one number of them.'),
+  quality: z.number().optional().describe('0 to 10.'),
+  cost_usd: z.number().optional().describe('Estimated before the call.'),
+  latency_ms: z.number().optional().describe('Expected.'),
+})
+
+const Helper = z.object({
+  target: z.string(),
+  request_id: z.string(),
+  outcome: z.string(),
+  cost_usd: z.number(),
+  latency_ms: z.int(),
+})
+const Share = z.number().nullable()
+
+const Ensemble = z.object({
+  strategy: z.string(),
+  voting_method: z.string().nullable().describe('How the answer was chosen in the end; null where none was.'),
+  agreement: Share.describe('Mean similarity of the answers in pairs, 0 to 1.'),
+  members: z.array(
+    Helper.extend({
+      confidence: Share.describe('0 to 1.'),
+      score: Share.describe('0 to 1.'),
+      quality: Share.describe('0 to 10, where it was judged.'),
+      won: z.boolean(),
+    }),
+  ),
+  helpers: z.array(Helper.extend({ role: z.enum(['judge', 'merge']) })).describe('Calls that weighed or merged.'),
+})
+
 export const DecisionView = z.object({
   id: z.string().describe('As in `x-helix-decision-id`.'),
   object: z.literal('decision'),
@@ -26,19 +57,41 @@ export const DecisionView = z.object({
   user_id: z.string().nullable(),
   asked_model: z.string(),
   strategy: z.string().describe('`none` for a call that was refused before its targets were put in order.'),
-  candidates: z.array(Reasoned).describe('In the order in which they were to be tried.'),
+  candidates: z.array(Candidate).describe('In the order in which they were to be tried.'),
   excluded: z.array(Reasoned),
   attempts: z
     .array(z.object({ target: z.string(), outcome: z.string(), duration_ms: z.int() }))
     .describe('In order. `ok` is an answer, or the first content of a stream; else it is what went wrong.'),
   chosen: z.string().nullable().describe('The target that answered.'),
   outcome: Outcome.describe('`refused`: no target was asked. `budget`: a stream that its budget ended.'),
+  propensity: z
+    .number()
+    .nullable()
+    .describe('How likely the first candidate was to be the first, 0 to 1; null where nothing was put in order.'),
+  relaxed: z.array(z.string()).describe('Caps of the class that nothing could keep, in the order in which they went.'),
+  task_type: z.string().nullable(),
+  complexity: z.string().nullable().describe('Null where it was of no account.'),
+  routing_policy_id: z.string().nullable().describe('The routing policy that was in force.'),
+  routing_policy_version: z.int().nullable(),
+  experiment: z
+    .object({ id: z.string(), variant: z.string(), propensity: z.number() })
+    .nullable()
+    .describe('The variant that the call fell to, and how likely that was.'),
+  ensemble: Ensemble.nullable().describe('Of a call that several models answered together.'),
   cache: z.enum(['off', 'miss', 'exact']),
+  saved_usd: z.number().nullable().describe('Of an answer that was kept: what it had cost when it was made.'),
   is_stream: z.boolean(),
   policy_version: z.string(),
   prices_version: z.string(),
   created_at: z.int().describe('When it ended.'),
 })
-export type DecisionView = z.input<typeof DecisionView>
 
 export const DecisionPage = pageOf(DecisionView)
+
+export const WholeDecision = DecisionView.extend({
+  inputs: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .describe('Everything that the order came of, figures included: the same order can be worked out of it again.'),
+})
+export type WholeDecision = z.input<typeof WholeDecision>

@@ -35,8 +35,8 @@ export const decisions = pgTable(
     task_type: text(),
     complexity: text(),
     experiment: jsonb().$type<DecisionRow['experiment']>(),
-    inputs: jsonb(),
-    ensemble: jsonb(),
+    inputs: jsonb().$type<Readonly<Record<string, unknown>>>(),
+    ensemble: jsonb().$type<NonNullable<DecisionRow['ensemble']>>(),
     /** Of an answer that was kept: what it had cost when it was made. */
     saved_nanos: bigint({ mode: 'number' }),
   },
