@@ -2,6 +2,7 @@ import { DependencyError } from '../../src/core/errors.ts'
 import type { Redis, RedisCommand } from '../../src/core/redis.ts'
 import { noteScript } from '../../src/features/admission/note-script.ts'
 import { admissionScript } from '../../src/features/admission/script.ts'
+import { keepScript } from '../../src/features/cache/scripts.ts'
 import { rememberScript } from '../../src/features/records/service.ts'
 import { argument, type Hash, readerOf, refuse } from './gateway-script.ts'
 import { targetScripts } from './gateway-targets.ts'
@@ -187,6 +188,24 @@ export function memoryRedis(now: () => number): MemoryRedis {
     return 1
   }
 
+  /** The script that keeps an answer; the lists of answers are hashes of scores here. */
+  function keepAnswer(keys: readonly string[], args: readonly string[]): number {
+    const read = readerOf(keys, args)
+    const [entry, index, due] = [read.key(), read.key(), read.key()]
+    const [nowMs, ttlMs, most] = [read.number(), read.number(), read.number()]
+    entries.delete(entry)
+    while (!read.isDone()) hashFor(entry).set(read.arg(), read.arg())
+    expire(entry, ttlMs / 1000)
+    hashFor(index).set(entry, String(nowMs))
+    hashFor(due).set(entry, String(nowMs + ttlMs))
+    const oldest = [...hashFor(index)].sort(([, one], [, other]) => Number(one) - Number(other))
+    for (const [name] of oldest.slice(0, Math.max(0, oldest.length - most))) {
+      for (const list of [index, due]) hashFor(list).delete(name)
+      entries.delete(name)
+    }
+    return hashFor(index).size
+  }
+
   function takeBucket(key: string, { amount, size, windowMs, nowMs }: Asked): Taken {
     const capacity = size * windowMs
     const [stored = nowMs, before = 0] = textAt(key)?.split(':').map(Number) ?? []
@@ -239,7 +258,8 @@ export function memoryRedis(now: () => number): MemoryRedis {
       if (script === admissionScript) return admit(keys, args.map(argument))
       if (script === rememberScript) return write(keys, args.map(argument))
       if (script === noteScript) return note(keys, args.map(argument))
-      return refuse('this Redis knows only the scripts of admission, of records and of targets')
+      if (script === keepScript) return keepAnswer(keys, args.map(argument))
+      return refuse('this Redis knows only the scripts of admission, of records, of targets and of kept answers')
     },
     async pipeline(commands) {
       arrive()

@@ -21,6 +21,7 @@ export function readerOf(keys: readonly string[], args: readonly string[]) {
       const value = Number(arg())
       return Number.isFinite(value) ? value : refuse('not a number')
     },
+    isDone: () => restKeys.length + restArgs.length === 0,
     end: () => {
       if (restKeys.length + restArgs.length > 0) refuse('the script was given more than it reads')
     },

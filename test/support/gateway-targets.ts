@@ -37,9 +37,9 @@ export function targetScripts({ hashAt, hashFor, increase, expire }: Store) {
     if (wants.includes('t')) reply.push(increase(read.key(), 1))
     if (wants.includes('c')) {
       const [entry, index, held] = [read.key(), read.key(), read.arg()]
-      const stamp = hashAt(entry)?.get('s') ?? null
+      const stamp = (hashAt(index)?.has(entry) && hashAt(entry)?.get('s')) || null
       reply.push(stamp, stamp === null || stamp === held ? null : (hashAt(entry)?.get('v') ?? null))
-      if (stamp !== null && hashAt(index)?.has(entry)) hashFor(index).set(entry, String(nowMs))
+      if (stamp !== null) hashFor(index).set(entry, String(nowMs))
     }
     return reply
   }

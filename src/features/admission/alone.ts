@@ -50,9 +50,12 @@ export async function admitAlone(
   // Asking again for a request that holds already changes nothing: it would hold in the budgets of before.
   if (!isSame && earlier.hold && earlier.held?.ok !== false) await withdrawBefore(deps, earlier.hold)
   const hold = holdRequest(policy, request, asked)
-  if (!hold) return admission
+  const { cache } = asked
+  // Nobody can tell whether it still is the one: the isolate's own copy is good for as long as it is kept.
+  const cached = cache?.held === undefined ? undefined : { stamp: cache.held, value: undefined }
+  if (!hold) return { ...admission, cached }
   const held = isSame ? earlier.held : undefined
   const [answer] = await Promise.allSettled([held ?? deps.ledgerOf(policy.orgId).hold(hold)])
   if (answer.status === 'rejected' && holdsMoney(hold)) request.defer(withdraw(deps, hold))
-  return { ...admission, ...requireHeld({ policy, hold, asked, nowMs: deps.now() }, answer) }
+  return { ...admission, cached, ...requireHeld({ policy, hold, asked, nowMs: deps.now() }, answer) }
 }

@@ -231,7 +231,7 @@ if string.find(wants, 't', 1, true) then
   key = key + 1
 end
 if string.find(wants, 'c', 1, true) then
-  local stamp = redis.call('HGET', KEYS[key], 's')
+  local stamp = redis.call('ZSCORE', KEYS[key + 1], KEYS[key]) and redis.call('HGET', KEYS[key], 's')
   reply[#reply + 1] = stamp
   reply[#reply + 1] = stamp and stamp ~= ARGV[arg] and redis.call('HGET', KEYS[key], 'v')
   if stamp then redis.call('ZADD', KEYS[key + 1], 'XX', ARGV[2], KEYS[key]) end

@@ -1,5 +1,6 @@
 import type { Ask, Limit, Policy } from '../../../src/core/admission.ts'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
+import type { Redis } from '../../../src/core/redis.ts'
 import { admissionScript } from '../../../src/features/admission/script.ts'
 import { readReply, scriptInput } from '../../../src/features/admission/script-call.ts'
 import { fakePolicy } from '../../support/fake-deps.ts'
@@ -46,3 +47,11 @@ export async function callerOf(backend: RedisBackend, limits: Limit[], given: Pa
   }
   return { record, policy, run, name: String(made) }
 }
+
+/** Puts kept answers on the list of those that are there, the first one as the one that was used longest ago. */
+export const list = (redis: Redis, { index, keys }: { index: string; keys: readonly string[] }): Promise<unknown> =>
+  redis.run({ text: `for i = 2, #KEYS do redis.call('ZADD', KEYS[1], i, KEYS[i]) end return 1` }, [index, ...keys], [])
+
+/** The same list, in that order. */
+export const listed = (redis: Redis, index: string): Promise<unknown> =>
+  redis.run({ text: `return redis.call('ZRANGE', KEYS[1], 0, -1)` }, [index], [])

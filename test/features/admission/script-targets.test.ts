@@ -5,7 +5,7 @@ import type { TargetState } from '../../../src/core/routing.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { noteTarget } from '../../../src/features/admission/note-script.ts'
 import { backends, type RedisBackend } from './backends.ts'
-import { callerOf, requests, START_MS } from './script-caller.ts'
+import { callerOf, list, requests, START_MS } from './script-caller.ts'
 
 const PROBE_MS = 60_000
 
@@ -140,6 +140,7 @@ describe.each(backends)('targets in the admission script on $name', ({ start }) 
       ['HSET', `${name}:answer`, { s: 'now', v: 'sealed' }],
       ['SETPX', `${name}:signed`, 'v1', 60_000],
     ])
+    await list(backend.redis, { index: `${name}:answers`, keys: [`${name}:answer`] })
     const ask = (held: string | undefined): Partial<Ask> => ({
       candidates: [a, b],
       figures: { taskType: 'chat' },

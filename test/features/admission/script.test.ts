@@ -9,7 +9,7 @@ import { REFUSED } from '../../../src/features/records/service.ts'
 import { count } from '../../support/lane.ts'
 import { budgetOf, holdOf } from '../ledger/calls.ts'
 import { backends, type RedisBackend } from './backends.ts'
-import { callerOf, fresh, MINUTE_MS, requests, START_MS, tokens } from './script-caller.ts'
+import { callerOf, fresh, list, MINUTE_MS, requests, START_MS, tokens } from './script-caller.ts'
 
 describe.each(backends)('the admission script on $name', ({ start }) => {
   let backend: RedisBackend
@@ -119,6 +119,7 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
       ['HSET', redisKeys.target(`openai/b${name}`), { u: String(START_MS + 5) }],
       ['HSET', `answer-${name}`, { s: 'stamp', v: 'sealed' }],
     ])
+    await list(backend.redis, { index: `answers-${name}`, keys: [`answer-${name}`] })
     const candidates = [`openai/a${name}`, `openai/b${name}`]
     const states = [undefined, { kind: 'open', untilMs: START_MS + 5 }]
     expect(await run(START_MS, { candidates })).toMatchObject({ states, cached: undefined })
