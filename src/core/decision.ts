@@ -39,7 +39,7 @@ export type DecisionRow = {
   complexity?: string | null
   experiment?: DecidedExperiment | null
   /** Everything that the order came of, so that it can be worked out again. */
-  inputs?: unknown
+  inputs?: Readonly<Record<string, unknown>> | null
   /** Of an ensemble: its members and how one of them was chosen. */
   ensemble?: DecidedEnsemble | null
   /** Of an answer that was kept: what it had cost when it was made. */
@@ -74,9 +74,15 @@ export type Decision = {
   /** Undefined until there is one: the call was refused before. */
   plan?: {
     strategy: string
-    targets: readonly { target: { id: string }; reason: string }[]
+    targets: readonly PlannedForDecision[]
     excluded: readonly { id: string; reason: string }[]
+    propensity?: number | undefined
+    relaxed?: readonly string[] | undefined
+    experiment?: DecidedExperiment | undefined
+    inputs?: (Readonly<Record<string, unknown>> & { complexity?: string }) | undefined
   }
+  /** What the call is for. */
+  taskType?: string
   attempts: DecidedAttempt[]
   /** Whether a kept answer was looked for; absent where none was wanted. */
   cache?: 'miss' | 'exact'
@@ -88,9 +94,18 @@ export type Decision = {
   ensemble?: { told: DecidedEnsemble; chosen: string | null }
 }
 
+type PlannedForDecision = {
+  target: { id: string }
+  reason: string
+  score?: number | undefined
+  quality?: number | undefined
+  costNanoUsd?: number | undefined
+  latencyMs?: number | undefined
+}
+
 type Ended = {
   requestId: string
-  policy: Pick<Policy, 'orgId' | 'keyId' | 'userId' | 'version'>
+  policy: Pick<Policy, 'orgId' | 'keyId' | 'userId' | 'version' | 'routing'>
   outcome: DecisionOutcome
   /** Unix seconds. */
   nowSeconds: number
@@ -107,7 +122,7 @@ export function decisionRow(decision: Decision, { requestId, policy, outcome, no
     user_id: policy.userId ?? null,
     asked_model: decision.askedModel,
     strategy: plan?.strategy ?? 'none',
-    candidates: (plan?.targets ?? []).map(({ target, reason }) => ({ target: target.id, reason })),
+    candidates: (plan?.targets ?? []).map(candidateOf),
     excluded: (plan?.excluded ?? []).map(({ id, reason }) => ({ target: id, reason })),
     attempts,
     chosen: ensemble ? ensemble.chosen : (kept?.target ?? answered),
@@ -117,7 +132,26 @@ export function decisionRow(decision: Decision, { requestId, policy, outcome, no
     policy_version: policy.version,
     prices_version: decision.pricesVersion,
     created_at: nowSeconds,
+    propensity: plan?.propensity ?? null,
+    relaxed: plan?.relaxed ?? null,
+    routing_policy_id: policy.routing?.id ?? null,
+    routing_policy_version: policy.routing?.version ?? null,
+    task_type: decision.taskType ?? null,
+    complexity: plan?.inputs?.complexity ?? null,
+    experiment: plan?.experiment ?? null,
+    inputs: plan?.inputs ?? null,
     ...(kept && { saved_nanos: kept.costNanoUsd }),
     ...(ensemble && { ensemble: ensemble.told }),
+  }
+}
+
+function candidateOf({ target, reason, score, quality, costNanoUsd, latencyMs }: PlannedForDecision): DecidedCandidate {
+  return {
+    target: target.id,
+    reason,
+    ...(score !== undefined && { score }),
+    ...(quality !== undefined && { quality }),
+    ...(costNanoUsd !== undefined && { cost_nanos: costNanoUsd }),
+    ...(latencyMs !== undefined && { latency_ms: latencyMs }),
   }
 }

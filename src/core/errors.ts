@@ -23,6 +23,7 @@ const codes = {
   insufficient_quota: { status: 429, type: 'insufficient_quota', retryable: false },
   wrong_capability: { status: 400, type: 'invalid_request_error', retryable: false },
   outbound_blocked: { status: 422, type: 'invalid_request_error', retryable: false },
+  no_target_within_caps: { status: 400, type: 'invalid_request_error', retryable: false },
   model_overloaded: { status: 503, type: 'server_error', retryable: true },
   no_capable_model: { status: 503, type: 'server_error', retryable: true },
   provider_error: { status: 502, type: 'upstream_error', retryable: true },

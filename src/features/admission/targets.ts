@@ -57,8 +57,14 @@ export function figuresByTarget(
   return known
 }
 
-export const heldAmount = (hold: HoldRequest | undefined, isHeld: boolean): Pick<Admission, 'heldNanoUsd'> =>
-  hold && isHeld && holdsMoney(hold) ? { heldNanoUsd: hold.amountNanoUsd } : {}
+/** What money is held, and in which budgets. */
+export const heldAmount = (
+  hold: HoldRequest | undefined,
+  isHeld: boolean,
+): Pick<Admission, 'heldNanoUsd' | 'heldBudgets'> =>
+  hold && isHeld && holdsMoney(hold)
+    ? { heldNanoUsd: hold.amountNanoUsd, heldBudgets: hold.budgets.map(({ id }) => id) }
+    : {}
 
 type World = Pick<Deps, 'redis' | 'now' | 'random'> & { defer: (work: Promise<unknown>) => void }
 

@@ -91,6 +91,10 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
     cause: 'Every target that could answer is at its limit.',
     remedy: 'Wait as long as the header retry-after says, or allow another model.',
   },
+  no_target_within_caps: {
+    cause: 'No target keeps the caps of cost, latency and quality that the request or its routing policy sets.',
+    remedy: 'Raise the cap that the decision names, or leave it out.',
+  },
   no_capable_model: {
     cause: 'No healthy model has the capability that the request needs.',
     remedy: 'Try again later, or have a provider with that capability configured.',

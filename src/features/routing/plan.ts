@@ -1,3 +1,4 @@
+import type { DecidedExperiment } from '../../core/decision.ts'
 import type { Complexity, Strategy } from '../../core/routing.ts'
 import { type CapName, keepCaps } from './caps.ts'
 import { inOrder } from './orders.ts'
@@ -97,6 +98,7 @@ export type Plan = {
   propensity?: number | undefined
   relaxed?: readonly string[] | undefined
   inputs?: PlanInputs | undefined
+  experiment?: DecidedExperiment | undefined
 }
 
 /**

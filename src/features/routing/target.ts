@@ -9,7 +9,7 @@ import { type Listing, listingOf } from './listing.ts'
 import type { RoutingWish } from './options.ts'
 
 /** A model and its five fallbacks, each once. */
-const MAX_TARGETS = 6
+export const MAX_TARGETS = 6
 /** Of the targets that `auto` may choose from, the dearest decides what is held: more of them would hold too much. */
 const MAX_AUTO_TARGETS = 3
 
@@ -54,16 +54,49 @@ type World = Pick<Deps, 'providers' | 'memory' | 'now'>
  */
 export function targetsFor(world: World, policy: Pick<Policy, 'allowedModels' | 'mode'>, wanted: Wanted): Candidates {
   const names = [wanted.model, ...(wanted.fallbacks ?? [])]
-  const reachable = names.map((name) => ({ name, targets: reachableAs(name, world, policy, wanted) }))
-  const allowed = reachable.map(({ name, targets }) =>
-    targets.filter((target) => mayUse(world, policy, target) || policy.allowedModels?.includes(name)),
+  const served = names.map((name) => servedAs(name, world, policy, wanted))
+  const chosen = served.flatMap(({ allowed }, at) =>
+    isAuto(names[at] ?? '') ? allowed.slice(0, MAX_AUTO_TARGETS) : allowed,
   )
-  const chosen = allowed.flatMap((targets, at) =>
-    isAuto(names[at] ?? '') ? targets.slice(0, MAX_AUTO_TARGETS) : targets,
-  )
-  const unique = [...new Map(chosen.map((target) => [target.id, target])).values()]
-  const forbidden = unique.length === 0 && reachable.some(({ targets }) => targets.length > 0)
+  const unique = uniqueTargets(chosen)
+  const forbidden = unique.length === 0 && served.some(({ isReachable }) => isReachable)
   return { targets: unique.slice(0, MAX_TARGETS), forbidden }
+}
+
+/** Each target once, where it came first. */
+export const uniqueTargets = (targets: readonly Target[]): Target[] => [
+  ...new Map(targets.map((target) => [target.id, target])).values(),
+]
+
+type Served = { allowed: Target[]; isReachable: boolean }
+
+/** What serves a name, as far as the caller may use it; and whether anything does. */
+export function servedAs(
+  name: string,
+  world: World,
+  policy: Pick<Policy, 'allowedModels' | 'mode'>,
+  wanted: Wanted,
+): Served {
+  return narrowed(namedTargets(world, name, wanted), world, policy, { ...wanted, model: name })
+}
+
+/** Of targets that come under a name, those that the caller may use. */
+export function narrowed(
+  targets: readonly Target[],
+  world: World,
+  policy: Pick<Policy, 'allowedModels' | 'mode'>,
+  wanted: Wanted,
+): Served {
+  const reachable = targets.filter(
+    ({ provider }) =>
+      (wanted.provider === undefined || provider.name === wanted.provider) &&
+      // Test keys never spend: they reach the team's own nodes only.
+      (policy.mode === 'live' || provider.kind === 'node'),
+  )
+  const names = isAuto(wanted.model) ? [wanted.model, 'auto'] : [wanted.model]
+  const isNamed = names.some((name) => policy.allowedModels?.includes(name))
+  const allowed = isNamed ? reachable : reachable.filter((target) => mayUse(world, policy, target))
+  return { allowed, isReachable: reachable.length > 0 }
 }
 
 /** A key's list names targets (`vendor/model`), or models whoever serves them. */
@@ -76,15 +109,6 @@ function mayUse(
   // OpenRouter calls a model of its own `openai/gpt-4o`: with openai configured that is the name of another target.
   const namesAnother = providers.has(model.slice(0, Math.max(0, model.indexOf('/'))))
   return !namesAnother && allowedModels.includes(model)
-}
-
-function reachableAs(name: string, world: World, { mode }: Pick<Policy, 'mode'>, wanted: Wanted): Target[] {
-  return namedTargets(world, name, wanted).filter(
-    ({ provider }) =>
-      (wanted.provider === undefined || provider.name === wanted.provider) &&
-      // Test keys never spend: they reach the team's own nodes only.
-      (mode === 'live' || provider.kind === 'node'),
-  )
 }
 
 function namedTargets(world: World, name: string, wanted: Wanted): Target[] {
@@ -135,7 +159,7 @@ function describedTargets(provider: Provider, model: string, kind: CatalogModel[
 }
 
 /** The vendor of the catalog that a provider is, or is an account with. */
-const vendorOf = ({ name, account }: Provider): string | undefined => (account ? account.vendor : name)
+export const vendorOf = ({ name, account }: Provider): string | undefined => (account ? account.vendor : name)
 
 function entryOf(provider: Provider, model: string): CatalogModel | undefined {
   const vendor = vendorOf(provider)
@@ -161,7 +185,7 @@ function autoTargets(world: World, { kind, needs = [] }: Wanted): Target[] {
 }
 
 /** An explicit `vendor/model` may name what the catalog has not heard of: the vendor will know. */
-function vendorTargets(provider: Provider, model: string, kind: CatalogModel['kind']): Target[] {
+export function vendorTargets(provider: Provider, model: string, kind: CatalogModel['kind']): Target[] {
   if (model === '') return []
   const entry = entryOf(provider, model)
   return entry && entry.kind !== kind ? [] : [targetOf(provider, entry?.name ?? model, entry)]
@@ -176,15 +200,15 @@ function nodeTargets(world: World, node: Provider, wanted: Pick<Wanted, 'model' 
 export const isNameOf = (asked: string, listed: string): boolean => listed === asked || listed === `${asked}:latest`
 
 /** A node that does not answer serves nothing, whatever it listed before. */
-function servedBy(world: World, node: Provider): readonly ListedModel[] {
+export function servedBy(world: World, node: Provider): readonly ListedModel[] {
   const listing = listingOf(world, node)
   return listing && !listing.failed ? listing.models : []
 }
 
-const canServe = ({ capabilities }: ListedModel, kind: CatalogModel['kind']): boolean =>
+export const canServe = ({ capabilities }: ListedModel, kind: CatalogModel['kind']): boolean =>
   capabilities?.includes(kind === 'chat' ? 'completion' : kind) ?? true
 
-function targetOf(provider: Provider, model: string, entry: CatalogModel | undefined): Target {
+export function targetOf(provider: Provider, model: string, entry: CatalogModel | undefined): Target {
   const readyAtMs = provider.account?.readyAtMs()
   return {
     id: `${provider.name}/${model}`,
@@ -197,7 +221,7 @@ function targetOf(provider: Provider, model: string, entry: CatalogModel | undef
 }
 
 /** Every model that the account's organisation described. */
-const describedOf = (provider: Provider): Target[] =>
+export const describedOf = (provider: Provider): Target[] =>
   (provider.account?.models ?? []).map(({ name }) => targetOf(provider, name, describedModel(provider, name)))
 
 /** What a target's breaker goes by: accounts of two organisations may have one name. */
