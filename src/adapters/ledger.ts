@@ -1,4 +1,4 @@
-import type { HoldRequest, OrgLedger } from '../core/ledger.ts'
+import { type HoldRequest, mayHaveToWait, type OrgLedger } from '../core/ledger.ts'
 import { LONGEST_WAIT_MS } from '../core/queue.ts'
 import { objectCall } from './object-call.ts'
 
@@ -24,5 +24,5 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
 }
 
 /** A call that may have to wait for a place is answered when it has one. */
-const waitOf = ({ priority }: HoldRequest): { waitMs: number } | undefined =>
-  priority === undefined ? undefined : { waitMs: LONGEST_WAIT_MS }
+const waitOf = (request: HoldRequest): { waitMs: number } | undefined =>
+  mayHaveToWait(request) ? { waitMs: LONGEST_WAIT_MS } : undefined

@@ -76,6 +76,10 @@ export type HoldRequest = {
   priority?: Priority
 }
 
+/** Whether every place of the call may be taken, so that its hold is answered when there is one for it. */
+export const mayHaveToWait = ({ places, priority }: HoldRequest): boolean =>
+  priority !== undefined && places?.every(({ limits }) => limits.some(({ monitors }) => !monitors)) === true
+
 /** Budgets that the hold names and this does not are no longer needed: what was held in them is free. */
 export type ExtendRequest = { requestId: string; amountNanoUsd: number; budgets: readonly BudgetRef[] }
 

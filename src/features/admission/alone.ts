@@ -3,7 +3,7 @@ import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { authorise } from './authority.ts'
-import { holdRequest, holdsMoney, requireHeld, withdraw, withdrawBefore } from './holding.ts'
+import { askForHold, holdRequest, holdsMoney, requireHeld, withdraw, withdrawBefore } from './holding.ts'
 import { adopt, loadPolicy } from './load.ts'
 import type { createLocalLimit } from './local-limit.ts'
 import type { Known } from './recognise.ts'
@@ -55,7 +55,7 @@ export async function admitAlone(
   const cached = cache?.held === undefined ? undefined : { stamp: cache.held, value: undefined }
   if (!hold) return { ...admission, cached }
   const held = isSame ? earlier.held : undefined
-  const [answer] = await Promise.allSettled([held ?? deps.ledgerOf(policy.orgId).hold(hold)])
+  const [answer] = await Promise.allSettled([held ?? askForHold({ deps, request }, hold)])
   if (answer.status === 'rejected' && holdsMoney(hold)) request.defer(withdraw(deps, hold))
   return { ...admission, cached, ...requireHeld({ policy, hold, asked, nowMs: deps.now() }, answer) }
 }

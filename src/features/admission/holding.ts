@@ -1,7 +1,7 @@
 import type { Admission, AdmissionRequest, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
+import { type HoldAnswer, type HoldRequest, mayHaveToWait } from '../../core/ledger.ts'
 import { redisKeys } from './keys.ts'
 import { BUSY_MS, placesOf, withoutPlace } from './places.ts'
 import { budgetUnavailable, limitError, overloaded, quotaError, unknownRun } from './refusals.ts'
@@ -55,15 +55,15 @@ function runOf({ facts }: HoldRequest, { runBudgets }: HoldAnswer & { ok: true }
   return { run: { id: facts.run_id, budgets: runBudgets } }
 }
 
-type Asking = { deps: Deps; request: AdmissionRequest; isAdmitted: Promise<boolean> }
+type Asking = { deps: Deps; request: AdmissionRequest; mayWait?: () => Promise<boolean> }
 
 /**
  * The ledger's answer. Where there is no place for the call it comes late; a caller who leaves meanwhile, or whom Redis
  * does not admit, waits no more.
  */
-export async function askForHold({ deps, request, isAdmitted }: Asking, hold: HoldRequest): Promise<HoldAnswer> {
+export async function askForHold({ deps, request, mayWait }: Asking, hold: HoldRequest): Promise<HoldAnswer> {
   const ledger = deps.ledgerOf(hold.facts.org_id)
-  if (hold.priority === undefined) return ledger.hold(hold)
+  if (!mayHaveToWait(hold)) return ledger.hold(hold)
   const id = hold.facts.request_id
   let isOver = false
   const leave = (): void => {
@@ -77,7 +77,7 @@ export async function askForHold({ deps, request, isAdmitted }: Asking, hold: Ho
   if (request.signal?.aborted) leave()
   // The platform ends what a caller who has left was waiting for, unless it was told that there is more to do.
   request.defer(answering.catch(() => undefined))
-  if (!(await isAdmitted) && !isOver) request.defer(ledger.release(id))
+  if (mayWait && !(await mayWait()) && !isOver) request.defer(ledger.release(id))
   return answering
 }
 

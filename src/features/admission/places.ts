@@ -1,5 +1,4 @@
 import type { Limit, Policy, UsedUp } from '../../core/admission.ts'
-import type { Deps } from '../../core/context.ts'
 import type { ConcurrencyRef, HoldAnswer, HoldRequest, PlaceRef } from '../../core/ledger.ts'
 import type { Priority } from '../../core/routing.ts'
 import { isOnTarget } from '../limits/service.ts'
@@ -23,12 +22,9 @@ export function placesOf(
   )
   return {
     ...(own.length > 0 && { concurrency: own.map(refOf) }),
-    ...(places.some((place) => place.limits.length > 0) && { places }),
-    ...(places.length > 0 && places.every(mayBeFull) && { priority }),
+    ...(places.some((place) => place.limits.length > 0) && { places, priority }),
   }
 }
-
-const mayBeFull = ({ limits }: PlaceRef): boolean => limits.some(({ monitors }) => !monitors)
 
 const refOf = ({ id, amount, mode }: Limit): ConcurrencyRef => ({
   id,
@@ -43,7 +39,7 @@ type Held = PromiseSettledResult<HoldAnswer | undefined>
  * it is asked once more, for a place at one that is not.
  */
 export async function reseat(
-  deps: Pick<Deps, 'ledgerOf'>,
+  ask: (hold: HoldRequest) => Promise<HoldAnswer>,
   hold: HoldRequest | undefined,
   { held, isOut }: { held: Held; isOut: (target: string) => boolean },
 ): Promise<Held> {
@@ -51,7 +47,7 @@ export async function reseat(
   const { place } = held.value
   const places = hold.places.filter(({ target }) => !isOut(target))
   if (place === undefined || !isOut(place) || places.length === 0) return held
-  const [moved] = await Promise.allSettled([deps.ledgerOf(hold.facts.org_id).hold({ ...hold, places })])
+  const [moved] = await Promise.allSettled([ask({ ...hold, places })])
   return moved
 }
 

@@ -8,7 +8,7 @@ import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, refusalOf } from './authority.ts'
 import { createDenials } from './denials.ts'
-import { forgetOpen, holdRequest, requireHeld, withdraw, withdrawBefore } from './holding.ts'
+import { askForHold, forgetOpen, holdRequest, requireHeld, withdraw, withdrawBefore } from './holding.ts'
 import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
 import { reseat } from './places.ts'
@@ -122,11 +122,14 @@ async function pose(
 /** The one network wait: Redis and, where money must be held, the ledger. */
 async function consult({ deps, request, record, policy, asked, hold, nowMs }: Round): Promise<Outcome> {
   const { keys, args } = scriptInput({ record, policy, ask: asked, hold, nowMs })
-  const [script, held] = await Promise.allSettled([
-    deps.redis.run(admissionScript, keys, args),
-    hold && deps.ledgerOf(hold.facts.org_id).hold(hold),
-  ])
-  if (script.status === 'fulfilled') return { reply: readReply(script.value, policy, asked), held }
+  const replying = deps.redis.run(admissionScript, keys, args).then((reply) => readReply(reply, policy, asked))
+  const mayWait = () =>
+    replying.then(
+      ({ kind }) => kind === 'admitted',
+      () => true,
+    )
+  const [script, held] = await Promise.allSettled([replying, hold && askForHold({ deps, request, mayWait }, hold)])
+  if (script.status === 'fulfilled') return { reply: script.value, held }
   if (!(script.reason instanceof DependencyError)) {
     if (hold) request.defer(withdraw(deps, hold))
     throw script.reason
@@ -136,7 +139,7 @@ async function consult({ deps, request, record, policy, asked, hold, nowMs }: Ro
 }
 
 async function decide(
-  { deps, policy, refusal, asked, hold, nowMs }: Round,
+  { deps, request, policy, refusal, asked, hold, nowMs }: Round,
   reply: ScriptReply & { kind: 'admitted' },
   held: Outcome['held'],
 ): Promise<Admission> {
@@ -146,7 +149,8 @@ async function decide(
   const used = usedUp(asked, reply.usedUp, nowMs)
   const isOut = (target: string) =>
     openBreakers.has(target) || used.has(target) || states?.get(target)?.kind === 'cooling'
-  const holding = requireHeld({ policy, hold, asked, nowMs }, await reseat(deps, hold, { held, isOut }))
+  const askAgain = (moved: HoldRequest) => askForHold({ deps, request }, moved)
+  const holding = requireHeld({ policy, hold, asked, nowMs }, await reseat(askAgain, hold, { held, isOut }))
   return {
     policy,
     ...holding,

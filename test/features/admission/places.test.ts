@@ -3,7 +3,7 @@ import type { Limit } from '../../../src/core/admission.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../../src/core/ledger.ts'
 import { placesOf, reseat } from '../../../src/features/admission/places.ts'
-import { fakeDeps, fakePolicy } from '../../support/fake-deps.ts'
+import { fakePolicy } from '../../support/fake-deps.ts'
 import { factsOf } from '../ledger/calls.ts'
 
 const atOnce = (id: string, given: Partial<Limit> = {}): Limit => ({
@@ -36,7 +36,9 @@ describe('what a call asks the ledger for', () => {
         },
         { target: 'groq/llama', limits: [] },
       ],
+      priority: 'normal',
     })
+    expect(placesOf(fakePolicy({ limits }), candidates, 'high')).toMatchObject({ priority: 'high' })
   })
 
   it('is nothing where no limit of calls at once binds it', () => {
@@ -60,20 +62,11 @@ describe('a place at a target that turns out to be out', () => {
 
   function world(answer: () => Promise<HoldAnswer>) {
     const asked: string[][] = []
-    const refuse = () => Promise.reject(new Error('not asked'))
-    const ledger = {
-      hold: (request: HoldRequest) => {
-        asked.push((request.places ?? []).map(({ target }) => target))
-        return answer()
-      },
-      extend: refuse,
-      release: refuse,
-      settle: refuse,
-      spend: refuse,
-      forgetRun: refuse,
-      settledOn: refuse,
+    const ask = (request: HoldRequest) => {
+      asked.push((request.places ?? []).map(({ target }) => target))
+      return answer()
     }
-    return { deps: fakeDeps({ ledgerOf: () => ledger }), asked }
+    return { ask, asked }
   }
   const out =
     (...targets: string[]) =>
@@ -81,30 +74,30 @@ describe('a place at a target that turns out to be out', () => {
       targets.includes(target)
 
   it('is exchanged for one among the others', async () => {
-    const { deps, asked } = world(async () => ({ ok: true, place: 'c/m' }))
-    const held = await reseat(deps, hold, { held: seated('a/m'), isOut: out('a/m', 'b/m') })
+    const { ask, asked } = world(async () => ({ ok: true, place: 'c/m' }))
+    const held = await reseat(ask, hold, { held: seated('a/m'), isOut: out('a/m', 'b/m') })
     expect(held).toEqual(seated('c/m'))
     expect(asked).toEqual([['c/m']])
   })
 
   it('is kept where it is good, and where every target is out', async () => {
-    const { deps, asked } = world(() => Promise.reject(new Error('not asked')))
+    const { ask, asked } = world(() => Promise.reject(new Error('not asked')))
     for (const isOut of [out('a/m', 'c/m'), out('a/m', 'b/m', 'c/m')]) {
-      expect(await reseat(deps, hold, { held: seated('b/m'), isOut })).toEqual(seated('b/m'))
+      expect(await reseat(ask, hold, { held: seated('b/m'), isOut })).toEqual(seated('b/m'))
     }
     const refused = { status: 'fulfilled', value: { ok: false, limitId: 'a/m' } } as const
-    expect(await reseat(deps, hold, { held: refused, isOut: out('a/m') })).toBe(refused)
+    expect(await reseat(ask, hold, { held: refused, isOut: out('a/m') })).toBe(refused)
     expect(asked).toEqual([])
   })
 
   it('is refused as the ledger says, and what keeps it from answering is told', async () => {
     const full = world(async () => ({ ok: false, limitId: 'b/m' }))
-    expect(await reseat(full.deps, hold, { held: seated('a/m'), isOut: out('a/m') })).toMatchObject({
+    expect(await reseat(full.ask, hold, { held: seated('a/m'), isOut: out('a/m') })).toMatchObject({
       value: { ok: false, limitId: 'b/m' },
     })
     const reason = new DependencyError('ledger', new Error('away'))
     const away = world(() => Promise.reject(reason))
-    expect(await reseat(away.deps, hold, { held: seated('a/m'), isOut: out('a/m') })).toEqual({
+    expect(await reseat(away.ask, hold, { held: seated('a/m'), isOut: out('a/m') })).toEqual({
       status: 'rejected',
       reason,
     })
