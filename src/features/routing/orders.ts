@@ -30,7 +30,7 @@ export function inOrder(options: readonly Option[], inputs: PlanInputs): Placing
   return { placed: placings.flatMap(({ placed }) => placed), propensity: placings[0]?.propensity ?? 0 }
 }
 
-const tierOf = ({ tier = 0, spare }: Option): number => (spare ? Number.POSITIVE_INFINITY : tier)
+export const tierOf = ({ tier = 0, spare }: Option): number => (spare ? Number.POSITIVE_INFINITY : tier)
 
 function byStrategy(options: readonly Option[], inputs: PlanInputs): Placing {
   switch (inputs.strategy) {
@@ -62,7 +62,7 @@ function byStrategy(options: readonly Option[], inputs: PlanInputs): Placing {
   }
 }
 
-const weightOf = ({ weight = 1 }: Option): number => weight
+export const weightOf = ({ weight = 1 }: Option): number => weight
 
 const sure = (options: readonly Option[]): Placing => ({
   placed: options.map((option) => ({ option })),
@@ -140,12 +140,14 @@ function inTurn(options: readonly Option[], turn: number): Placing {
 }
 
 /** ε-greedy: the best by quality, those that tie sharing it, and with ε any of them. */
-function explored(options: readonly Option[], { epsilon = EPSILON, random = 0 }: PlanInputs): Placing {
+export function banditShares(options: readonly Option[], epsilon = EPSILON): number[] {
   const best = Math.max(...options.map(({ quality = 0 }) => quality))
   const tied = options.filter(({ quality = 0 }) => quality === best).length
-  const shares = options.map(
-    ({ quality = 0 }) => epsilon / options.length + (quality === best ? (1 - epsilon) / tied : 0),
-  )
+  return options.map(({ quality = 0 }) => epsilon / options.length + (quality === best ? (1 - epsilon) / tied : 0))
+}
+
+function explored(options: readonly Option[], { epsilon, random = 0 }: PlanInputs): Placing {
+  const shares = banditShares(options, epsilon)
   const at = shareOf(shares, random)
   const chosen = options[at]
   const others = ascending(
