@@ -9,6 +9,9 @@ import type { Asked } from './request.ts'
 /** The vendor's counts, or ours. */
 export type Counted = { usage: Usage; estimated: boolean }
 
+/** What a call cost, beside what its answer counts: nothing where the answer was kept. */
+export type Booked = Counted & { costNanoUsd: number; isCached?: boolean }
+
 /** Text at once, or text that is waited for: what follows it is worked out meanwhile, and written behind it. */
 export type MaybeLater = string | Promise<string>
 
@@ -29,7 +32,7 @@ export type StreamWriter<Text extends MaybeLater = string> = {
   /** What the caller sees of a part; may be nothing. */
   part(part: StreamPart): Text
   /** The vendor has said all, or its budget is used up. */
-  end(how: 'finished' | 'stopped', booked: Counted & { costNanoUsd: number }): Text
+  end(how: 'finished' | 'stopped', booked: Booked): Text
   /** The answer broke off. Nothing is written after it. */
   failure(error: unknown): Text
 }
@@ -74,10 +77,10 @@ const identityOf = (chunk: ChatChunk | undefined) => ({
   model: chunk?.model ?? '',
 })
 
-function usageEvent(booked: Parameters<StreamWriter['end']>[1], last: ChatChunk | undefined): string {
+function usageEvent(booked: Booked, last: ChatChunk | undefined): string {
   const wire = (booked.estimated ? undefined : last?.usage) ?? wireUsageOf(booked.usage)
-  const costUsd = usdFromNano(booked.costNanoUsd)
-  return JSON.stringify({ ...identityOf(last), choices: [], usage: wire, helix: { cost_usd: costUsd } })
+  const helix = { cost_usd: usdFromNano(booked.costNanoUsd), ...(booked.isCached && { cached: true }) }
+  return JSON.stringify({ ...identityOf(last), choices: [], usage: wire, helix })
 }
 
 /** Ends choices that the caller is still waiting for; one that has its finish reason gets no other. */

@@ -1,6 +1,7 @@
 import type { ChatBody, ChatMessage, NativeRequest } from '../../core/models.ts'
 import type { Priority } from '../../core/routing.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
+import type { CacheOptions } from '../cache/service.ts'
 import type { Need, Target, Wanted } from '../routing/service.ts'
 import type { Recalled } from '../signatures/service.ts'
 import type { ChatRequest } from './schema.ts'
@@ -20,6 +21,8 @@ export type Asked = {
   timeoutMs: number | undefined
   /** Who goes first where calls have to wait. */
   priority?: Priority | undefined
+  /** What the caller wants of kept answers; undefined leaves it to their routing policy. */
+  cache?: CacheOptions | undefined
   /** Fields of the caller's body that no target gets, for the caller to know. */
   lost?: readonly string[]
   /** Messages of the body with what was signed of them, for the targets that signed it. */
@@ -81,6 +84,7 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
     onDisconnect: helix?.on_disconnect ?? 'cancel',
     runId: helix?.run_id,
     timeoutMs: helix?.timeout_ms,
+    cache: helix?.cache,
     priority: helix?.priority,
   }
 }
@@ -208,8 +212,11 @@ const SEARCHES = ['web_search_options', 'search_parameters', 'enable_search', 'p
 const OWN_TOOLS: ReadonlySet<unknown> = new Set(['function', 'custom'])
 
 /** Whether a vendor of OpenAI's wire reads more in the course of the call; the other wires do not get such fields. */
-function readsMoreAt(body: ChatBody, { provider }: Target): boolean {
-  if (provider.kind === 'node' || (provider.wire ?? 'openai') !== 'openai') return false
+const readsMoreAt = (body: ChatBody, { provider }: Target): boolean =>
+  provider.kind !== 'node' && (provider.wire ?? 'openai') === 'openai' && mayReadMore(body)
+
+/** Whether any vendor could read more in the course of the call. */
+export function mayReadMore(body: ChatBody): boolean {
   const { tools } = body
   if (Array.isArray(tools) && tools.some((tool: unknown) => isFields(tool) && !OWN_TOOLS.has(tool.type))) return true
   return SEARCHES.map((field) => body[field]).some((value) => (Array.isArray(value) ? value.length > 0 : isOn(value)))

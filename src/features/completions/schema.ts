@@ -1,7 +1,11 @@
 import * as z from 'zod'
+import { CacheOptions } from '../cache/service.ts'
 import { HelixOptions } from '../routing/service.ts'
 
-export const ChatOptions = HelixOptions.extend({ on_disconnect: z.enum(['cancel', 'drain']).optional() })
+export const ChatOptions = HelixOptions.extend({
+  on_disconnect: z.enum(['cancel', 'drain']).optional(),
+  cache: CacheOptions.optional(),
+})
 
 /** https://platform.openai.com/docs/api-reference/chat/create#chat-create-metadata */
 const MAX_METADATA = 16

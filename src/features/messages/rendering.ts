@@ -81,7 +81,7 @@ function createWriter(id: string, askedModel: string): StreamWriter {
       last ??= ended
       return begin(chunk) + blocks.take(chunk)
     },
-    end(how, { usage, estimated, costNanoUsd }) {
+    end(how, { usage, estimated, costNanoUsd, isCached }) {
       const reached = native.reached()
       if (reached !== 'content') return reached === 'end' ? '' : STOP
       const closing = isNative ? native.closeBlock() : begin(undefined) + blocks.finish()
@@ -90,6 +90,7 @@ function createWriter(id: string, askedModel: string): StreamWriter {
       const helix = {
         cost_usd: usdFromNano(costNanoUsd),
         ...(estimated && { estimated }),
+        ...(isCached && { cached: true }),
         ...(how === 'stopped' && { reason: 'budget' }),
       }
       return closing + end(reason, { usage: endUsage(usage), helix })

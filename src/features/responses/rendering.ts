@@ -3,7 +3,7 @@ import type { Ctx } from '../../core/context.ts'
 import type { ChatChunk } from '../../core/models.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { sseComment } from '../../http/sse.ts'
-import { type Counted, errorFacts, type MaybeLater, type Rendering, type StreamWriter } from '../completions/service.ts'
+import { type Booked, errorFacts, type MaybeLater, type Rendering, type StreamWriter } from '../completions/service.ts'
 import { namedItems } from './conversation.ts'
 import { createEvents, noEvents } from './events.ts'
 import { createOutput, type Output } from './output.ts'
@@ -131,12 +131,10 @@ function createWriter(response: Answering, askedModel: string): StreamWriter<May
   }
 }
 
-const helixOf = (
-  how: 'finished' | 'stopped',
-  { costNanoUsd, estimated }: Counted & { costNanoUsd: number },
-): Fields => ({
+const helixOf = (how: 'finished' | 'stopped', { costNanoUsd, estimated, isCached }: Booked): Fields => ({
   cost_usd: usdFromNano(costNanoUsd),
   ...(estimated && { estimated }),
+  ...(isCached && { cached: true }),
   ...(how === 'stopped' && { reason: 'budget' }),
 })
 

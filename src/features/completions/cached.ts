@@ -1,0 +1,133 @@
+import type { Policy } from '../../core/admission.ts'
+import type { Ctx, Deps } from '../../core/context.ts'
+import type { ChatCompletion, ChatMessage } from '../../core/models.ts'
+import {
+  type CacheSlot,
+  type CacheUse,
+  cacheUse,
+  findKept,
+  type KeptAnswer,
+  keepAnswer,
+  slotFor,
+  wantsCache,
+} from '../cache/service.ts'
+import type { Target } from '../routing/service.ts'
+import { type Asked, mayReadMore } from './request.ts'
+
+/** What the cache has to do with a call, and what its caller is told of it. */
+export type Caching = {
+  headers: Readonly<Record<string, string>>
+  /** Where its answer is kept; undefined where it is not. */
+  slot?: CacheSlot
+  /** What is kept of it, of a target that the caller could have asked. */
+  hit?: { kept: KeptAnswer; target: Target }
+}
+
+const OFF: Caching = { headers: {} }
+const BYPASS: Caching = { headers: { 'x-helix-cache': 'bypass' } }
+
+/** The place of a call's answer, for calls that are kept at all. */
+export function slotOf(
+  deps: Pick<Deps, 'settings'>,
+  policy: Policy,
+  asked: Asked,
+): Promise<CacheSlot | undefined> | undefined {
+  if (!wantsCache(policy, asked.cache)) return undefined
+  const use = useOf(policy, asked)
+  return use && slotFor(deps, policy, { use, question: questionOf(asked) })
+}
+
+const useOf = (policy: Policy, asked: Asked): CacheUse | undefined => {
+  const { temperature } = asked.body
+  return cacheUse(policy, asked.cache, {
+    temperature: typeof temperature === 'number' ? temperature : undefined,
+    hasEffects: hasEffects(asked),
+  })
+}
+
+/** It goes on with what tools did, or a vendor looks something up for it: the same words may want another answer later. */
+const hasEffects = ({ body, translation }: Asked): boolean =>
+  translation?.readsMore === true ||
+  mayReadMore(body) ||
+  body.messages.some(({ role }) => role === 'tool' || role === 'function')
+
+/** Fields that change nothing about an answer. */
+const ASIDE: ReadonlySet<string> = new Set([
+  'stream',
+  'stream_options',
+  'metadata',
+  'user',
+  'safety_identifier',
+  'service_tier',
+  'store',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+])
+
+/**
+ * Everything of a request that its answer depends on. What came in another wire is a question of its own: it says more
+ * than its translation.
+ */
+function questionOf({ wanted, strict, body, translation }: Asked): unknown {
+  const { native, untranslated, effort } = translation ?? {}
+  return {
+    wanted,
+    strict,
+    body: meantIn(body),
+    native: native && { ...native, body: meantIn(native.body) },
+    untranslated,
+    effort,
+  }
+}
+
+const meantIn = (body: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(body).filter(([field, value]) => !ASIDE.has(field) && value !== null))
+
+/** Looks for the answer of an admitted call in what admission has found, and notes what came of it. */
+export async function lookUp(ctx: Ctx, asked: Asked, targets: readonly Target[]): Promise<Caching> {
+  const { policy } = ctx.admission
+  if (!wantsCache(policy, asked.cache)) return OFF
+  const slot = await slotOf(ctx, policy, asked)
+  if (!slot) return BYPASS
+  const kept = await findKept(ctx, slot)
+  const target = kept && targets.find(({ id }) => id === kept.target)
+  const decision = ctx.arrival?.decision
+  if (decision) decision.cache = target ? 'exact' : 'miss'
+  const headers = { 'x-helix-cache': target ? 'exact' : 'miss', 'x-helix-cache-key': slot.digest }
+  if (!kept || !target) return { headers, slot }
+  if (decision) decision.kept = { target: target.id, costNanoUsd: kept.costNanoUsd }
+  return { headers, hit: { kept, target } }
+}
+
+/** Keeps an answer for the next who ask, if it may stand for theirs; for after the reply. */
+export async function keepIfWhole(
+  ctx: Ctx,
+  asked: Asked,
+  { slot, answer }: { slot: CacheSlot; answer: KeptAnswer },
+): Promise<void> {
+  const { completion } = answer
+  if (!isWhole(completion) || (asked.translation?.native && !isTranslatable(completion))) return
+  await keepAnswer(ctx, slot, answer, { keyId: ctx.admission.policy.keyId, askedModel: asked.wanted.model })
+}
+
+/** What makes something happen, was held back, or is there for an hour only. */
+const PASSING = ['tool_calls', 'function_call', 'refusal', 'audio', 'images'] as const
+
+/** Every choice came to its end by itself, and is nothing but said. */
+const isWhole = ({ choices }: ChatCompletion): boolean =>
+  choices.length > 0 &&
+  choices.every(({ finish_reason, message }) => {
+    const { content } = message
+    const isSaid = typeof content === 'string' && content !== ''
+    return finish_reason === 'stop' && isSaid && PASSING.every((field) => isEmpty(message[field]))
+  })
+
+/** What only its own wire can say would be missing from what is told again. */
+const isTranslatable = ({ choices }: ChatCompletion): boolean =>
+  choices.every(
+    ({ message, native_finish_reason: reason }) =>
+      isEmpty(message.annotations) && (isEmpty(reason) || reason === 'end_turn'),
+  )
+
+const isEmpty = (value: ChatMessage[string]): boolean =>
+  value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
