@@ -32,7 +32,7 @@ export async function slotFor(
 }
 
 /** What admission has to ask for. */
-export const askFor = (deps: Pick<Deps, 'memory' | 'now'>, { orgId, key }: CacheSlot): NonNullable<Ask['cache']> => ({
+export const cacheAsk = (deps: Pick<Deps, 'memory' | 'now'>, { orgId, key }: CacheSlot): NonNullable<Ask['cache']> => ({
   key,
   index: cacheKeys.index(orgId),
   held: heldStamp(deps, key),

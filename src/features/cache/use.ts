@@ -25,7 +25,8 @@ export const wantsCache = ({ routing }: Pick<Policy, 'routing'>, options: CacheO
 /**
  * What a call that wants the cache gets of it; undefined where it goes past it. What a request says comes before its
  * routing policy. Whoever asks for the cache in the request means it also where the temperature is left to the model,
- * which is 1 for most; a policy alone does not mean such calls.
+ * which is 1 for most; a policy alone does not mean such calls. Where a policy tries out who answers, every call has to be
+ * answered anew.
  */
 export function cacheUse(
   policy: Caller,
@@ -34,13 +35,16 @@ export function cacheUse(
 ): CacheUse | undefined {
   const rule = policy.routing?.cache
   const mayVary = temperature === undefined ? options.mode !== 'exact' : temperature > MAX_TEMPERATURE
-  if (options.no_store || hasEffects || (mayVary && !options.force)) return undefined
+  if (options.no_store || hasEffects || triesOut(policy) || (mayVary && !options.force)) return undefined
   return {
     ttlSeconds: options.ttl_seconds ?? rule?.ttlSeconds ?? DEFAULT_TTL_SECONDS,
     ...sharing(policy, options.scope ?? rule?.scope ?? 'key'),
     tags: [...new Set(options.tags)],
   }
 }
+
+const triesOut = ({ routing }: Caller): boolean =>
+  routing?.experiment !== undefined || routing?.bandit !== undefined || routing?.strategy === 'bandit'
 
 /** A key that nobody made has no person to share with. */
 function sharing({ orgId, keyId, userId }: Caller, scope: CacheScope): Pick<CacheUse, 'scope' | 'subject'> {

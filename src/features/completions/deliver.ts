@@ -1,13 +1,23 @@
 import type { Ctx } from '../../core/context.ts'
 import type { LedgerStatus } from '../../core/ledger.ts'
-import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError, type Usage } from '../../core/models.ts'
+import {
+  type ChatAnswer,
+  type ChatCompletion,
+  type ChatStream,
+  type StreamPart,
+  UpstreamError,
+  type Usage,
+} from '../../core/models.ts'
 import { usdTextFromNano } from '../../core/money.ts'
 import { estimateTokens } from '../../core/tokens.ts'
 import { sseHeaders } from '../../http/sse.ts'
 import { wholeResponse } from '../../http/whole.ts'
+import { type KeptAnswer, MAX_ANSWER_BYTES } from '../cache/service.ts'
 import { book, costOf, type Ending, NO_USAGE } from '../ledger/service.ts'
 import { answerHeaders, type Dispatched, ignoredHeader } from '../routing/service.ts'
 import { createAllowance } from './allowance.ts'
+import { createAssembler } from './assemble.ts'
+import { type Caching, keepIfWhole } from './cached.ts'
 import { createMeter, type Meter, writtenIn } from './meter.ts'
 import { errorFacts, type Passed, type RelayEnd, relay } from './relay.ts'
 import type { Counted, MaybeLater, Rendering } from './rendering.ts'
@@ -18,7 +28,13 @@ import { keeperFor } from './signatures.ts'
  * Who the answer is for, and how they read it: `leave` says that they hung up, `end` that nothing more comes from the
  * vendor.
  */
-export type Caller = { leave: () => void; end: () => void; rendering: Rendering<MaybeLater> }
+export type Caller = {
+  leave: () => void
+  end: () => void
+  rendering: Rendering<MaybeLater>
+  /** Whether the answer is kept for others; undefined for one that is not. */
+  caching?: Caching | undefined
+}
 
 type Answered<A extends ChatAnswer = ChatAnswer> = Extract<Dispatched<A>, { ok: true }>
 type Whole = Extract<ChatAnswer, { kind: 'whole' }>
@@ -41,15 +57,29 @@ export async function deliverWhole(
     stream: false,
   }
   ctx.defer(book(ctx, ending))
+  const slot = caller.caching?.slot
+  if (slot)
+    ctx.defer(keepIfWhole(ctx, asked, { slot, answer: keptOf(ending, { ...outcome, answer }, answer.completion) }))
   return wholeResponse(JSON.stringify(await caller.rendering.whole(answer, ending)), {
     headers: {
       ...headersOf(ctx, asked, { answer, ...outcome }),
+      ...caller.caching?.headers,
       'content-type': 'application/json',
       'cache-control': 'no-store',
       'x-helix-cost-usd': usdTextFromNano(costOf(ending)),
     },
   })
 }
+
+/** What is kept of an answer for those who ask the same. */
+const keptOf = (ending: Ending, { target, answer }: Answered, completion: ChatCompletion): KeptAnswer => ({
+  completion,
+  usage: ending.usage,
+  estimated: ending.estimated,
+  target: target.id,
+  ignored: answer.ignored,
+  costNanoUsd: costOf(ending),
+})
 
 /** What no target got stands behind what this one did not. */
 function headersOf(ctx: Ctx, { lost = [] }: Asked, { answer, ...outcome }: Answered): Record<string, string> {
@@ -69,7 +99,8 @@ export function deliverStream(
   { caller, ...outcome }: Answered<Streamed> & { caller: Caller },
 ): Response {
   const stream = streamOf(ctx, asked, { coming: Promise.resolve(outcome), caller, isLate: false })
-  return new Response(stream, { headers: { ...headersOf(ctx, asked, outcome), ...sseHeaders } })
+  const headers = { ...headersOf(ctx, asked, outcome), ...caller.caching?.headers, ...sseHeaders }
+  return new Response(stream, { headers })
 }
 
 /** A stream that begins with comments, because its vendor is still silent; who will answer is not known yet. */
@@ -78,7 +109,7 @@ export function deliverLater(
   asked: Asked,
   later: { coming: Promise<Answered<Streamed>>; caller: Caller },
 ): Response {
-  const headers = { ...ignoredHeader(asked.lost ?? []), ...sseHeaders }
+  const headers = { ...ignoredHeader(asked.lost ?? []), ...later.caller.caching?.headers, ...sseHeaders }
   return new Response(streamOf(ctx, asked, { ...later, isLate: true }), { headers })
 }
 
@@ -87,6 +118,8 @@ type Coming = { coming: Promise<Answered<Streamed>>; caller: Caller; isLate: boo
 function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): ReadableStream<Uint8Array> {
   const meter = createMeter()
   const writer = caller.rendering.stream(asked, meter.open)
+  const slot = caller.caching?.slot
+  const assembler = slot && createAssembler(MAX_ANSWER_BYTES)
   let answered: Answered<Streamed> | undefined
   let allowance: ReturnType<typeof createAllowance> | undefined
   let keeper: ReturnType<typeof keeperFor>
@@ -119,6 +152,7 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
 
   /** A caller who has read the end of an answer may be back with it at once. */
   const passKept = (parts: readonly StreamPart[]): Passed | Promise<Passed> => {
+    assembler?.take(parts)
     const keeping = keeper?.take(parts)
     const passed = pass(parts)
     return keeping ? Promise.all([passed, keeping]).then(([first]) => first) : passed
@@ -172,7 +206,14 @@ function streamOf(ctx: Ctx, asked: Asked, { coming, caller, isLate }: Coming): R
     // A vendor may begin to answer while its caller leaves.
     if (how === 'left') await source.catch(() => undefined)
     const end = ending(how, bytesOut)
-    if (end) await book(ctx, end)
+    if (!end) return
+    await Promise.all([book(ctx, end), how === 'finished' && keep(end)])
+  }
+
+  async function keep(end: Ending): Promise<void> {
+    const completion = assembler?.completion()
+    if (!slot || !answered || !completion) return
+    await keepIfWhole(ctx, asked, { slot, answer: keptOf(end, answered, completion) })
   }
 }
 
