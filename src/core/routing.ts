@@ -104,7 +104,10 @@ export type Figures = {
 export type TargetState =
   /** It failed too often: until then nobody tries it. */
   | { kind: 'open'; untilMs: number }
-  /** It was open, and a few calls try whether it is well again: this call may, and has that place of them until then. */
-  | { kind: 'probe'; slot: number; untilMs: number }
+  /**
+   * It was open, and a few calls try whether it is well again: this call may, and has that place of them until then. The
+   * id is what its breaker goes by.
+   */
+  | { kind: 'probe'; id: string; slot: number; untilMs: number }
   /** It said that it has no capacity before then. */
   | { kind: 'cooling'; untilMs: number }

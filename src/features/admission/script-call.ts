@@ -156,7 +156,8 @@ function readAdmitted(reply: readonly unknown[], { own, shared, ask }: Counted):
   const next = (): unknown => reply[at++]
   const atMs = String(next())
   const rates = own.map(() => ({ remaining: Number(next()), resetMs: Number(next()) }))
-  const states = candidates.map(() => stateOf(next()))
+  const ids = ask.breakers ?? candidates
+  const states = ids.map((id) => stateOf(id, next()))
   const charged = shared.filter(() => Number(next()) === 1)
   const usedUp = candidates.map(() => {
     const [waitMs, no] = shared.length > 0 ? [Number(next()), Number(next())] : [0, 0]
@@ -185,13 +186,13 @@ function readAdmitted(reply: readonly unknown[], { own, shared, ask }: Counted):
 }
 
 /** `o<until>`, `c<until>`, or `p<place>:<until>`. */
-function stateOf(told: unknown): TargetState | undefined {
+function stateOf(id: string, told: unknown): TargetState | undefined {
   const text = textOrNull(told)
   if (text === null) return undefined
   const kind = text[0]
   if (kind === 'p') {
     const [slot, untilMs] = text.slice(1).split(':').map(Number)
-    return { kind: 'probe', slot: slot ?? 0, untilMs: untilMs ?? 0 }
+    return { kind: 'probe', id, slot: slot ?? 0, untilMs: untilMs ?? 0 }
   }
   return { kind: kind === 'c' ? 'cooling' : 'open', untilMs: Number(text.slice(1)) }
 }

@@ -18,12 +18,12 @@ import { invalidCredential, limitError } from './refusals.ts'
 import { isScraper, scraperAdmission } from './scraper.ts'
 import { admissionScript } from './script.ts'
 import { readReply, type ScriptReply, scriptInput } from './script-call.ts'
-import { figuresByTarget, giveBack, heldAmount, statesByTarget } from './targets.ts'
+import { figuresByTarget, giveBackProbes, heldAmount, statesByTarget } from './targets.ts'
 
 export { redisKeys } from './keys.ts'
 export { noteTarget, type TargetNote, type TargetNoted } from './note-script.ts'
 export { createStrangers } from './strangers.ts'
-export { giveBackProbe } from './targets.ts'
+export { giveBackProbe, giveBackProbes, type Probe } from './targets.ts'
 
 /** A record can be missing, change and come of age while we load it, not more often than that by honest means. */
 const MAX_ROUNDS = 6
@@ -204,7 +204,7 @@ async function orWithdrawn(
     if (hold && (reply === 'redis_away' || !isRefused(outcome))) request.defer(withdraw(deps, hold))
     if (reply !== 'redis_away' && reply.kind === 'admitted') {
       if (hold) request.defer(forgetOpen(deps, hold))
-      giveBack({ ...deps, defer: request.defer }, asked, statesByTarget(asked, reply.states).states)
+      giveBackProbes({ ...deps, defer: request.defer }, statesByTarget(asked, reply.states))
     }
     throw error
   }

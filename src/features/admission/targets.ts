@@ -66,24 +66,21 @@ export const heldAmount = (
     ? { heldNanoUsd: hold.amountNanoUsd, heldBudgets: hold.budgets.map(({ id }) => id) }
     : {}
 
-type World = Pick<Deps, 'redis' | 'now' | 'random'> & { defer: (work: Promise<unknown>) => void }
+/** The place of a call that tries a target which was out. */
+export type Probe = Extract<TargetState, { kind: 'probe' }>
 
-/** The call will not try what it might have tried: somebody else may. */
-export function giveBack(
-  world: World,
-  { candidates, breakers = candidates }: Pick<Ask, 'candidates' | 'breakers'>,
-  states: States | undefined,
-): void {
-  for (const [target, state] of states ?? []) {
-    if (state.kind === 'probe') giveBackProbe(world, breakers[candidates.indexOf(target)] ?? target, state)
-  }
+type World = Pick<Deps, 'redis' | 'now'> & { defer: (work: Promise<unknown>) => void }
+
+/** The call will not try what it might have tried: somebody else may. Twice is the same as once. */
+export function giveBackProbes(world: World, { states }: Pick<Admission, 'states'>): void {
+  for (const state of states?.values() ?? []) if (state.kind === 'probe') giveBackProbe(world, state)
 }
 
-/** The same of one target, by what its breaker goes by. Without Redis the place is free again in a minute. */
-export function giveBackProbe(world: World, id: string, probe: { slot: number; untilMs: number }): void {
+/** The same of one target. Without Redis its place is free again in a minute. */
+export function giveBackProbe(world: World, probe: Probe): void {
   const free = { what: 'free', nowMs: world.now(), probe, random: 0 } as const
   world.defer(
-    noteTarget(world.redis, id, free).catch((error: unknown) => {
+    noteTarget(world.redis, probe.id, free).catch((error: unknown) => {
       if (!(error instanceof DependencyError)) throw error
     }),
   )

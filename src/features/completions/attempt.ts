@@ -1,7 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
-import { type Target, timeoutsFor } from '../routing/service.ts'
+import { type PlannedTarget, type Target, timeoutsFor } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { requestFor } from './for-target.ts'
 import { isContent } from './meter.ts'
@@ -14,7 +14,11 @@ type World = Pick<Ctx, 'requestId' | 'admission' | 'startedMs' | 'now' | 'memory
  * One try at one target. A stream counts as an answer from its first content on: until then nothing has been shown to
  * the caller, and another target may still take over. Throws `UpstreamError`.
  */
-export async function attemptChat(ctx: World, target: Target, asked: Asked, signal: AbortSignal): Promise<ChatAnswer> {
+export async function attemptChat(
+  ctx: World,
+  { target, timeoutMs: attemptMs }: Pick<PlannedTarget, 'target' | 'timeoutMs'>,
+  { asked, signal }: { asked: Asked; signal: AbortSignal },
+): Promise<ChatAnswer> {
   const { body, native, mostOutput, ignored } = requestFor(ctx, target, asked)
   const answer = await target.provider.chat({
     requestId: ctx.requestId,
@@ -24,7 +28,7 @@ export async function attemptChat(ctx: World, target: Target, asked: Asked, sign
     maxOutputTokens: outputLimit(ctx, target, asked) ?? mostOutput,
     strict: asked.strict,
     signal,
-    timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs: asked.timeoutMs }, ctx.now()),
+    timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs: asked.timeoutMs, attemptMs }, ctx.now()),
   })
   const told = ignored.length === 0 ? answer : { ...answer, ignored: [...answer.ignored, ...ignored] }
   return told.kind === 'whole' ? told : { ...told, stream: await untilContent(told.stream) }

@@ -2,15 +2,18 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { ChatAnswer } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
-import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
+import { book, bookAttempt, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   begin,
   type Dispatched,
   decide,
   dispatch,
+  type FailedAttempt,
   failureOf,
+  giveBackUnplanned,
   isBilledUnanswered,
   openDecision,
+  type PlannedTarget,
   refuseUnheld,
   releaseUnused,
   requireTargets,
@@ -44,18 +47,9 @@ export async function complete(
   const { planned, signed } = await prepare(ctx, asked)
   const caller = { ...watchCaller(ctx, asked), rendering }
   const answering = dispatch(ctx, planned, {
-    attempt: async (target) => {
-      const ended = begin(ctx, target)
-      try {
-        const answer = await attemptChat(ctx, target, signed, caller.upstream)
-        caller.onEnd(ended)
-        return answer
-      } catch (error) {
-        ended()
-        throw error
-      }
-    },
+    attempt: (_target, one) => attemptCounted(ctx, one, { asked: signed, caller }),
     repeatable: false,
+    mayPayTwice: asked.mayPayTwice ? (target) => coversInput(ctx, [target], promptOf(asked)) : undefined,
     timeoutMs: asked.timeoutMs,
   }).catch((error: unknown) => {
     caller.end()
@@ -71,12 +65,32 @@ export async function complete(
     caller.end()
     throw fail(ctx, asked, outcome)
   }
+  bookUnanswered(ctx, asked, outcome.failures)
   const { answer } = outcome
   if (answer.kind === 'stream') return deliverStream(ctx, asked, { ...outcome, answer, caller })
   caller.end()
   await keepSigned(ctx, asked, { target: outcome.target, completion: answer.completion })
   return deliverWhole(ctx, asked, { ...outcome, answer, caller })
 }
+
+/** The target has a call under way until its answer has ended. */
+async function attemptCounted(
+  ctx: Ctx,
+  planned: PlannedTarget,
+  { asked, caller }: { asked: Asked; caller: Watched },
+): Promise<ChatAnswer> {
+  const ended = begin(ctx, planned.target)
+  try {
+    const answer = await attemptChat(ctx, planned, { asked, signal: caller.upstream })
+    caller.onEnd(ended)
+    return answer
+  } catch (error) {
+    ended()
+    throw error
+  }
+}
+
+const promptOf = (asked: Asked): number => estimatedPrompt(asked, estimateTokens)
 
 /** Everything that can still refuse the call before a vendor hears of it. */
 async function prepare(ctx: Ctx, asked: Asked) {
@@ -88,6 +102,7 @@ async function prepare(ctx: Ctx, asked: Asked) {
     refuseUnbounded(ctx.admission, asked, targets)
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
     const planned = decide(ctx, { targets, model })
+    giveBackUnplanned(ctx, planned)
     const covers = (bytes: number) => coversInput(ctx, targets, bytes)
     return { planned, signed: await recallSigned(ctx, asked, { targets, covers }) }
   } catch (error) {
@@ -131,30 +146,43 @@ async function withinSilence<T>(answering: Promise<T>): Promise<T | 'silent'> {
 
 function streamed(ctx: Ctx, asked: Asked, outcome: Dispatched<ChatAnswer>) {
   if (!outcome.ok) throw fail(ctx, asked, outcome)
+  bookUnanswered(ctx, asked, outcome.failures)
   const { answer } = outcome
   if (answer.kind !== 'stream') throw new TypeError('a streamed call was answered whole')
   return { ...outcome, answer }
 }
 
 /** Books a call that nobody answered, and says why. */
-function fail(ctx: Ctx, asked: Asked, { failures }: Extract<Dispatched<ChatAnswer>, { ok: false }>) {
-  const error = failureOf(failures)
+function fail(ctx: Ctx, asked: Asked, { failures, passedOver }: Extract<Dispatched<ChatAnswer>, { ok: false }>) {
+  const error = failureOf(failures, passedOver)
   const last = failures.at(-1)
   if (last) {
+    bookUnanswered(ctx, asked, failures.slice(0, -1))
     const isAborted = last.error.fault === 'aborted'
-    const isBilled = isBilledUnanswered(last.error)
-    ctx.defer(
-      book(ctx, {
-        operation: asked.operation,
-        status: isAborted ? 'aborted' : 'error',
-        target: last.target,
-        usage: isBilled ? { ...NO_USAGE, prompt: estimatedPrompt(asked, estimateTokens) } : NO_USAGE,
-        estimated: isBilled,
-        attempts: failures.length,
-        stream: asked.stream,
-        errorCode: isAborted ? undefined : errorCodeOf(error),
-      }),
-    )
-  }
+    const ending = unansweredEnding(asked, last, failures.length)
+    const errorCode = isAborted ? undefined : errorCodeOf(error)
+    ctx.defer(book(ctx, { ...ending, status: isAborted ? 'aborted' : 'error', errorCode }))
+  } else releaseUnused(ctx)
   return error
+}
+
+/** A vendor that did not answer in time has read the prompt, and bills it, also where another one has answered since. */
+function bookUnanswered(ctx: Ctx, asked: Asked, failures: readonly FailedAttempt[]): void {
+  for (const failed of failures) {
+    if (!isBilledUnanswered(failed.error)) continue
+    const errorCode = 'upstream_timeout'
+    ctx.defer(bookAttempt(ctx, { ...unansweredEnding(asked, failed, 1), status: 'error', errorCode }))
+  }
+}
+
+function unansweredEnding(asked: Asked, { target, error }: FailedAttempt, attempts: number): Omit<Ending, 'status'> {
+  const isBilled = isBilledUnanswered(error)
+  return {
+    operation: asked.operation,
+    target,
+    usage: isBilled ? { ...NO_USAGE, prompt: promptOf(asked) } : NO_USAGE,
+    estimated: isBilled,
+    attempts,
+    stream: asked.stream,
+  }
 }

@@ -2,7 +2,7 @@ import type { ChatBody, ChatMessage, NativeRequest } from '../../core/models.ts'
 import type { Priority } from '../../core/routing.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
 import type { CacheOptions } from '../cache/service.ts'
-import type { Need, Target, Wanted } from '../routing/service.ts'
+import { type Need, type Target, type Wanted, wishOf } from '../routing/service.ts'
 import type { Recalled } from '../signatures/service.ts'
 import type { ChatRequest } from './schema.ts'
 
@@ -23,6 +23,8 @@ export type Asked = {
   priority?: Priority | undefined
   /** What the caller wants of kept answers; undefined leaves it to their routing policy. */
   cache?: CacheOptions | undefined
+  /** A target that did not answer in time may be followed by another, though both may have to be paid. */
+  mayPayTwice?: boolean | undefined
   /** Fields of the caller's body that no target gets, for the caller to know. */
   lost?: readonly string[]
   /** Messages of the body with what was signed of them, for the targets that signed it. */
@@ -84,6 +86,7 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
     onDisconnect: helix?.on_disconnect ?? 'cancel',
     runId: helix?.run_id,
     timeoutMs: helix?.timeout_ms,
+    mayPayTwice: wishOf(helix?.routing)?.allowDoubleCost,
     cache: helix?.cache,
     priority: helix?.priority,
   }

@@ -12,6 +12,7 @@ import {
   decide,
   dispatch,
   failureOf,
+  giveBackUnplanned,
   holdOf,
   isBilledUnanswered,
   knowsEnough,
@@ -55,21 +56,21 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
     timeoutMs,
-    attempt: (target) =>
+    attempt: (target, { timeoutMs: attemptMs }) =>
       target.provider.embed({
         requestId: ctx.requestId,
         model: target.model,
         body: vendorBody(request),
         strict: request.helix?.strict,
         signal: ctx.signal,
-        timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs }, ctx.now()),
+        timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs, attemptMs }, ctx.now()),
       }),
   }).catch((error: unknown) => {
     releaseUnused(ctx)
     throw error
   })
   if (!outcome.ok) {
-    const error = failureOf(outcome.failures)
+    const error = failureOf(outcome.failures, outcome.passedOver)
     const last = outcome.failures.at(-1)
     if (last) {
       const estimated = isBilledUnanswered(last.error)
@@ -80,7 +81,7 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
         ? { status: 'aborted' as const }
         : { status: 'error' as const, errorCode: errorCodeOf(error) }
       ctx.defer(book(ctx, { ...ending, ...about }))
-    }
+    } else releaseUnused(ctx)
     throw error
   }
   const { answer, target, attempts } = outcome
@@ -99,7 +100,9 @@ async function prepare(ctx: Ctx, wanted: Wanted, runId: string | undefined) {
   try {
     const targets = requireTargets(ctx, wanted)
     refuseUnheld(ctx.admission, { targets, runId })
-    return decide(ctx, { targets, model })
+    const planned = decide(ctx, { targets, model })
+    giveBackUnplanned(ctx, planned)
+    return planned
   } catch (error) {
     releaseUnused(ctx)
     throw error

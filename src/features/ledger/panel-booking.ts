@@ -39,6 +39,12 @@ export async function bookPanel(ctx: World, ending: Ending, parts: readonly Part
   if (failed) throw failed.reason
 }
 
+/** Books an attempt that has to be paid although another target answered: in a row of its own, which names the call. */
+export async function bookAttempt(ctx: World, ending: Ending): Promise<void> {
+  const row: LedgerRow = { ...rowOf({ ...ctx, requestId: ctx.newId('req') }, ending), parent_request_id: ctx.requestId }
+  await settle(ctx, { row, budgets: countedIn(ctx, row), tokenCorrections: [], counters: [] })
+}
+
 function partSettlement(ctx: World, { requestId, startedMs, endedMs, quality, ...part }: PartOfCall): Settlement {
   const { ending, decision, taskType } = part
   const own = rowOf({ ...ctx, requestId, startedMs, now: () => endedMs }, ending)

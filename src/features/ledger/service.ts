@@ -16,7 +16,7 @@ import { createWithdrawn } from './withdrawn.ts'
 export { book, costOf, type Ending, errorCodeOf, NO_USAGE } from './booking.ts'
 export { DURATION_EDGES } from './counters.ts'
 export { metricsKey } from './flush.ts'
-export { bookPanel, type PartOfCall } from './panel-booking.ts'
+export { bookAttempt, bookPanel, type PartOfCall } from './panel-booking.ts'
 export type { LedgerStorage } from './storage.ts'
 
 /** Where the last life's calls cannot be accounted for yet, because a store is away. */

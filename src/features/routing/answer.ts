@@ -3,6 +3,7 @@ import type { Ctx, Deps } from '../../core/context.ts'
 import type { BudgetRef, CallFacts } from '../../core/ledger.ts'
 import type { Priority } from '../../core/routing.ts'
 import { headerText } from '../../http/header-text.ts'
+import { giveBackProbes } from '../admission/service.ts'
 import { budgetsFor } from '../budgets/service.ts'
 import { pricesHash } from '../catalog/service.ts'
 import { isOnTarget } from '../limits/service.ts'
@@ -35,8 +36,11 @@ export function answerHeaders(
 export const ignoredHeader = (fields: readonly string[]): Record<string, string> =>
   fields.length > 0 ? { 'x-helix-ignored-params': headerText(fields.join(',')) } : {}
 
-/** The call ends before any provider has answered: what it held is free again. */
-export function releaseUnused(ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' | 'requestId'>): void {
+/** The call ends before any provider has answered: what it held is free again, and so is what it might have tried. */
+export function releaseUnused(
+  ctx: Pick<Ctx, 'admission' | 'defer' | 'ledgerOf' | 'requestId' | 'redis' | 'now'>,
+): void {
+  giveBackProbes(ctx, ctx.admission)
   if (ctx.admission.held) ctx.defer(ctx.ledgerOf(ctx.admission.policy.orgId).release(ctx.requestId))
 }
 
@@ -46,7 +50,10 @@ const bindsOneOf = (targets: readonly Target[], limit: Limit): boolean =>
 type Held = {
   operation: CallFacts['operation']
   policy: Pick<Policy, 'budgets' | 'watched' | 'limits'>
+  /** Any of these may answer, and the dearest of them is held for. */
   targets: readonly Target[]
+  /** Those that may answer if it turns out that what is held covers them; the same ones unless given. */
+  candidates?: readonly Target[]
   /** The run that the call is part of. */
   runId: string | undefined
   timeoutMs: number | undefined
@@ -69,12 +76,12 @@ export function budgetsOn(budgets: readonly BudgetRef[], targets: readonly Targe
  */
 export function holdOf(
   deps: Pick<Deps, 'now'>,
-  { operation, policy, targets, timeoutMs, runId, priority }: Held,
+  { operation, policy, targets, candidates = targets, timeoutMs, runId, priority }: Held,
   worstCaseNanoUsd: (target: Target) => number | undefined,
 ): WantedHold | undefined {
   const hard = budgetsOn(policy.budgets, targets)
   const [first] = targets
-  const isCounted = policy.limits.some((limit) => limit.metric === 'concurrency' && bindsOneOf(targets, limit))
+  const isCounted = policy.limits.some((limit) => limit.metric === 'concurrency' && bindsOneOf(candidates, limit))
   const isPaid = hard.length > 0 || runId !== undefined
   if (!isPaid && !isCounted) return undefined
   const amounts = targets.map(isPaid ? worstCaseNanoUsd : () => 0).filter((amount) => amount !== undefined)
@@ -88,7 +95,7 @@ export function holdOf(
     prices_hash: pricesHash,
   }
   // By its deadline every vendor has been cut off; the time to settle is the ledger's grace.
-  const deadlineMs = deps.now() + longestMs(targets, timeoutMs)
+  const deadlineMs = deps.now() + longestMs(candidates, timeoutMs)
   return {
     facts,
     amountNanoUsd: Math.max(...amounts),

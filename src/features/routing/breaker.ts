@@ -2,13 +2,10 @@ import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { SeenTarget } from '../../core/memory.ts'
 import { breakerRules, coolingRules } from '../../core/reliability.ts'
-import { noteTarget, type TargetNote, type TargetNoted } from '../admission/service.ts'
+import { noteTarget, type Probe, type TargetNote, type TargetNoted } from '../admission/service.ts'
 import { countGood, keepLonger, seenOf, takeGood } from './seen.ts'
 
 type World = Pick<Deps, 'memory' | 'redis' | 'log' | 'now' | 'random'> & { defer: (work: Promise<unknown>) => void }
-
-/** The place of a call that tries a target which was out. */
-export type Probe = { slot: number; untilMs: number }
 
 /** Why a target is not asked now, and until when (Unix ms). */
 export type Barred = { reason: 'breaker_open' | 'cooling'; untilMs: number }

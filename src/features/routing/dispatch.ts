@@ -1,44 +1,39 @@
-import type { Ctx } from '../../core/context.ts'
 import { UpstreamError } from '../../core/models.ts'
+import { giveBackProbe } from '../admission/service.ts'
 import { setAside } from '../providers/service.ts'
-import { noteFailure, noteSuccess } from './breaker.ts'
+import { barredNow, noteBusy, noteFailure, noteSuccess } from './breaker.ts'
 import { reasonOf } from './failure.ts'
 import { noteUnreachable } from './listing.ts'
-import type { Plan } from './plan.ts'
-import { afterFailure, isOperatorsFault } from './retry.ts'
+import { pauseUntil } from './patience.ts'
+import type { Plan, PlannedTarget } from './plan.ts'
+import { afterFailure, isOperatorsFault, type Next } from './retry.ts'
+import {
+  beginRun,
+  type FailedAttempt,
+  isRepeated,
+  nextFrom,
+  type PassedOver,
+  type Run,
+  repeatAt,
+  takeProbe,
+  type World,
+} from './run.ts'
+import { countCall, seenOf } from './seen.ts'
 import { breakerOf, type Target } from './target.ts'
 
-/** A call with fewer targets than that asks its last one again. */
-const MAX_ATTEMPTS = 3
-
-export type FailedAttempt = { target: Target; error: UpstreamError }
+export type { FailedAttempt, PassedOver } from './run.ts'
 
 /** What came of a plan: an answer, or every reason why not. */
 export type Dispatched<Answer> =
   | { ok: true; answer: Answer; target: Target; attempts: number; failures: readonly FailedAttempt[] }
-  | { ok: false; failures: readonly FailedAttempt[] }
-
-type World = Pick<
-  Ctx,
-  | 'memory'
-  | 'db'
-  | 'redis'
-  | 'log'
-  | 'now'
-  | 'newId'
-  | 'random'
-  | 'defer'
-  | 'admission'
-  | 'signal'
-  | 'requestId'
-  | 'startedMs'
-  | 'arrival'
->
+  | { ok: false; failures: readonly FailedAttempt[]; passedOver: readonly PassedOver[] }
 
 export type DispatchCall<Answer> = {
-  attempt: (target: Target) => Promise<Answer>
+  attempt: (target: Target, planned: PlannedTarget) => Promise<Answer>
   /** The call costs nothing twice. */
   repeatable: boolean
+  /** Asked where a target did not answer in time and another could: whether both may be paid. Never unless it is there. */
+  mayPayTwice?: ((unanswered: Target) => Promise<boolean>) | undefined
   /** What the caller gives the call, all attempts together; undefined leaves it to the targets. */
   timeoutMs?: number | undefined
 }
@@ -49,59 +44,117 @@ export type DispatchCall<Answer> = {
  */
 export async function dispatch<Answer>(
   world: World,
-  { targets }: Plan,
-  { attempt, repeatable, timeoutMs }: DispatchCall<Answer>,
+  plan: Plan,
+  call: DispatchCall<Answer>,
 ): Promise<Dispatched<Answer>> {
-  const failures: FailedAttempt[] = []
-  const mostAttempts = Math.max(MAX_ATTEMPTS, targets.length) + spareCredentials(targets)
-  const deadlineMs = world.startedMs + (timeoutMs ?? Number.POSITIVE_INFINITY)
-  const hurried = timeoutMs !== undefined
-  let at = 0
-  while (failures.length < mostAttempts) {
-    const target = targets[at]?.target
-    if (!target) break
-    const ended = beginAttempt(world, target)
-    try {
-      const answer = await attempt(target)
-      ended('ok')
-      noteSuccess(world, breakerOf(target))
-      return { ok: true, answer, target, attempts: failures.length + 1, failures }
-    } catch (error) {
-      if (!(error instanceof UpstreamError)) throw error
-      failures.push({ target, error })
-      ended(reasonOf(error))
-      const next = afterFailure(error, { number: failures.length, repeatable, hurried, random: world.random() })
-      report(world, target, error)
-      const aside = setAside(world, target.provider, error)
-      // One call counts once: a single caller's retries must not close a model for everybody. A credential that is put
-      // aside says nothing about the target.
-      if (next.counts && !aside && !isRepeated(failures, target)) noteFailure(world, breakerOf(target))
-      if (next.counts) world.arrival?.decision?.failed.push(breakerOf(target))
-      if (error.fault === 'connect' && target.provider.kind === 'node') noteUnreachable(world, target.provider)
-      // The same target at once: it has another credential now.
-      if (aside?.hasAnother) {
-        if (world.signal.aborted || world.now() >= deadlineMs) break
-        continue
+  const run = beginRun(world, plan, call.timeoutMs)
+  const { failures, passedOver } = run
+  try {
+    let at = nextFrom(world, run, 0)
+    for (let planned = plannedAt(run, at); planned; planned = plannedAt(run, at)) {
+      const tried = await tryOnce(world, run, { planned, call })
+      if ('answer' in tried) {
+        return { ok: true, answer: tried.answer, target: planned.target, attempts: failures.length + 1, failures }
       }
-      if (next.otherTarget && at + 1 < targets.length) at += 1
-      else if (next.sameTargetAfterMs === undefined || failures.length >= mostAttempts) break
-      else if (isAskedOften(failures, target)) break
-      else if (world.now() + next.sameTargetAfterMs >= deadlineMs) break
-      else await pause(next.sameTargetAfterMs, world.signal)
-      if (world.signal.aborted || world.now() >= deadlineMs) break
+      at = await stepOn(world, run, { at: at ?? 0, target: planned.target, ...tried })
+    }
+    return { ok: false, failures, passedOver }
+  } finally {
+    for (const { target } of plan.targets) {
+      const probe = run.probes.get(target.id)
+      if (probe) giveBackProbe(world, probe)
     }
   }
-  return { ok: false, failures }
 }
 
-/** Attempts that a call may make beside the usual ones, each with a credential that none before it had. */
-const spareCredentials = (targets: Plan['targets']): number =>
-  targets.reduce((spare, { target }) => spare + Math.max(0, (target.provider.account?.usable() ?? 1) - 1), 0)
+const plannedAt = ({ targets }: Pick<Plan, 'targets'>, at: number | undefined): PlannedTarget | undefined =>
+  at === undefined ? undefined : targets[at]
 
-/** An account may be given fewer retries than a vendor of the installation gets. */
-function isAskedOften(failures: readonly FailedAttempt[], { id, provider }: Target): boolean {
-  const retries = provider.account?.maxRetries ?? MAX_ATTEMPTS
-  return failures.filter(({ target }) => target.id === id).length > retries
+type Failed = {
+  next: Next
+  /** The credential was put aside; and whether there is another. */
+  aside: { hasAnother: boolean } | undefined
+  wasProbe: boolean
+}
+
+async function tryOnce<Answer>(
+  world: World,
+  run: Run,
+  { planned, call }: { planned: PlannedTarget; call: DispatchCall<Answer> },
+): Promise<{ answer: Answer } | Failed> {
+  const { target } = planned
+  const { failures } = run
+  if (!failures.some((failed) => failed.target.id === target.id)) {
+    countCall(seenOf(world.memory, breakerOf(target), world.now()))
+  }
+  const ended = beginAttempt(world, target)
+  try {
+    const answer = await call.attempt(target, planned)
+    ended('ok')
+    noteSuccess(world, breakerOf(target), takeProbe(run, target))
+    return { answer }
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error
+    failures.push({ target, error })
+    ended(reasonOf(error))
+    report(world, target, error)
+    const next = afterFailure(error, {
+      number: failures.length,
+      repeatable: call.repeatable,
+      mayPayTwice: await mayPayTwice(run, call, { target, error }),
+      hurried: call.timeoutMs !== undefined || planned.timeoutMs !== undefined,
+      random: world.random(),
+    })
+    const aside = setAside(world, target.provider, error)
+    const wasProbe = run.probes.has(target.id)
+    if (!aside?.hasAnother) learnOf(world, run, { target, error, next, isAside: aside !== undefined })
+    if (next.counts) world.arrival?.decision?.failed.push(breakerOf(target))
+    if (error.fault === 'connect' && target.provider.kind === 'node') noteUnreachable(world, target.provider)
+    return { next, aside, wasProbe }
+  }
+}
+
+type Lesson = FailedAttempt & { next: Next; isAside: boolean }
+
+/**
+ * One call counts once: a single caller's retries must not close a model for everybody. A credential that is put aside
+ * says nothing about the target.
+ */
+function learnOf(world: World, run: Run, { target, error, next, isAside }: Lesson): void {
+  const id = breakerOf(target)
+  const probe = takeProbe(run, target)
+  if (!isAside && next.cools) noteBusy(world, id, { retryAfterMs: error.retryAfterMs, probe })
+  else if (!isAside && next.counts && !isRepeated(run.failures, target)) noteFailure(world, id, probe)
+  else if (probe) giveBackProbe(world, probe)
+}
+
+/** Which target of the plan is asked next: undefined when there is an end to it. */
+async function stepOn(
+  world: World,
+  run: Run,
+  { at, target, next, aside, wasProbe }: Failed & { at: number; target: Target },
+): Promise<number | undefined> {
+  const { failures, mostAttempts, deadlineMs } = run
+  const isOver = () => world.signal.aborted || world.now() >= deadlineMs
+  if (failures.length >= mostAttempts || isOver()) return undefined
+  // The same target at once: it has another credential now.
+  if (aside?.hasAnother) return at
+  const following = next.otherTarget ? nextFrom(world, run, at + 1) : undefined
+  if (following !== undefined) return following
+  const untilMs = wasProbe ? undefined : repeatAt(world, run, { target, next })
+  if (untilMs === undefined) return undefined
+  await pauseUntil(world, untilMs)
+  return isOver() || barredNow(world, breakerOf(target), world.startedMs) ? undefined : at
+}
+
+async function mayPayTwice(
+  { targets }: Run,
+  call: DispatchCall<unknown>,
+  { target, error }: FailedAttempt,
+): Promise<boolean> {
+  if (error.fault !== 'timeout' || call.repeatable || !call.mayPayTwice) return false
+  const isLast = targets.at(-1)?.target.id === target.id
+  return !isLast && call.mayPayTwice(target)
 }
 
 /** For the record of the decision: to be told how the attempt ended. */
@@ -114,27 +167,9 @@ function beginAttempt({ arrival, now }: World, { id }: Target): (outcome: string
   }
 }
 
-const isRepeated = (failures: readonly FailedAttempt[], { id }: Target): boolean =>
-  failures.filter(({ target }) => target.id === id).length > 1
-
 function report({ log, requestId }: World, target: Target, error: UpstreamError): void {
   const facts = { request_id: requestId, target: target.id, fault: error.fault, status: error.status }
   if (error.fault === 'aborted') log.debug('attempt_aborted', facts)
   else if (isOperatorsFault(error)) log.error('provider_refused_credential', facts)
   else log.warn('attempt_failed', { ...facts, message: error.message })
-}
-
-/** Ends early when the caller leaves. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // A signal that has fired fires no more.
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-  })
 }

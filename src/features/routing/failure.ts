@@ -1,7 +1,7 @@
 import { AppError } from '../../core/errors.ts'
 import type { UpstreamError } from '../../core/models.ts'
 import { blameOf } from '../providers/service.ts'
-import type { FailedAttempt } from './dispatch.ts'
+import type { FailedAttempt, PassedOver } from './run.ts'
 
 /** Client errors of a vendor that are the caller's to read: their body was wrong, too large, or refused. */
 const PASSED_THROUGH = new Set([400, 404, 409, 413, 415, 422])
@@ -11,21 +11,43 @@ export const NODE_RETRY_SECONDS = 5
 
 type Attempted = { target: string; reason: string }
 
-/** What the caller is told when no target answered. */
-export function failureOf(failures: readonly FailedAttempt[]): AppError {
+/** What the caller is told when no target answered; `passedOver` are those that were not asked any more. */
+export function failureOf(failures: readonly FailedAttempt[], passedOver: readonly PassedOver[] = []): AppError {
   const last = failures.at(-1)
-  if (!last) return new AppError('no_capable_model', 'No target was left to try.')
-  const attempted = failures.map(({ target, error }) => ({ target: target.id, reason: reasonOf(error) }))
+  if (!last) return nobodyAsked(passedOver)
+  const attempted = [
+    ...failures.map(({ target, error }) => ({ target: target.id, reason: reasonOf(error) })),
+    ...passedOver.map(({ target, reason }) => ({ target: target.id, reason })),
+  ]
   if (isCallersFault(last.error)) return callersFailure(last)
-  if (new Set(failures.map(({ target }) => target.id)).size === 1) return targetFailure(last, attempted)
-  const waits = failures.map(({ error }) => retryAfter(error)).filter((wait) => wait !== undefined)
-  const retryAfterSeconds = waits.length > 0 ? Math.min(...waits) : undefined
+  if (new Set(attempted.map(({ target }) => target)).size === 1) return targetFailure(last, attempted)
+  const waits = [...failures.map(({ error }) => error.retryAfterMs), ...passedOver.map((one) => one.retryAfterMs)]
+  const retryAfterSeconds = soonestOf(waits)
   const about = { cause: last.error, details: { attempted }, retryAfterSeconds }
-  if (failures.every(({ error }) => error.status === 429)) {
-    const wait = { ...about, retryAfterSeconds: retryAfterSeconds ?? 1 }
-    return new AppError('rate_limit_exceeded', 'No provider of this model has capacity left right now.', wait)
-  }
+  const areFull = failures.every(({ error }) => error.status === 429) && passedOver.every(isCooling)
+  if (areFull) return noCapacity({ ...about, retryAfterSeconds: retryAfterSeconds ?? 1 })
   return new AppError('all_providers_failed', 'Every provider that could have answered failed.', about)
+}
+
+/** Every target went out between the call's admission and its turn. */
+function nobodyAsked(passedOver: readonly PassedOver[]): AppError {
+  if (passedOver.length === 0) return new AppError('no_capable_model', 'No target was left to try.')
+  const attempted = passedOver.map(({ target, reason }) => ({ target: target.id, reason }))
+  const about = { details: { attempted }, retryAfterSeconds: soonestOf(passedOver.map((one) => one.retryAfterMs)) }
+  if (passedOver.every(isCooling)) return noCapacity(about)
+  return new AppError('model_overloaded', 'No provider of this model is healthy right now.', about)
+}
+
+const isCooling = ({ reason }: PassedOver): boolean => reason === 'cooling'
+
+type About = NonNullable<ConstructorParameters<typeof AppError>[2]>
+
+const noCapacity = (about: About): AppError =>
+  new AppError('rate_limit_exceeded', 'No provider of this model has capacity left right now.', about)
+
+function soonestOf(waits: readonly (number | undefined)[]): number | undefined {
+  const known = waits.filter((wait) => wait !== undefined)
+  return known.length === 0 ? undefined : secondsOf(Math.min(...known))
 }
 
 export function isCallersFault(error: UpstreamError): boolean {
@@ -86,4 +108,6 @@ function messageOf(name: string, { fault, status, vendor }: UpstreamError): stri
 }
 
 const retryAfter = ({ retryAfterMs }: UpstreamError): number | undefined =>
-  retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(retryAfterMs / 1000))
+  retryAfterMs === undefined ? undefined : secondsOf(retryAfterMs)
+
+const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))

@@ -14,9 +14,10 @@ export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failu
 export { begin } from './figures.ts'
 export { listingOf } from './listing.ts'
 export { plan } from './named.ts'
-export { HelixOptions } from './options.ts'
+export { HelixOptions, wishOf } from './options.ts'
 export { timeoutsFor } from './patience.ts'
-export { type Arrangement, arrange, type Option, type Plan, type PlanInputs } from './plan.ts'
+export { type Arrangement, arrange, type Option, type Plan, type PlanInputs, type PlannedTarget } from './plan.ts'
+export { giveBackUnplanned } from './run.ts'
 export { listTargets, type Need, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
 /** Makes sure that this isolate has asked every node once: a cold isolate cannot know what its nodes have. */

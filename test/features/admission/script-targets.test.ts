@@ -31,7 +31,12 @@ describe.each(backends)('targets in the admission script on $name', ({ start }) 
   }
 
   const open = (untilMs: number): TargetState => ({ kind: 'open', untilMs })
-  const probe = (slot: number, nowMs: number): TargetState => ({ kind: 'probe', slot, untilMs: nowMs + PROBE_MS })
+  const probe = (id: string, slot: number, nowMs: number): TargetState => ({
+    kind: 'probe',
+    id,
+    slot,
+    untilMs: nowMs + PROBE_MS,
+  })
 
   it('are open until then, and cooling until then, and nothing is said of those that are closed', async () => {
     const { states, is, put, a, b, c } = await caller()
@@ -47,22 +52,22 @@ describe.each(backends)('targets in the admission script on $name', ({ start }) 
   it('that may be tried again are tried by three at once, and by another one when a place was not given back', async () => {
     const { states, is, put, a } = await caller()
     await put(is(a, { u: String(START_MS) }))
-    for (const slot of [1, 2, 3]) expect(await states(START_MS + slot, [a])).toEqual([probe(slot, START_MS + slot)])
+    for (const slot of [1, 2, 3]) expect(await states(START_MS + slot, [a])).toEqual([probe(a, slot, START_MS + slot)])
     const firstEndsMs = START_MS + 1 + PROBE_MS
     expect(await states(START_MS + 4, [a])).toEqual([open(firstEndsMs)])
     expect(await states(firstEndsMs - 1, [a])).toEqual([open(firstEndsMs)])
-    expect(await states(firstEndsMs, [a])).toEqual([probe(1, firstEndsMs)])
+    expect(await states(firstEndsMs, [a])).toEqual([probe(a, 1, firstEndsMs)])
   })
 
   it('are tried only by a call that has nothing better before them, one by each call', async () => {
     const { states, is, put, a, b, c } = await caller()
     await put(is(b, { u: String(START_MS - 1) }), is(c, { u: String(START_MS - 1) }))
     expect(await states(START_MS, [a, b, c])).toEqual([undefined, open(START_MS), open(START_MS)])
-    expect(await states(START_MS, [b, c, a])).toEqual([probe(1, START_MS), open(START_MS), undefined])
+    expect(await states(START_MS, [b, c, a])).toEqual([probe(b, 1, START_MS), open(START_MS), undefined])
     await put(is(a, { c: String(START_MS + 5) }))
     expect(await states(START_MS, [a, c, b])).toEqual([
       { kind: 'cooling', untilMs: START_MS + 5 },
-      probe(1, START_MS),
+      probe(c, 1, START_MS),
       open(START_MS),
     ])
     // While it has no capacity there is nothing to try.
@@ -82,7 +87,7 @@ describe.each(backends)('targets in the admission script on $name', ({ start }) 
     ])
     expect(await run(START_MS, { candidates: [b] })).toMatchObject({ kind: 'refused', limit: { id: 'b' } })
     expect(await run(START_MS, { candidates: [b, a] })).toMatchObject({
-      states: [open(START_MS), probe(1, START_MS)],
+      states: [open(START_MS), probe(a, 1, START_MS)],
       usedUp: [{ limitId: 'b' }, undefined],
     })
     const [kept] = await backend.redis.pipeline([['HGETALL', redisKeys.target(b)]])
@@ -186,8 +191,8 @@ describe.each(backends)('targets in the admission script on $name', ({ start }) 
     if (first?.kind !== 'probe') throw new Error('there is no place')
     const free = (nowMs: number) => noteTarget(backend.redis, a, { what: 'free', nowMs, probe: first, random: 0 })
     await free(START_MS + 1)
-    expect(await states(START_MS + 2, [a])).toEqual([probe(1, START_MS + 2)])
+    expect(await states(START_MS + 2, [a])).toEqual([probe(a, 1, START_MS + 2)])
     await free(START_MS + 3)
-    expect(await states(START_MS + 4, [a])).toEqual([probe(2, START_MS + 4)])
+    expect(await states(START_MS + 4, [a])).toEqual([probe(a, 2, START_MS + 4)])
   })
 })

@@ -23,6 +23,8 @@ const world = { requestId: 'req_1', admission, startedMs: 0, now: () => 0, memor
 
 const finish: StreamPart = { chunk: { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }, json: '' }
 
+const { signal } = new AbortController()
+
 describe('an attempt', () => {
   it('that stumbles over a stream ends the vendor’s work and counts as its failure', async () => {
     let cancelled = false
@@ -38,7 +40,11 @@ describe('an attempt', () => {
     const stream: ChatStream = { read: async () => [part], cancel }
     const target = targetOf('openai', 'gpt-4o')
     const provider = { ...target.provider, chat: async () => ({ kind: 'stream' as const, stream, ignored: [] }) }
-    const attempt = attemptChat(world, { ...target, provider }, askedOf({ stream: true }), new AbortController().signal)
+    const attempt = attemptChat(
+      world,
+      { target: { ...target, provider } },
+      { asked: askedOf({ stream: true }), signal },
+    )
     await expect(attempt).rejects.toMatchObject({ name: 'UpstreamError', fault: 'garbage' })
     expect(cancelled).toBe(true)
   })
@@ -59,7 +65,7 @@ describe('an attempt', () => {
       },
     }
     const asked = askedOf({ max_tokens: maxTokens })
-    await attemptChat(world, { ...target, provider }, asked, new AbortController().signal)
+    await attemptChat(world, { target: { ...target, provider } }, { asked, signal })
     expect(call?.maxOutputTokens).toBe(stated)
   })
 

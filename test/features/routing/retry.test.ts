@@ -1,12 +1,20 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UpstreamError, type UpstreamFault } from '../../../src/core/models.ts'
-import { afterFailure, isOperatorsFault } from '../../../src/features/routing/retry.ts'
+import {
+  afterFailure,
+  isOperatorsFault,
+  type RetryRule,
+  retryTable,
+  ruleFor,
+} from '../../../src/features/routing/retry.ts'
 
 const once = { number: 1, repeatable: false, hurried: false, random: 0.5 }
 const fault = (name: UpstreamFault) => new UpstreamError(name, 'failed')
 const status = (code: number, retryAfterMs?: number) =>
   new UpstreamError('status', 'failed', { status: code, retryAfterMs })
+
+const faults: UpstreamFault[] = ['connect', 'timeout', 'garbage', 'cut', 'reported', 'aborted']
 
 type Row = [situation: string, error: UpstreamError, same: boolean, other: boolean, counts: boolean]
 
@@ -44,6 +52,7 @@ describe('after a failed attempt of which the caller has seen nothing', () => {
       sameTargetAfterMs: 25,
       otherTarget: true,
       counts: true,
+      cools: false,
     })
   })
 
@@ -52,6 +61,26 @@ describe('after a failed attempt of which the caller has seen nothing', () => {
       expect(afterFailure(fault('timeout'), { ...once, repeatable, hurried: true }).counts).toBe(false)
     }
     expect(afterFailure(fault('connect'), { ...once, hurried: true }).counts).toBe(true)
+  })
+
+  it('a generation goes to another target after silence where both may be paid, and never to the same one', () => {
+    expect(afterFailure(fault('timeout'), { ...once, mayPayTwice: true })).toMatchObject({
+      sameTargetAfterMs: undefined,
+      otherTarget: true,
+    })
+    expect(afterFailure(fault('aborted'), { ...once, mayPayTwice: true }).otherTarget).toBe(false)
+  })
+
+  it('a target that has no capacity is to be left alone, and no other', () => {
+    for (const [, error] of generations) expect(afterFailure(error, once).cools).toBe(error.status === 429)
+  })
+
+  it('has a line for everything that can happen, and a situation for every line', () => {
+    const met = new Set<RetryRule>()
+    const errors = [...faults.map(fault), ...Array.from({ length: 500 }, (_, at) => status(at + 100)), refused('model')]
+    for (const repeatable of [true, false]) for (const error of errors) met.add(ruleFor(error, repeatable))
+    expect([...met]).toHaveLength(retryTable.length)
+    expect(met).toEqual(new Set(retryTable))
   })
 
   it('waits exactly as long as a vendor asks', () => {
