@@ -1,4 +1,5 @@
 export { compileLimits, type LimitRow, limitOf } from './compile.ts'
+export { standingOf } from './standing.ts'
 export { isOnTarget } from './targets.ts'
 export {
   countedLimits,
