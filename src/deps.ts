@@ -1,3 +1,4 @@
+import { createGates, type GateNamespace } from './adapters/gate.ts'
 import { createHealth, type HealthNamespace } from './adapters/health.ts'
 import { createLedgers, type LedgerNamespace } from './adapters/ledger.ts'
 import { createLimiter } from './adapters/limiter.ts'
@@ -21,6 +22,8 @@ export type Bindings = {
   LEDGER: LedgerNamespace
   /** Without it nothing is known of the providers. */
   HEALTH?: HealthNamespace
+  /** Without it nobody counts the calls that a node has at once. */
+  GATES?: GateNamespace
   ASSETS?: { fetch(request: Request): Promise<Response> }
 }
 
@@ -38,6 +41,7 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
     redis: createRedis(upstash),
     ledgerOf: createLedgers(bindings.LEDGER),
     health: createHealth(bindings.HEALTH),
+    gateOf: createGates(bindings.GATES),
     limiter: createLimiter(upstash),
     outbound,
     mailer: createMailer({ url: settings.mailUrl, apiKey: settings.mailApiKey, from: settings.mailFrom, outbound }),
@@ -128,7 +132,8 @@ function createSettingsOutbound(settings: Settings, now: () => number): Outbound
   })
 }
 
-type ProviderSettings = Pick<Settings, 'vendors' | 'ollamaBaseUrl' | 'nodeToken'>
+type ProviderSettings = Pick<Settings, 'vendors' | 'ollamaBaseUrl' | 'nodeToken'> &
+  Partial<Pick<Settings, 'ollamaConcurrency'>>
 
 function createProviders(
   settings: ProviderSettings,
@@ -137,8 +142,8 @@ function createProviders(
 ): ReadonlyMap<string, Provider> {
   const providers = createVendors({ vendors: settings.vendors, outbound })
   if (settings.ollamaBaseUrl !== undefined) {
-    const { ollamaBaseUrl: baseUrl, nodeToken } = settings
-    providers.push(createOllama({ name: NODE_NAME, baseUrl, nodeToken, outbound, now }))
+    const { ollamaBaseUrl: baseUrl, ollamaConcurrency: maxConcurrency, nodeToken } = settings
+    providers.push(createOllama({ name: NODE_NAME, baseUrl, nodeToken, maxConcurrency, outbound, now }))
   }
   return new Map(providers.map((provider) => [provider.name, provider]))
 }

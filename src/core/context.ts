@@ -1,5 +1,6 @@
 import type { Admission, Policy } from './admission.ts'
 import type { Database } from './db.ts'
+import type { Gate } from './gate.ts'
 import type { HealthMonitor } from './health.ts'
 import type { OrgLedger } from './ledger.ts'
 import type { Limiter } from './limiter.ts'
@@ -22,6 +23,8 @@ export type Deps = {
   ledgerOf: (orgId: string) => OrgLedger
   /** How the providers are that the environment names. */
   health: HealthMonitor
+  /** The gate before a node, by its name, or before an account, by its id. */
+  gateOf: (id: string) => Gate
   limiter: Limiter
   outbound: Outbound
   mailer: Mailer

@@ -102,7 +102,7 @@ export const unfit = (field: string, detail: string) =>
 /** A store or binding that this program needs did not answer. Shown as 503, never as a bad key or an empty answer. */
 export class DependencyError extends Error {
   override readonly name = 'DependencyError'
-  readonly dependency: 'redis' | 'postgres' | 'ledger' | 'mail' | 'health'
+  readonly dependency: 'redis' | 'postgres' | 'ledger' | 'mail' | 'health' | 'gate'
 
   constructor(dependency: DependencyError['dependency'], cause: unknown) {
     super(`${dependency} did not answer`, { cause })

@@ -182,6 +182,8 @@ export type Provider = {
   wire?: Wire | undefined
   /** Of an account that an organisation has itself; nobody else's calls reach it. */
   account?: Account | undefined
+  /** Calls at once that it takes; undefined for as many as there are. Its gate keeps the others waiting. */
+  maxConcurrency?: number | undefined
   /** Throws `UpstreamError`. */
   chat(call: ChatCall): Promise<ChatAnswer>
   /** Throws `UpstreamError`. */
@@ -212,9 +214,10 @@ export type ProviderSpec = {
  * Why an upstream attempt failed.
  * connect: nothing was sent · timeout: sent, no (further) byte came · status: an HTTP error status ·
  * garbage: a 2xx that is not this wire (HTML, empty, malformed) · cut: the stream ended before its own end ·
- * reported: an error event or line inside a 2xx · aborted: we or the caller ended it
+ * reported: an error event or line inside a 2xx · aborted: we or the caller ended it ·
+ * overloaded: nothing was sent, because it has as many calls as it takes
  */
-export type UpstreamFault = 'connect' | 'timeout' | 'status' | 'garbage' | 'cut' | 'reported' | 'aborted'
+export type UpstreamFault = 'connect' | 'timeout' | 'status' | 'garbage' | 'cut' | 'reported' | 'aborted' | 'overloaded'
 
 /** A vendor's error body in OpenAI's shape; may be shown to the caller for client errors. */
 export type VendorError = { message: string; type?: string | null; param?: string | null; code?: string | null }

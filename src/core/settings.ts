@@ -41,6 +41,8 @@ export type Settings = {
   /** By catalog name: `openai`, `deepseek`, … */
   vendors: Readonly<Record<string, VendorSettings>>
   ollamaBaseUrl: string | undefined
+  /** Calls that the node takes at once. */
+  ollamaConcurrency: number
   nodeToken: string | undefined
   metricsToken: string | undefined
   /** Where mails are posted; without it none can be sent. */

@@ -23,6 +23,7 @@ export const areas: readonly Area[] = [
   area('subjects'),
   { name: 'limits', at: ['/api/v1/limits'], errors: 'problem', load: () => import('./limits/routes.ts') },
   area('providers'),
+  area('gates'),
   { name: 'budgets', at: ['/api/v1/budgets'], errors: 'problem', load: () => import('./budgets/routes.ts') },
   {
     name: 'routing-rules',

@@ -202,6 +202,7 @@ export class OrgLedger extends DurableObject {
   settle() { return this.away() }
 }
 export class ProviderHealth extends DurableObject {}
+export class NodeGate extends DurableObject {}
 export default { fetch: () => new Response(null, { status: 404 }) }
 `
 

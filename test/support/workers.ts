@@ -53,6 +53,7 @@ export async function startWorkers({
           durableObjects: {
             LEDGER: { className: 'OrgLedger', scriptName: 'helix-jobs', useSQLite: true },
             HEALTH: { className: 'ProviderHealth', scriptName: 'helix-jobs', useSQLite: true },
+            GATES: { className: 'NodeGate', scriptName: 'helix-jobs', useSQLite: true },
           },
         },
         {
@@ -64,6 +65,7 @@ export async function startWorkers({
           durableObjects: {
             LEDGER: { className: 'OrgLedger', useSQLite: true },
             HEALTH: { className: 'ProviderHealth', useSQLite: true },
+            GATES: { className: 'NodeGate', useSQLite: true },
           },
         },
       ],

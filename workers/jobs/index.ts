@@ -5,6 +5,7 @@ import { ConfigurationError, parseJobsEnv } from '../../src/env.ts'
 import { jobs } from '../../src/features/jobs.ts'
 import { runDueJobs } from '../../src/jobs.ts'
 
+export { NodeGate } from './node-gate.ts'
 export { OrgLedger } from './org-ledger.ts'
 export { ProviderHealth } from './provider-health.ts'
 

@@ -38,6 +38,8 @@ export type OllamaOptions = {
   baseUrl: string
   /** For a node behind a tunnel that asks for a bearer token. */
   nodeToken?: string | undefined
+  /** Calls that it takes at once; undefined for as many as there are. */
+  maxConcurrency?: number | undefined
   outbound: Outbound
   timeouts?: Timeouts
   /** Unix milliseconds. */
@@ -140,7 +142,7 @@ export function createOllama(options: OllamaOptions): Provider {
     return withShown(model, answer)
   }
 
-  return { name, kind: 'node', timeouts, chat, embed, listModels }
+  return { name, kind: 'node', timeouts, maxConcurrency: options.maxConcurrency, chat, embed, listModels }
 }
 
 function textsOf(input: EmbedCall['body']['input']): string[] {

@@ -43,7 +43,7 @@ export const connect = (
  * first that is not put aside, and its error says which that was.
  */
 export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Described): Provider {
-  const { id, name, kind, vendor, models, maxRetries, credentials } = spec
+  const { id, name, kind, vendor, models, maxRetries, maxConcurrency, credentials } = spec
   const needsNone = kind === 'ollama' && credentials.length === 0
   const connected = new Map<string, Provider>()
   const upstreamNames = new Map(models.flatMap((one) => (one.upstreamName ? [[one.name, one.upstreamName]] : [])))
@@ -94,6 +94,7 @@ export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Desc
     kind: kind === 'ollama' ? 'node' : 'vendor',
     wire: wires[kind],
     timeouts: timeoutsOf(spec),
+    maxConcurrency,
     account: {
       id,
       vendor,

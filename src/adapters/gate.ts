@@ -1,0 +1,15 @@
+import type { Gate } from '../core/gate.ts'
+import { objectCall } from './object-call.ts'
+
+/** The part of a Durable Object namespace that is used here. */
+export type GateNamespace = { getByName(name: string): Gate }
+
+/** Gates behind their Durable Objects, by node or account. */
+export function createGates(namespace: GateNamespace | undefined): (id: string) => Gate {
+  const unbound = (): Promise<never> => Promise.reject(new Error('nothing is bound'))
+  return (id) => ({
+    enter: (entry) =>
+      objectCall('gate', () => namespace?.getByName(id).enter(entry) ?? unbound(), { waitMs: entry.waitMs }),
+    leave: (ticket) => objectCall('gate', () => namespace?.getByName(id).leave(ticket) ?? unbound()),
+  })
+}
