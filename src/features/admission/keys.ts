@@ -10,12 +10,14 @@
  *                          minute, ten seconds each; ten minutes longer than it matters. An account that an
  *                          organisation has itself goes by its id in place of the provider
  * busy:<provider/model>    hash  calls under way, `count:at` by isolate; 20 seconds after the last that told of any
+ * <org>:turn:<policy>      string  calls that took turns under a routing policy (`auto` without one)
  * fig:<provider/model>     hash  what was measured of a target, for planning: `f` its figures, `o:<task>` the output to expect
  * hist:<provider/model>    hash  the histograms behind them; both two weeks after the last call
  */
 export const redisKeys = {
   open: (orgId: string) => `${orgId}:open`,
   target: (id: string) => `tgt:${id}`,
+  turn: (orgId: string, policyId: string) => `${orgId}:turn:${policyId}`,
   busy: (id: string) => `busy:${id}`,
   figures: (target: string) => `fig:${target}`,
   histograms: (target: string) => `hist:${target}`,

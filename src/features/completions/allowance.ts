@@ -3,7 +3,7 @@ import { DependencyError } from '../../core/errors.ts'
 import type { ExtendRequest } from '../../core/ledger.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
 import { budgetsOn, type Target } from '../routing/service.ts'
-import { costBound, heldOutput, sliceOf } from './ask.ts'
+import { costBound, heldOutput, routingOf, sliceOf } from './ask.ts'
 import { type Asked, inputBound, outputBound } from './request.ts'
 
 /** Another slice is asked for when this share of the last is left, so that the stream hardly ever waits for it. */
@@ -21,6 +21,21 @@ export async function coversInput(ctx: World, targets: readonly Target[], bytes:
   if (!admission.held || budgets.length === 0) return true
   const amountNanoUsd = Math.max(...targets.map((target) => costBound(target, bytes, 0)))
   return extendHold(ctx, { requestId: ctx.requestId, amountNanoUsd, budgets })
+}
+
+/** Whether the call may go to any of these, whatever was held for others. */
+export async function coversWhole(ctx: World, asked: Asked, targets: readonly Target[]): Promise<boolean> {
+  const { admission, requestId } = ctx
+  const { worstCaseNanoUsd } = routingOf(asked, admission.policy)
+  const worst = targets.map(worstCaseNanoUsd).filter((amount) => amount !== undefined)
+  if (!admission.held || worst.length < targets.length) return false
+  const budgets = budgetsOn(budgetsOfCall(admission), targets)
+  const runBudgets = admission.run?.budgets ?? []
+  const isNew = ({ id }: { id: string }): boolean =>
+    !admission.heldBudgets?.includes(id) && !runBudgets.some((budget) => budget.id === id)
+  // A budget in which nothing was held yet has to have room for all of it.
+  const heldNanoUsd = budgets.some(isNew) ? 0 : (admission.heldNanoUsd ?? 0)
+  return extendHold(ctx, { requestId, amountNanoUsd: Math.max(0, Math.max(...worst) - heldNanoUsd), budgets })
 }
 
 async function extendHold(ctx: World, request: ExtendRequest): Promise<boolean> {

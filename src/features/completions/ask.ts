@@ -2,7 +2,18 @@ import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { costNanoUsd } from '../catalog/service.ts'
-import { candidatesOf, holdOf, isPaid, knowsEnough, learnNodes, type Target, targetsFor } from '../routing/service.ts'
+import {
+  type Asking,
+  askFor,
+  candidatesOf,
+  holdOf,
+  isPaid,
+  knowsEnough,
+  learnNodes,
+  type RoutedCall,
+  shapeOfChat,
+  type Target,
+} from '../routing/service.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 import { signedFor } from './signatures.ts'
@@ -25,9 +36,9 @@ export function askCompletion(deps: Deps, policy: Policy, asked: Asked): Ask | P
 }
 
 function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask | Promise<Ask> {
-  const { targets } = targetsFor(deps, policy, asked.wanted)
-  const ask = (signed: Signed): Ask => askOf(deps, policy, { asked, targets, signed })
-  const signed = signedFor(deps, policy, { asked, targets })
+  const asking = askFor(deps, policy, routingOf(asked, policy))
+  const ask = (signed: Signed): Ask => askOf(deps, policy, { asked, asking, signed })
+  const signed = signedFor(deps, policy, { asked, targets: asking.targets })
   return signed ? signed.then(ask) : ask(NOTHING_SIGNED)
 }
 
@@ -35,19 +46,29 @@ function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask | Promise<Ask> {
 type Signed = { keys: readonly string[]; bytes: number }
 const NOTHING_SIGNED: Signed = { keys: [], bytes: 0 }
 
-type Asking = { asked: Asked; targets: readonly Target[]; signed: Signed }
+type Chat = { asked: Asked; asking: Asking; signed: Signed }
 
-function askOf(deps: Deps, policy: Policy, { asked, targets, signed }: Asking): Ask {
+function askOf(deps: Deps, policy: Policy, { asked, asking, signed }: Chat): Ask {
+  const { targets: candidates, held: targets, wishes } = asking
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   return {
     tokens: limited ? expectedTokens(asked) : 0,
-    ...candidatesOf(targets),
-    hold: holdOf(deps, { ...asked, policy, targets }, (target) =>
+    ...candidatesOf(candidates),
+    ...wishes,
+    hold: holdOf(deps, { ...asked, policy, targets, candidates }, (target) =>
       worstCase(asked, target, { policy, signedBytes: signed.bytes }),
     ),
     ...(signed.keys.length > 0 && { vault: signed.keys }),
   }
 }
+
+/** What the way of a chat call depends on. */
+export const routingOf = (asked: Asked, policy: Policy): RoutedCall => ({
+  wanted: asked.wanted,
+  shape: () => shapeOfChat({ ...asked, effort: asked.translation?.effort?.level }),
+  runId: asked.runId,
+  worstCaseNanoUsd: (target) => worstCase(asked, target, { policy, signedBytes: 0 }),
+})
 
 /** Streams hold their output by slices; a model that thinks unseen cannot be watched, so it is held whole. */
 export function heldOutput(asked: Asked, target: Target, policy: Pick<Policy, 'budgets'>): number {

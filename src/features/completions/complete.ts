@@ -14,12 +14,13 @@ import {
   isBilledUnanswered,
   openDecision,
   type PlannedTarget,
+  type RoutedCall,
   refuseUnheld,
   releaseUnused,
-  requireTargets,
+  taskOf,
 } from '../routing/service.ts'
-import { coversInput } from './allowance.ts'
-import { refuseUnbounded } from './ask.ts'
+import { coversInput, coversWhole } from './allowance.ts'
+import { refuseUnbounded, routingOf } from './ask.ts'
 import { attemptChat } from './attempt.ts'
 import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
 import { type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
@@ -95,19 +96,30 @@ const promptOf = (asked: Asked): number => estimatedPrompt(asked, estimateTokens
 /** Everything that can still refuse the call before a vendor hears of it. */
 async function prepare(ctx: Ctx, asked: Asked) {
   const { model } = asked.wanted
-  openDecision(ctx, { model, isStream: asked.stream })
+  const taskType = asked.wanted.taskType ?? taskOf(asked.body.messages)
+  openDecision(ctx, { model, isStream: asked.stream, taskType })
   try {
-    const targets = requireTargets(ctx, asked.wanted)
-    refuseUnheld(ctx.admission, { targets, runId: asked.runId })
-    refuseUnbounded(ctx.admission, asked, targets)
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
-    const planned = decide(ctx, { targets, model })
+    const planned = await decide(ctx, routedCall(ctx, asked))
+    const targets = planned.targets.map(({ target }) => target)
     giveBackUnplanned(ctx, planned)
     const covers = (bytes: number) => coversInput(ctx, targets, bytes)
     return { planned, signed: await recallSigned(ctx, asked, { targets, covers }) }
   } catch (error) {
     releaseUnused(ctx)
     throw error
+  }
+}
+
+function routedCall(ctx: Ctx, asked: Asked): RoutedCall {
+  const { admission } = ctx
+  return {
+    ...routingOf(asked, admission.policy),
+    refuse: (targets) => {
+      refuseUnheld(admission, { targets, runId: asked.runId })
+      refuseUnbounded(admission, asked, targets)
+    },
+    extend: (targets) => coversWhole(ctx, asked, targets),
   }
 }
 

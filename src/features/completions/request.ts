@@ -79,6 +79,8 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
       fallbacks: helix?.fallback_models,
       kind: 'chat',
       needs: needsOf(body as ChatBody),
+      routing: wishOf(helix?.routing),
+      taskType: helix?.task_type,
     },
     strict: helix?.strict === true,
     stream: request.stream === true,
@@ -173,8 +175,17 @@ function toolBound(tools: unknown): number {
 
 type Measured = { text: number; images: number }
 
+/** A request is measured for every target that might answer it. */
+const measured = new WeakMap<ChatBody, Measured>()
+
 /** The bytes of a body without its images, and how many of these there are. */
 function measureChat(body: ChatBody): Measured {
+  const known = measured.get(body) ?? measureAnew(body)
+  measured.set(body, known)
+  return known
+}
+
+function measureAnew(body: ChatBody): Measured {
   const { messages } = body
   const images = messages.flatMap(({ content }) => (Array.isArray(content) ? content.filter(isImage) : [])).length
   const textual = images === 0 ? body : { ...body, messages: messages.map(withoutImages) }

@@ -8,6 +8,7 @@ import { costNanoUsd } from '../catalog/service.ts'
 import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   answerHeaders,
+  askFor,
   candidatesOf,
   decide,
   dispatch,
@@ -18,13 +19,14 @@ import {
   knowsEnough,
   learnNodes,
   openDecision,
+  type RoutedCall,
   refuseUnheld,
   releaseUnused,
-  requireTargets,
+  shapeOfTexts,
   type Target,
-  targetsFor,
   timeoutsFor,
   type Wanted,
+  wishOf,
 } from '../routing/service.ts'
 import type { EmbeddingRequest } from './schema.ts'
 
@@ -37,21 +39,21 @@ export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingReque
 }
 
 function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
-  const { targets } = targetsFor(deps, policy, wantedOf(request))
+  const { targets: candidates, held: targets, wishes } = askFor(deps, policy, routingOf(request))
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   const { timeout_ms: timeoutMs, run_id: runId, priority } = request.helix ?? {}
-  const call = { operation: 'embedding' as const, policy, targets, timeoutMs, runId, priority }
+  const call = { operation: 'embedding' as const, policy, targets, candidates, timeoutMs, runId, priority }
   return {
     tokens: limited ? count(request, (text) => roughTokens(text.length)) : 0,
-    ...candidatesOf(targets),
+    ...candidatesOf(candidates),
+    ...wishes,
     hold: holdOf(deps, call, (target) => worstCase(request, target)),
   }
 }
 
 /** Vectors for texts, in their order. Throws `AppError`. */
 export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Response> {
-  const wanted = wantedOf(request)
-  const planned = await prepare(ctx, wanted, request.helix?.run_id)
+  const planned = await prepare(ctx, request)
   const timeoutMs = request.helix?.timeout_ms
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
@@ -94,13 +96,13 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
   return respond(ctx, request, { answer, ending })
 }
 
-async function prepare(ctx: Ctx, wanted: Wanted, runId: string | undefined) {
-  const { model } = wanted
-  openDecision(ctx, { model, isStream: false })
+async function prepare(ctx: Ctx, request: EmbeddingRequest) {
+  const { model, taskType = 'embedding_generation' } = wantedOf(request)
+  openDecision(ctx, { model, isStream: false, taskType })
   try {
-    const targets = requireTargets(ctx, wanted)
-    refuseUnheld(ctx.admission, { targets, runId })
-    const planned = decide(ctx, { targets, model })
+    const call = routingOf(request)
+    const refuse = (targets: readonly Target[]) => refuseUnheld(ctx.admission, { targets, runId: call.runId })
+    const planned = await decide(ctx, { ...call, refuse })
     giveBackUnplanned(ctx, planned)
     return planned
   } catch (error) {
@@ -108,6 +110,13 @@ async function prepare(ctx: Ctx, wanted: Wanted, runId: string | undefined) {
     throw error
   }
 }
+
+const routingOf = (request: EmbeddingRequest): RoutedCall => ({
+  wanted: wantedOf(request),
+  shape: () => shapeOfTexts(count(request, (text) => roughTokens(text.length))),
+  runId: request.helix?.run_id,
+  worstCaseNanoUsd: (target) => worstCase(request, target),
+})
 
 function respond(
   ctx: Ctx,
@@ -149,6 +158,8 @@ const wantedOf = ({ model, provider, force_provider, helix }: EmbeddingRequest):
   provider: helix?.provider ?? provider ?? force_provider ?? undefined,
   fallbacks: helix?.fallback_models,
   kind: 'embedding',
+  routing: wishOf(helix?.routing),
+  taskType: helix?.task_type,
 })
 
 const endingOf = (target: Target, usage: Usage, attempts: number): Ending => ({

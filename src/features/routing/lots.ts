@@ -16,10 +16,11 @@ export function createLots(random: number): () => number {
 
 /** Where a lot falls among shares; the last of them takes what rounding has left over. */
 export function shareOf(shares: readonly number[], lot: number): number {
-  const total = shares.reduce((sum, share) => sum + share, 0)
+  let total = 0
+  for (const share of shares) total += share
   let point = lot * total
-  for (const [at, share] of shares.entries()) {
-    point -= share
+  for (let at = 0; at < shares.length; at += 1) {
+    point -= shares[at] ?? 0
     if (point < 0) return at
   }
   return shares.length - 1
@@ -27,8 +28,14 @@ export function shareOf(shares: readonly number[], lot: number): number {
 
 /** All of them, each place drawn by weight among those that are left. */
 export function drawn<T>(items: readonly T[], weightOf: (item: T) => number, lots: () => number): T[] {
+  if (items.length <= 1) return [...items]
   const left = [...items]
+  const weights = left.map(weightOf)
   const order: T[] = []
-  while (left.length > 1) order.push(...left.splice(shareOf(left.map(weightOf), lots()), 1))
+  while (left.length > 1) {
+    const at = shareOf(weights, lots())
+    weights.splice(at, 1)
+    order.push(...left.splice(at, 1))
+  }
   return [...order, ...left]
 }

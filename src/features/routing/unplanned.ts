@@ -1,0 +1,40 @@
+import { AppError } from '../../core/errors.ts'
+import { nowhere } from './standing.ts'
+import { type Weighing, type Weighted, weigh } from './weigh.ts'
+
+const CAP_REASONS = ['over_max_cost', 'over_max_latency', 'below_min_quality', 'over_policy_cost']
+const NOTHING_OUT: ReadonlyMap<string, number> = new Map()
+
+/** Why nothing that might have been chosen can be. */
+export function unplanned(model: string, weighing: Weighing, { arrangement, obstacles }: Weighted): AppError {
+  const { standing } = weighing
+  const well = { openBreakers: NOTHING_OUT, nowMs: standing.nowMs }
+  // What fits but for how it stands now may fit again.
+  if (obstacles.length > 0 && weigh({ ...weighing, standing: well }).plan.targets.length > 0) {
+    return nowhere(model, obstacles, standing.nowMs)
+  }
+  const reasons = new Set(arrangement.excluded.map(({ reason }) => reason))
+  const caps = CAP_REASONS.filter((reason) => reasons.has(reason))
+  if (caps.length > 0) {
+    const message = 'No target keeps the caps of cost, latency and quality that are set for this request.'
+    return new AppError('no_target_within_caps', message, { param: 'helix', details: { caps } })
+  }
+  if (reasons.has('hold_too_small')) {
+    return new AppError('insufficient_quota', 'The budget has no room for any of the targets that are left.')
+  }
+  if (reasons.has('cost_unknown')) {
+    const message = 'The cost of none of the targets is known beforehand, so it cannot be held against a hard budget.'
+    return new AppError('invalid_request', message, { param: 'model' })
+  }
+  const missing = [...reasons].find((reason) => reason.startsWith('lacks_'))
+  if (missing === undefined && reasons.has('window_too_small')) {
+    return new AppError('invalid_request', 'No model reads as much as this request and its answer come to.', {
+      param: 'messages',
+      wireCode: 'context_length_exceeded',
+    })
+  }
+  return new AppError('no_capable_model', 'No configured model can do what this request needs.', {
+    param: 'model',
+    details: { capability: missing?.slice('lacks_'.length) ?? 'completion' },
+  })
+}
