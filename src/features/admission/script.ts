@@ -9,7 +9,7 @@ const LEASE_MS = 5000
 const NEVER_MS = Number.MAX_SAFE_INTEGER
 
 /** What an isolate told of its calls under way is worth nothing after so long without another word. */
-const BUSY_FRESH_MS = 10_000
+export const BUSY_FRESH_MS = 10_000
 /** A counter of turns that nobody moves begins anew. */
 const TURN_SECONDS = 86_400
 

@@ -22,6 +22,7 @@ import { figuresByTarget, giveBackProbes, heldAmount, statesByTarget } from './t
 
 export { redisKeys } from './keys.ts'
 export { noteTarget, type TargetNote, type TargetNoted } from './note-script.ts'
+export { peek } from './peek.ts'
 export { createStrangers } from './strangers.ts'
 export { giveBackProbe, giveBackProbes, type Probe } from './targets.ts'
 
