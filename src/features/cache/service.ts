@@ -15,7 +15,7 @@ export { CacheOptions } from './schema.ts'
 export { type CacheUse, cacheUse, type Repeatability, wantsCache } from './use.ts'
 
 /** A model is asked rather than waiting any longer for an answer to be opened. */
-const OPEN_WITHIN_MS = 500
+const OPEN_WITHIN_MS = 1000
 
 /** The place of one answer. `digest` is what its caller knows it by. */
 export type CacheSlot = { orgId: string; digest: string; key: string; use: CacheUse }
