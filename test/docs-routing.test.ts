@@ -5,7 +5,7 @@ import { complexities, strategies } from '../src/core/routing.ts'
 import { classCaps } from '../src/features/routing/complexity.ts'
 import { arrange, type Option } from '../src/features/routing/plan.ts'
 
-const text = readFileSync(new URL('../docs/routing.md', import.meta.url), 'utf8')
+const text = readFileSync(`${import.meta.dirname}/../docs/routing.md`, 'utf8')
 
 /** The cells of the table between two marks of docs/routing.md, without its head. */
 function tableOf(mark: string): string[][] {
@@ -23,15 +23,21 @@ function tableOf(mark: string): string[][] {
     )
 }
 
-const Figure = z.coerce.number()
-const options = tableOf('options').map(([id = '', ...cells]): Option => {
-  const [priority, weight, cost_nanos, latency_ms, quality, load, health, error_rate] = cells.map((cell) =>
-    Figure.parse(cell),
-  )
-  return Object.fromEntries(
-    Object.entries({ id, priority, weight, cost_nanos, latency_ms, quality, load, health, error_rate }),
-  ) as Option
+const Figures = z.object({
+  id: z.string(),
+  priority: z.coerce.number(),
+  weight: z.coerce.number(),
+  cost_nanos: z.coerce.number(),
+  latency_ms: z.coerce.number(),
+  quality: z.coerce.number(),
+  load: z.coerce.number(),
+  health: z.coerce.number(),
+  error_rate: z.coerce.number(),
 })
+const names = Object.keys(Figures.shape)
+const options: Option[] = tableOf('options').map((cells) =>
+  Figures.parse(Object.fromEntries(cells.map((cell, at) => [names[at], cell]))),
+)
 
 const orders = tableOf('orders').map(([name = '', order = '', propensity = '']) => {
   const [strategy = '', complexity = 'simple'] = name.replaceAll('`', '').split(', ')
