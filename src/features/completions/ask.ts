@@ -1,6 +1,7 @@
 import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
+import { type CacheSlot, cacheAsk } from '../cache/service.ts'
 import { costNanoUsd } from '../catalog/service.ts'
 import {
   type Asking,
@@ -14,6 +15,7 @@ import {
   shapeOfChat,
   type Target,
 } from '../routing/service.ts'
+import { slotOf } from './cached.ts'
 import { type Asked, expectedTokens, inputBound, outputBound, readRequest } from './request.ts'
 import type { ChatRequest } from './schema.ts'
 import { signedFor } from './signatures.ts'
@@ -37,18 +39,27 @@ export function askCompletion(deps: Deps, policy: Policy, asked: Asked): Ask | P
 
 function chatAsk(deps: Deps, policy: Policy, asked: Asked): Ask | Promise<Ask> {
   const asking = askFor(deps, policy, routingOf(asked, policy))
-  const ask = (signed: Signed): Ask => askOf(deps, policy, { asked, asking, signed })
   const signed = signedFor(deps, policy, { asked, targets: asking.targets })
-  return signed ? signed.then(ask) : ask(NOTHING_SIGNED)
+  const slot = slotOf(deps, policy, asked)
+  if (!signed && !slot) return askOf(deps, policy, { asked, asking, signed: NOTHING_SIGNED })
+  return Promise.all([signed ?? NOTHING_SIGNED, slot]).then(([known, place]) =>
+    askOf(deps, policy, { asked, asking, signed: known, slot: place }),
+  )
 }
 
 /** What may be signed of the conversation: keys that admission asks for, and the bytes of what is known already. */
 type Signed = { keys: readonly string[]; bytes: number }
 const NOTHING_SIGNED: Signed = { keys: [], bytes: 0 }
 
-type Chat = { asked: Asked; asking: Asking; signed: Signed }
+type Chat = {
+  asked: Asked
+  asking: Asking
+  signed: Signed
+  /** Where its answer is looked for. */
+  slot?: CacheSlot | undefined
+}
 
-function askOf(deps: Deps, policy: Policy, { asked, asking, signed }: Chat): Ask {
+function askOf(deps: Deps, policy: Policy, { asked, asking, signed, slot }: Chat): Ask {
   const { targets: candidates, held: targets, wishes } = asking
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   return {
@@ -59,6 +70,7 @@ function askOf(deps: Deps, policy: Policy, { asked, asking, signed }: Chat): Ask
       worstCase(asked, target, { policy, signedBytes: signed.bytes }),
     ),
     ...(signed.keys.length > 0 && { vault: signed.keys }),
+    ...(slot && { cache: cacheAsk(deps, slot) }),
   }
 }
 

@@ -11,17 +11,18 @@ import {
   slotFor,
   wantsCache,
 } from '../cache/service.ts'
-import type { Target } from '../routing/service.ts'
+import { mayAnswer, type Target } from '../routing/service.ts'
 import { type Asked, mayReadMore } from './request.ts'
 
-/** What the cache has to do with a call, and what its caller is told of it. */
+/** What the cache has to do with a call that is to be answered, and what its caller is told of it. */
 export type Caching = {
   headers: Readonly<Record<string, string>>
   /** Where its answer is kept; undefined where it is not. */
   slot?: CacheSlot
-  /** What is kept of it, of a target that the caller could have asked. */
-  hit?: { kept: KeptAnswer; target: Target }
 }
+
+/** An answer that was kept, of a target that the caller could have asked. */
+export type Hit = Pick<Caching, 'headers'> & { kept: KeptAnswer; target: Target }
 
 const OFF: Caching = { headers: {} }
 const BYPASS: Caching = { headers: { 'x-helix-cache': 'bypass' } }
@@ -83,20 +84,23 @@ function questionOf({ wanted, strict, body, translation }: Asked): unknown {
 const meantIn = (body: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(body).filter(([field, value]) => !ASIDE.has(field) && value !== null))
 
-/** Looks for the answer of an admitted call in what admission has found, and notes what came of it. */
-export async function lookUp(ctx: Ctx, asked: Asked, targets: readonly Target[]): Promise<Caching> {
+/**
+ * Looks for the answer of an admitted call in what admission has found, and notes what came of it. Throws as `mayAnswer`
+ * does.
+ */
+export async function lookUp(ctx: Ctx, asked: Asked): Promise<{ caching: Caching } | { hit: Hit }> {
   const { policy } = ctx.admission
-  if (!wantsCache(policy, asked.cache)) return OFF
+  if (!wantsCache(policy, asked.cache)) return { caching: OFF }
   const slot = await slotOf(ctx, policy, asked)
-  if (!slot) return BYPASS
+  if (!slot) return { caching: BYPASS }
   const kept = await findKept(ctx, slot)
-  const target = kept && targets.find(({ id }) => id === kept.target)
+  const target = kept && mayAnswer(ctx, asked.wanted).find(({ id }) => id === kept.target)
   const decision = ctx.arrival?.decision
   if (decision) decision.cache = target ? 'exact' : 'miss'
   const headers = { 'x-helix-cache': target ? 'exact' : 'miss', 'x-helix-cache-key': slot.digest }
-  if (!kept || !target) return { headers, slot }
+  if (!kept || !target) return { caching: { headers, slot } }
   if (decision) decision.kept = { target: target.id, costNanoUsd: kept.costNanoUsd }
-  return { headers, hit: { kept, target } }
+  return { hit: { headers, kept, target } }
 }
 
 /** Keeps an answer for the next who ask, if it may stand for theirs; for after the reply. */

@@ -22,7 +22,9 @@ import {
 import { coversInput, coversWhole } from './allowance.ts'
 import { refuseUnbounded, routingOf } from './ask.ts'
 import { attemptChat } from './attempt.ts'
+import { lookUp } from './cached.ts'
 import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
+import { deliverKept } from './deliver-kept.ts'
 import { type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 import { keepSigned, recallSigned } from './signatures.ts'
@@ -45,8 +47,10 @@ export async function complete(
   asked: Asked,
   rendering: Rendering<MaybeLater> = openAiRendering,
 ): Promise<Response> {
-  const { planned, signed } = await prepare(ctx, asked)
-  const caller = { ...watchCaller(ctx, asked), rendering }
+  const prepared = await prepare(ctx, asked)
+  if ('hit' in prepared) return deliverKept(ctx, asked, { ...prepared.hit, rendering })
+  const { planned, signed, caching } = prepared
+  const caller = { ...watchCaller(ctx, asked), rendering, caching }
   const answering = dispatch(ctx, planned, {
     attempt: (_target, one) => attemptCounted(ctx, one, { asked: signed, caller }),
     repeatable: false,
@@ -93,18 +97,23 @@ async function attemptCounted(
 
 const promptOf = (asked: Asked): number => estimatedPrompt(asked, estimateTokens)
 
-/** Everything that can still refuse the call before a vendor hears of it. */
+/** Everything that can still refuse the call before a vendor hears of it, or make that needless. */
 async function prepare(ctx: Ctx, asked: Asked) {
   const { model } = asked.wanted
   const taskType = asked.wanted.taskType ?? taskOf(asked.body.messages)
   openDecision(ctx, { model, isStream: asked.stream, taskType })
   try {
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before the model was asked.')
+    const found = await lookUp(ctx, asked)
+    if ('hit' in found) {
+      giveBackUnplanned(ctx, { targets: [] })
+      return found
+    }
     const planned = await decide(ctx, routedCall(ctx, asked))
     const targets = planned.targets.map(({ target }) => target)
     giveBackUnplanned(ctx, planned)
     const covers = (bytes: number) => coversInput(ctx, targets, bytes)
-    return { planned, signed: await recallSigned(ctx, asked, { targets, covers }) }
+    return { ...found, planned, signed: await recallSigned(ctx, asked, { targets, covers }) }
   } catch (error) {
     releaseUnused(ctx)
     throw error

@@ -2,21 +2,16 @@ import type { Ctx } from '../../core/context.ts'
 import { usdTextFromNano } from '../../core/money.ts'
 import { sseHeaders } from '../../http/sse.ts'
 import { wholeResponse } from '../../http/whole.ts'
-import type { KeptAnswer } from '../cache/service.ts'
 import { book, type Ending, NO_USAGE } from '../ledger/service.ts'
-import { answerHeaders, type Target } from '../routing/service.ts'
+import { answerHeaders } from '../routing/service.ts'
+import type { Hit } from './cached.ts'
 import { relay } from './relay.ts'
 import type { MaybeLater, Rendering } from './rendering.ts'
 import { replayed } from './replay.ts'
 import type { Asked } from './request.ts'
 
-/** An answer that was kept, who had made it, and for whom it is told again. */
-export type Again = {
-  kept: KeptAnswer
-  target: Target
-  headers: Readonly<Record<string, string>>
-  rendering: Rendering<MaybeLater>
-}
+/** An answer that was kept, and for whom it is told again. */
+export type Again = Hit & { rendering: Rendering<MaybeLater> }
 
 /** Tells an answer that was kept to whoever asks the same again: no provider is asked, and nothing is paid. */
 export function deliverKept(ctx: Ctx, asked: Asked, again: Again): Response | Promise<Response> {

@@ -28,6 +28,12 @@ export function requireChoice(ctx: World & Pick<Ctx, 'requestId'>, wanted: Wante
   return choice
 }
 
+/** Every target that may answer a request, in no order that matters. Throws as `requireTargets`. */
+export function mayAnswer(ctx: World & Pick<Ctx, 'requestId'>, wanted: Wanted): readonly Target[] {
+  const choice = requireChoice(ctx, wanted)
+  return choice.kind === 'plain' ? choice.targets : choice.candidates.map(({ target }) => target)
+}
+
 function requireSome(
   ctx: World,
   wanted: Wanted,
