@@ -58,7 +58,8 @@ export function targetScripts({ hashAt, hashFor, increase, expire }: Store) {
   /** The script that notes what came of a call of a target. */
   function note(keys: readonly string[], args: readonly string[]): unknown[] {
     const read = readerOf(keys, args)
-    const hash = hashFor(read.key())
+    const [key, index] = [read.key(), read.key()]
+    const hash = hashFor(key)
     const [nowMs, what, told, place, lease] = [read.number(), read.arg(), read.arg(), read.arg(), read.arg()]
     const [askedMs, random] = [read.number(), read.number()]
     read.end()
@@ -111,8 +112,9 @@ export function targetScripts({ hashAt, hashFor, increase, expire }: Store) {
       if (isNew) hash.set('q', String(Math.min(10, before + 1)))
       hash.set('c', String(Math.max(number('c'), isNew ? chosenMs : askedMs)))
     }
+    if (moved !== '' && !key.startsWith('tgt:prv_')) hashFor(index).set(key.slice('tgt:'.length), String(number('u')))
     const [open, cool] = [number('u'), number('c') > nowMs ? number('c') : 0]
-    expire(keys[0] ?? '', Math.ceil((Math.max(nowMs, open, cool) - nowMs + 600_000) / 1000))
+    expire(key, Math.ceil((Math.max(nowMs, open, cool) - nowMs + 600_000) / 1000))
     return [moved, open, cool]
   }
 

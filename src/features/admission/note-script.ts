@@ -5,6 +5,13 @@ import { redisKeys } from './keys.ts'
 const { failuresInRow, leastCalls, failureShare, bucketMs, buckets, openMs, longestOpenMs, goodProbes } = breakerRules
 const { firstMs, longestMs, jitter } = coolingRules
 
+/**
+ * What an organisation calls its models is nobody else's to see, so the list of breakers that have moved has those of the
+ * installation alone; and callers may name models that do not exist, which must not fill it.
+ */
+const MOST_LISTED = 1000
+const LISTED_SECONDS = 86_400
+
 /** What is known of a target that nobody calls any more is forgotten after so long. */
 const KEPT_MS = 600_000
 
@@ -12,7 +19,7 @@ const KEPT_MS = 600_000
  * What came of a call of a target. It is sent for what changes anything: a failure, a refusal for want of capacity, and
  * whatever became of a call that tried a target which was out. What went well elsewhere comes along.
  *
- * KEYS  1 the target's state (`keys.ts`)
+ * KEYS  1 the target's state (`keys.ts`) · 2 breakers that have moved
  * ARGV  now in ms · what: fail, cool, good (a probe) or free (a probe that nothing came of) · calls that went well since
  *       this isolate's last word, as `bucket=count …` · place of the probe, empty if it was none · until when it had it ·
  *       cool: until when, in ms, 0 if nobody said · a random number, 0 to 1
@@ -90,6 +97,13 @@ if what == 'cool' then
     redis.call('HSET', KEYS[1], 'c', text(cool))
   end
 end
+local id = string.sub(KEYS[1], 5)
+if moved ~= '' and string.sub(id, 1, 4) ~= 'prv_' then
+  if redis.call('HLEN', KEYS[2]) < ${MOST_LISTED} or redis.call('HEXISTS', KEYS[2], id) == 1 then
+    redis.call('HSET', KEYS[2], id, text(open))
+    redis.call('EXPIRE', KEYS[2], ${LISTED_SECONDS})
+  end
+end
 redis.call('PEXPIRE', KEYS[1], text(math.max(now, open, cool) - now + ${KEPT_MS}))
 return {moved, open, cool > now and cool or 0}`,
 }
@@ -113,7 +127,11 @@ export async function noteTarget(redis: Redis, id: string, note: TargetNote): Pr
   const { what, nowMs, good, probe, untilMs = 0, random } = note
   const told = [...(good ?? [])].map(([bucket, count]) => `${bucket}=${count}`).join(' ')
   const place = probe ? [`p${probe.slot}`, probe.untilMs] : ['', '']
-  const reply = await redis.run(noteScript, [redisKeys.target(id)], [nowMs, what, told, ...place, untilMs, random])
+  const reply = await redis.run(
+    noteScript,
+    [redisKeys.target(id), redisKeys.breakers()],
+    [nowMs, what, told, ...place, untilMs, random],
+  )
   if (!Array.isArray(reply)) throw new TypeError('admission: the script of notes answered no list')
   const [moved, openUntilMs, coolUntilMs] = reply
   return {

@@ -36,4 +36,5 @@ export function countersOf(row: LedgerRow): CounterIncrement[] {
 }
 
 /** A label's value in Prometheus text: a caller may have named the model. */
-const label = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+export const label = (value: string): string =>
+  value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')

@@ -14,7 +14,7 @@ import { unknownSettlement } from './unknown.ts'
 import { createWithdrawn } from './withdrawn.ts'
 
 export { book, costOf, type Ending, errorCodeOf, NO_USAGE } from './booking.ts'
-export { DURATION_EDGES } from './counters.ts'
+export { DURATION_EDGES, label } from './counters.ts'
 export { metricsKey } from './flush.ts'
 export { bookAttempt, bookPanel, type PartOfCall } from './panel-booking.ts'
 export type { LedgerStorage } from './storage.ts'

@@ -1,6 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import { wholeResponse } from '../../http/whole.ts'
-import { DURATION_EDGES, metricsKey } from '../ledger/service.ts'
+import { redisKeys } from '../admission/service.ts'
+import { DURATION_EDGES, label, metricsKey } from '../ledger/service.ts'
 
 const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
   helix_requests_total: { type: 'counter', text: 'Calls that reached a provider, by outcome.' },
@@ -19,11 +20,31 @@ const help: Record<string, { type: 'counter' | 'histogram'; text: string }> = {
   },
 }
 
-/** Counters that the ledgers flush every second; Prometheus text format 0.0.4. */
+/**
+ * Counters that the ledgers flush every second, and for whoever watches the installation its breakers; Prometheus text
+ * format 0.0.4.
+ */
 export async function metricsText(ctx: Ctx): Promise<Response> {
-  const orgId = ctx.caller.kind === 'scraper' ? undefined : ctx.caller.orgId
-  const [fields] = await ctx.redis.pipeline([['HGETALL', metricsKey(orgId)]])
-  return wholeResponse(render(fields), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } })
+  const isScraper = ctx.caller.kind === 'scraper'
+  const counters = ['HGETALL', metricsKey(isScraper ? undefined : ctx.caller.orgId)] as const
+  const breakers = isScraper ? [['HGETALL', redisKeys.breakers()] as const] : []
+  const [fields, moved] = await ctx.redis.pipeline([counters, ...breakers])
+  const text = render(fields) + renderBreakers(moved, ctx.now())
+  return wholeResponse(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } })
+}
+
+/** Fields are what breakers go by, with the time until which each is open (Unix ms), 0 when it is closed. */
+export function renderBreakers(moved: unknown, nowMs: number): string {
+  const known = moved !== null && typeof moved === 'object' ? Object.entries(moved) : []
+  if (known.length === 0) return ''
+  const stateOf = (untilMs: number): number => (untilMs === 0 ? 0 : untilMs > nowMs ? 1 : 2)
+  const lines = known.map(([id, until]) => `helix_breaker_state{target="${label(id)}"} ${stateOf(Number(until))}`)
+  return [
+    '# HELP helix_breaker_state Breakers that moved in the last day: 0 closed, 1 open, 2 half open.',
+    '# TYPE helix_breaker_state gauge',
+    ...lines.sort(),
+    '',
+  ].join('\n')
 }
 
 type Sample = { name: string; labels: string; value: number }

@@ -73,7 +73,10 @@ export async function resetBreaker(ctx: Ctx, target: string): Promise<BreakerVie
     details: { state: before?.state ?? 'closed' },
   })
   await ctx.db.atomically(orgId, (query) => [query.insert(auditLog).values(note)])
-  await ctx.redis.pipeline([['HDEL', redisKeys.target(id), STATE_FIELDS]])
+  await ctx.redis.pipeline([
+    ['HDEL', redisKeys.target(id), STATE_FIELDS],
+    ['HSET', redisKeys.breakers(), { [id]: '0' }],
+  ])
   ctx.memory.targets.delete(id)
   return toView(target, { state: 'closed', untilMs: undefined, failures: 0, openings: 0, figures: undefined })
 }

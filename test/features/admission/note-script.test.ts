@@ -113,6 +113,23 @@ describe.each(backends)('what is noted of a target on $name', ({ start }) => {
     expect(await note(nowMs, 'good', { probe: await probe(nowMs) })).toMatchObject({ moved: 'closed' })
   })
 
+  it('lists the breakers of the installation that have moved, and nobody’s own', async () => {
+    const listed = async (id: string) => {
+      const [all] = await backend.redis.pipeline([['HGETALL', redisKeys.breakers()]])
+      return all !== null && typeof all === 'object'
+        ? Object.entries(all).find(([name]) => name === id)?.[1]
+        : undefined
+    }
+    const { id, note, probe, openUntilMs } = await opened()
+    expect(await listed(id)).toBe(String(openUntilMs))
+    for (let good = 0; good < 2; good += 1) await note(openUntilMs, 'good', { probe: await probe(openUntilMs) })
+    expect(await listed(id)).toBe('0')
+    for (let call = 0; call < 5; call += 1) {
+      await noteTarget(backend.redis, `prv_1/${id}`, { what: 'fail', nowMs: START_MS, random: 0 })
+    }
+    expect(await listed(`prv_1/${id}`)).toBeUndefined()
+  })
+
   it('cools it exactly as long as it said, and never for less than it said before', async () => {
     const { note } = target()
     expect(await note(START_MS, 'cool', { untilMs: START_MS + 7001 })).toEqual({

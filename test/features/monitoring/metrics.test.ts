@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { countersOf } from '../../../src/features/ledger/counters.ts'
-import { render } from '../../../src/features/monitoring/metrics.ts'
+import { render, renderBreakers } from '../../../src/features/monitoring/metrics.ts'
 import { errorIn } from '../../support/client-error.ts'
 import { startGateway } from '../../support/gateway.ts'
 import { ledgerRow } from '../../support/ledger-row.ts'
@@ -86,6 +86,17 @@ describe('the text of the metrics', () => {
     expect(new Set(samples.flatMap(({ labels }) => labels.model ?? []))).toEqual(new Set(['other']))
     const total = samples.filter(({ name }) => name === 'helix_requests_total')
     expect(total.reduce((sum, { value }) => sum + value, 0)).toBe(150)
+  })
+
+  it('tells of every breaker that has moved how it is now', () => {
+    const moved = { 'openai/gpt-4o': '2000', 'groq/"llama"': '1000', 'deepseek/deepseek-chat': '0' }
+    const { samples } = parseMetrics(renderBreakers(moved, 1500))
+    expect(samples.map(({ name, labels, value }) => [name, labels.target, value])).toEqual([
+      ['helix_breaker_state', 'deepseek/deepseek-chat', 0],
+      ['helix_breaker_state', 'groq/"llama"', 2],
+      ['helix_breaker_state', 'openai/gpt-4o', 1],
+    ])
+    expect(renderBreakers(null, 1500)).toBe('')
   })
 
   it('is empty before the first call', () => {
