@@ -57,3 +57,30 @@ export const EnsembleConfigView = z.object({
   updated_at: z.int().nullable().describe('Null where nothing was set.'),
 })
 export type EnsembleConfigView = z.input<typeof EnsembleConfigView>
+
+export const EnsembleStatus = z.object({
+  object: z.literal('ensemble_status'),
+  from: z.int(),
+  to: z.int(),
+  calls: z.int(),
+  agreement: z.number().nullable().describe('Mean similarity of answers to the same call, 0 to 1.'),
+  cost_usd: z.number().describe('Of all calls that they made.'),
+  cost_multiple: z
+    .number()
+    .nullable()
+    .describe('What was paid for every dollar that the chosen answers cost by themselves.'),
+  members: z
+    .array(
+      z.object({
+        target: z.string().describe('`provider/model`'),
+        asked: z.int(),
+        answered: z.int(),
+        won: z.int(),
+        confidence: z.number().nullable(),
+        quality: z.number().nullable().describe('0 to 10, where answers were judged.'),
+        cost_usd: z.number(),
+      }),
+    )
+    .describe('The hundred that were asked most.'),
+})
+export type EnsembleStatus = z.input<typeof EnsembleStatus>

@@ -41,7 +41,8 @@ export function settingsOf(
     strategy,
     isSequential: mode === 'sequential' || strategy === 'cascade',
     members,
-    least: Math.min(most, config.min_providers ?? 2),
+    // A cascade is content with one.
+    least: strategy === 'cascade' ? 1 : Math.min(most, config.min_providers ?? 2),
     most,
     threshold: config.confidence_threshold ?? 0.75,
     fallsBack: config.fallback_to_best ?? true,

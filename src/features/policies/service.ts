@@ -8,6 +8,8 @@ import { narrow } from '../../core/roles.ts'
 import { budgetsOf } from '../budgets/service.ts'
 import { budgets } from '../budgets/table.ts'
 import { dataKeys } from '../encryption/table.ts'
+import { EnsembleOptions } from '../ensembles/service.ts'
+import { ensembleConfigs } from '../ensembles/table.ts'
 import type { KeyRecord } from '../keys/service.ts'
 import { apiKeys } from '../keys/table.ts'
 import { compileLimits } from '../limits/service.ts'
@@ -31,46 +33,53 @@ const USE_STEP_SECONDS = 300
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
   const { orgId } = subject
   const nowSeconds = secondsOf(now())
-  const [rules, caps, [key], own, credentials, wrapped, routing, marks] = await db.atomically(orgId, (query) => [
-    query
-      .select()
-      .from(limits)
-      .where(
-        and(
-          eq(limits.org_id, orgId),
-          or(
-            eq(limits.subject_kind, 'provider'),
-            and(eq(limits.subject_kind, 'org'), eq(limits.subject_id, orgId)),
-            binds(limits, subject),
+  const [rules, caps, [key], own, credentials, wrapped, routing, marks, [ensemble]] = await db.atomically(
+    orgId,
+    (query) => [
+      query
+        .select()
+        .from(limits)
+        .where(
+          and(
+            eq(limits.org_id, orgId),
+            or(
+              eq(limits.subject_kind, 'provider'),
+              and(eq(limits.subject_kind, 'org'), eq(limits.subject_id, orgId)),
+              binds(limits, subject),
+            ),
+          ),
+        )
+        .orderBy(limits.id),
+      query
+        .select()
+        .from(budgets)
+        .where(
+          and(
+            eq(budgets.org_id, orgId),
+            isNull(budgets.deleted_at),
+            or(
+              inArray(budgets.subject_kind, ['org', 'model']),
+              binds(budgets, subject),
+              and(eq(budgets.subject_kind, 'agent'), sql`${budgets.subject_id} = (${agentOf(subject)})`),
+            ),
+          ),
+        )
+        .orderBy(budgets.id),
+      query.select({ agentId: apiKeys.agent_id }).from(apiKeys).where(isKey(subject)),
+      ...accountQueries(query, orgId),
+      ...rulesQueries(query, { orgId, id: subject.id, agentOf: agentOf(subject), nowSeconds }),
+      query.select({ config: ensembleConfigs.config }).from(ensembleConfigs).where(eq(ensembleConfigs.org_id, orgId)),
+      query
+        .update(apiKeys)
+        .set({ last_used_at: nowSeconds })
+        .where(
+          and(
+            isKey(subject),
+            or(isNull(apiKeys.last_used_at), lt(apiKeys.last_used_at, nowSeconds - USE_STEP_SECONDS)),
           ),
         ),
-      )
-      .orderBy(limits.id),
-    query
-      .select()
-      .from(budgets)
-      .where(
-        and(
-          eq(budgets.org_id, orgId),
-          isNull(budgets.deleted_at),
-          or(
-            inArray(budgets.subject_kind, ['org', 'model']),
-            binds(budgets, subject),
-            and(eq(budgets.subject_kind, 'agent'), sql`${budgets.subject_id} = (${agentOf(subject)})`),
-          ),
-        ),
-      )
-      .orderBy(budgets.id),
-    query.select({ agentId: apiKeys.agent_id }).from(apiKeys).where(isKey(subject)),
-    ...accountQueries(query, orgId),
-    ...rulesQueries(query, { orgId, id: subject.id, agentOf: agentOf(subject), nowSeconds }),
-    query
-      .update(apiKeys)
-      .set({ last_used_at: nowSeconds })
-      .where(
-        and(isKey(subject), or(isNull(apiKeys.last_used_at), lt(apiKeys.last_used_at, nowSeconds - USE_STEP_SECONDS))),
-      ),
-  ])
+    ],
+  )
   const whose = 'audience' in subject ? ofSession(subject) : ofKey(subject, key?.agentId ?? undefined)
   const accounts = accountsOf(whose, { providers: own, credentials, dataKeys: wrapped })
   const body: Omit<Policy, 'version'> = {
@@ -79,8 +88,15 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
     ...budgetsOf(caps),
     ...(accounts && { accounts }),
     ...routingOf(routing, marks),
+    ...ensembleOf(ensemble?.config),
   }
   return { ...body, version: await versionOf(body) }
+}
+
+/** None for a configuration that another release has written and this one does not understand. */
+function ensembleOf(config: unknown): Pick<Policy, 'ensemble'> {
+  const { data } = EnsembleOptions.safeParse(config)
+  return data ? { ensemble: data } : {}
 }
 
 /** The organisation's own accounts in use, their credentials, and the data keys that those are sealed with. */
@@ -121,7 +137,7 @@ const isKey = ({ orgId, id }: Subject) => and(eq(apiKeys.org_id, orgId), eq(apiK
 const agentOf = ({ orgId, id }: Subject): SQL =>
   sql`select k.agent_id from ${apiKeys} k where k.org_id = ${orgId} and k.id = ${id}`
 
-type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched' | 'accounts' | 'routing' | 'marks'>
+type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched' | 'accounts' | 'routing' | 'marks' | 'ensemble'>
 
 const ofKey = (key: KeyRecord, agentId: string | undefined): Own => ({
   orgId: key.orgId,

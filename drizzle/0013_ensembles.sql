@@ -1,0 +1,1 @@
+CREATE INDEX "decisions_created_at_index" ON "decisions" USING btree ("created_at") WHERE ensemble is not null;
