@@ -54,13 +54,7 @@ export const areas: readonly Area[] = [
   { name: 'usage', at: ['/api/v1/usage'], errors: 'problem', load: () => import('./usage/routes.ts') },
   {
     name: 'routing',
-    at: [
-      '/api/v1/routing/explain',
-      '/api/v1/routing/classify',
-      '/api/v1/routing/replay',
-      '/api/v1/routing/stats',
-      '/api/v1/routing/breakers',
-    ],
+    at: ['/api/v1/routing/replay', '/api/v1/routing/stats', '/api/v1/routing/breakers'],
     errors: 'problem',
     load: () => import('./routing/routes.ts'),
   },
@@ -79,6 +73,13 @@ export const areas: readonly Area[] = [
     at: ['/v1/chat', '/v1/completions', '/v1/ensemble'],
     errors: 'openai',
     load: () => import('./completions/routes.ts'),
+  },
+  {
+    name: 'explain',
+    tag: 'routing',
+    at: ['/api/v1/routing/explain', '/api/v1/routing/classify'],
+    errors: 'problem',
+    load: () => import('./explain/routes.ts'),
   },
   { name: 'messages', at: ['/v1/messages'], errors: 'anthropic', load: () => import('./messages/routes.ts') },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },

@@ -1,5 +1,5 @@
 /** What other interfaces to the same models need: they translate a request, and write its answer in their own words. */
-export { askCompletion } from './ask.ts'
+export { askCompletion, costBound, refuseUnbounded, routingOf } from './ask.ts'
 export { complete } from './complete.ts'
 export { requestFor } from './for-target.ts'
 export { createJsonEnd, type JsonEnd } from './json-end.ts'

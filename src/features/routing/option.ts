@@ -87,7 +87,7 @@ type Measured = { shape: Shape; figures: Figures | undefined }
 type Cost = { nanoUsd: number; tokens: number }
 
 /** Undefined where nobody told a price. */
-function expectedCost({ price }: Target, { shape, figures }: Measured): Cost | undefined {
+export function expectedCost({ price }: Target, { shape, figures }: Measured): Cost | undefined {
   if (!price) return undefined
   const usual = figures?.outputTokens ?? EXPECTED_OUTPUT_TOKENS
   const completion = Math.round(Math.min(shape.maxOutputTokens ?? usual, usual)) * shape.choices
