@@ -8,6 +8,7 @@ import { adopt, loadPolicy } from './load.ts'
 import type { createLocalLimit } from './local-limit.ts'
 import type { Known } from './recognise.ts'
 import { invalidCredential } from './refusals.ts'
+import { heldAmount } from './targets.ts'
 
 /** How long after Postgres was asked an isolate may go on trusting a policy that Redis cannot confirm. */
 const UNCONFIRMED_MS = 60_000
@@ -57,5 +58,7 @@ export async function admitAlone(
   const held = isSame ? earlier.held : undefined
   const [answer] = await Promise.allSettled([held ?? askForHold({ deps, request }, hold)])
   if (answer.status === 'rejected' && holdsMoney(hold)) request.defer(withdraw(deps, hold))
-  return { ...admission, cached, ...requireHeld({ policy, hold, asked, nowMs: deps.now() }, answer) }
+  const holding = requireHeld({ policy, hold, asked, nowMs: deps.now() }, answer)
+  // What was asked a second time may have come out differently; what the ledger holds is what it was asked first.
+  return { ...admission, cached, ...holding, ...heldAmount(held ? earlier.hold : hold, holding.held) }
 }

@@ -61,7 +61,7 @@ function likely(world: World, policy: Policy, { choice, shape, call }: Likely): 
     shape,
     standing,
     figuresOf: (target) => recallFigures(world, target),
-    unpaid: createPurse({ policy }, call),
+    unpaid: createPurse(policy, call),
     random: world.random(),
     turn: 0,
   })

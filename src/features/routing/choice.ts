@@ -15,7 +15,7 @@ import { MAX_TARGETS, type Target, targetsFor, type Wanted } from './target.ts'
 export const MOST_TRIED = 3
 
 type World = Pick<Deps, 'providers' | 'memory' | 'now'>
-export type Chooser = Pick<Policy, 'allowedModels' | 'mode' | 'routing' | 'userId' | 'keyId'>
+export type Chooser = Pick<Policy, 'allowedModels' | 'mode' | 'routing' | 'marks' | 'userId' | 'keyId'>
 
 /** What may answer a call, and by what it is chosen. */
 export type Choice = { forbidden: boolean } & (Plain | Weighed)
@@ -72,7 +72,12 @@ function plainly(world: World, policy: Chooser, wanted: Wanted): Choice {
 /** A name is honoured as it was asked for, unless something is said of its routing. */
 function ofName(world: World, policy: Chooser, wanted: Wanted): Choice {
   const { routing: wish } = wanted
-  const isManaged = wish?.strategy !== undefined || wish?.caps !== undefined || wish?.timeoutMs !== undefined
+  const isManaged =
+    wish?.strategy !== undefined ||
+    wish?.caps !== undefined ||
+    wish?.timeoutMs !== undefined ||
+    // A mark may be of a name: of every target it has to be known what it was called.
+    (policy.marks?.length ?? 0) > 0
   if (isManaged || mayBeExtended(policy, wanted)) {
     const weighed = weighedName(world, policy, wanted)
     if (isManaged || weighed.isExtended) return weighed

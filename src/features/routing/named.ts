@@ -25,7 +25,7 @@ export function plan(named: Named, note?: (plan: Plan) => void): Plan {
   const options: Option[] = []
   for (const target of targets) {
     const { id } = target
-    const obstacle = obstacleOf(target, named, [model])
+    const obstacle = obstacleOf(target, named)
     if (obstacle) {
       obstacles.push(obstacle)
       excluded.push({ id, reason: obstacle.reason })

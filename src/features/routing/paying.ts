@@ -33,13 +33,18 @@ type Payable = {
   worstCaseNanoUsd: (target: Target) => number | undefined
 }
 
+/** What a call holds: nothing beyond it may be chosen. */
+type HeldMoney = Pick<Admission, 'heldNanoUsd' | 'heldBudgets'>
+
 /**
- * Why a target that is ours to choose cannot be paid for; undefined for one that can. Where money is held, only what it
- * covers may be chosen: its worst case, in every budget that it would count in.
+ * Why a target that is ours to choose cannot be paid for; undefined for one that can. Under a hard budget only what is
+ * held may be chosen: the target's worst case, in every budget that it would count in. `held` is undefined while it is
+ * not decided yet what to hold.
  */
 export function createPurse(
-  { policy, heldNanoUsd, heldBudgets }: Pick<Admission, 'policy' | 'heldNanoUsd' | 'heldBudgets'>,
+  policy: Pick<Policy, 'budgets'>,
   { runId, worstCaseNanoUsd }: Payable,
+  held?: HeldMoney,
 ): (target: Target) => 'cost_unknown' | 'hold_too_small' | undefined {
   if (runId === undefined && policy.budgets.length === 0) return () => undefined
   return (target) => {
@@ -47,8 +52,9 @@ export function createPurse(
     if (runId === undefined && budgets.length === 0) return undefined
     const worst = worstCaseNanoUsd(target)
     if (worst === undefined) return 'cost_unknown'
-    if (heldNanoUsd === undefined) return undefined
-    const isCovered = worst <= heldNanoUsd && budgets.every(({ id }) => heldBudgets?.includes(id) ?? true)
+    if (!held) return undefined
+    const { heldNanoUsd = 0, heldBudgets = [] } = held
+    const isCovered = worst <= heldNanoUsd && budgets.every(({ id }) => heldBudgets.includes(id))
     return isCovered ? undefined : 'hold_too_small'
   }
 }
