@@ -5,11 +5,13 @@ import { createVendors } from '../../src/adapters/providers/vendors.ts'
 import { createGateway, type Gateway } from '../../src/app.ts'
 import type { Policy } from '../../src/core/admission.ts'
 import type { Deps } from '../../src/core/context.ts'
+import type { Gate } from '../../src/core/gate.ts'
 import { newId } from '../../src/core/ids.ts'
 import type { LedgerRow } from '../../src/core/ledger.ts'
 import type { Provider } from '../../src/core/models.ts'
 import { redisKeys } from '../../src/features/admission/keys.ts'
 import { createAdmit } from '../../src/features/admission/service.ts'
+import { createGate } from '../../src/features/gates/service.ts'
 import { areas } from '../../src/features/index.ts'
 import { createKey } from '../../src/features/keys/format.ts'
 import { hashKey } from '../../src/features/keys/service.ts'
@@ -19,6 +21,7 @@ import type { Noted } from '../../src/http/arrival.ts'
 import { fakeDeps, fakePolicy, fakeSettings, keptLog, type LogLine } from './fake-deps.ts'
 import { type MemoryLedger, memoryLedger } from './gateway-ledger.ts'
 import { type MemoryRedis, memoryRedis } from './gateway-redis.ts'
+import { sqliteStorage } from './sqlite-storage.ts'
 
 /** A request as it left the gateway. */
 export type Sent = {
@@ -36,6 +39,8 @@ export type TestGatewayOptions = {
   vendors?: readonly string[]
   /** Models of a node named `ollama`; without it there is none. */
   nodeModels?: readonly string[]
+  /** How many calls the node takes at once. */
+  nodeConcurrency?: number
   policy?: Partial<Policy>
   /** What vendors and the node answer to calls of models. Default: nothing answers. */
   upstream?: (sent: Sent) => Response | Promise<Response>
@@ -71,7 +76,7 @@ const nodeUrl = 'http://node.test:11434'
  * the real ones, stores are maps, and what vendors answer is scripted byte for byte.
  */
 export async function startGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
-  const { vendors = ['openai'], nodeModels, now = Date.now } = options
+  const { vendors = ['openai'], nodeModels, nodeConcurrency, now = Date.now } = options
   const [redis, ledger, kept] = [memoryRedis(now), memoryLedger(), keptLog()]
   const sent: Sent[] = []
   const noted: Noted[] = []
@@ -102,7 +107,8 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     redis,
     outbound,
     ledgerOf: createLedgers(ledger),
-    providers: providersOf({ vendors, hasNode: nodeModels !== undefined }, { outbound, now }),
+    providers: providersOf({ vendors, hasNode: nodeModels !== undefined, nodeConcurrency }, { outbound, now }),
+    gateOf: memoryGates(now),
     log: kept.log,
     now,
     newId: (prefix) => newId(prefix, now()),
@@ -149,15 +155,31 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
 }
 
 function providersOf(
-  { vendors, hasNode }: { vendors: readonly string[]; hasNode: boolean },
+  {
+    vendors,
+    hasNode,
+    nodeConcurrency,
+  }: { vendors: readonly string[]; hasNode: boolean; nodeConcurrency?: number | undefined },
   tools: Pick<Deps, 'outbound' | 'now'>,
 ): ReadonlyMap<string, Provider> {
   const settings = Object.fromEntries(
     vendors.map((name) => [name, { apiKey: secretOf(name), baseUrl: `https://${name}.test/v1` }]),
   )
   const providers = createVendors({ vendors: settings, outbound: tools.outbound })
-  if (hasNode) providers.push(createOllama({ name: 'ollama', baseUrl: nodeUrl, ...tools }))
+  if (hasNode) {
+    providers.push(createOllama({ name: 'ollama', baseUrl: nodeUrl, maxConcurrency: nodeConcurrency, ...tools }))
+  }
   return new Map(providers.map((provider) => [provider.name, provider]))
+}
+
+/** The gates before nodes and accounts, in this process. */
+function memoryGates(now: () => number): Deps['gateOf'] {
+  const gates = new Map<string, Gate>()
+  return (id) => {
+    const gate = gates.get(id) ?? createGate({ exec: sqliteStorage().exec, now })
+    gates.set(id, gate)
+    return gate
+  }
 }
 
 const listedModel = (name: string) => ({

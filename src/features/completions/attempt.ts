@@ -1,6 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
+import { type Leave, leavingAfter, passGate } from '../gates/service.ts'
 import { type PlannedTarget, type Target, timeoutsFor } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { requestFor } from './for-target.ts'
@@ -8,17 +9,47 @@ import { isContent } from './meter.ts'
 import { type Asked, outputPerChoice } from './request.ts'
 import { signedBody } from './signatures.ts'
 
-type World = Pick<Ctx, 'requestId' | 'admission' | 'startedMs' | 'now' | 'memory'>
+type World = Pick<
+  Ctx,
+  'requestId' | 'admission' | 'startedMs' | 'now' | 'memory' | 'gateOf' | 'newId' | 'log' | 'defer'
+>
+
+type Wanted = { asked: Asked; signal: AbortSignal }
+
+/** What of the plan an attempt goes by; one that says nothing else is the last. */
+type Planned = Pick<PlannedTarget, 'target' | 'timeoutMs'> & { isLast?: boolean }
 
 /**
  * One try at one target. A stream counts as an answer from its first content on: until then nothing has been shown to
- * the caller, and another target may still take over. Throws `UpstreamError`.
+ * the caller, and another target may still take over. Where the target takes so many calls at once the attempt is one of
+ * them until its answer has ended. Throws `UpstreamError`.
  */
-export async function attemptChat(
-  ctx: World,
-  { target, timeoutMs: attemptMs }: Pick<PlannedTarget, 'target' | 'timeoutMs'>,
-  { asked, signal }: { asked: Asked; signal: AbortSignal },
-): Promise<ChatAnswer> {
+export async function attemptChat(ctx: World, planned: Planned, wanted: Wanted): Promise<ChatAnswer> {
+  const { provider } = planned.target
+  if (provider.maxConcurrency === undefined) return askTarget(ctx, planned, wanted)
+  const { asked, signal } = wanted
+  const leave = await passGate(ctx, {
+    provider,
+    priority: asked.priority,
+    leftMs: timeoutsOf(ctx, planned, asked).totalMs,
+    waits: planned.isLast ?? true,
+    signal,
+  })
+  try {
+    const answer = await askTarget(ctx, planned, wanted, leave)
+    if (answer.kind === 'whole') leave()
+    return answer
+  } catch (error) {
+    leave()
+    throw error
+  }
+}
+
+const timeoutsOf = ({ startedMs, now }: World, { target, timeoutMs: attemptMs }: Planned, { timeoutMs }: Asked) =>
+  timeoutsFor(target, { startedMs, timeoutMs, attemptMs }, now())
+
+async function askTarget(ctx: World, planned: Planned, { asked, signal }: Wanted, leave?: Leave): Promise<ChatAnswer> {
+  const { target } = planned
   const { body, native, mostOutput, ignored } = requestFor(ctx, target, asked)
   const answer = await target.provider.chat({
     requestId: ctx.requestId,
@@ -28,10 +59,12 @@ export async function attemptChat(
     maxOutputTokens: outputLimit(ctx, target, asked) ?? mostOutput,
     strict: asked.strict,
     signal,
-    timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs: asked.timeoutMs, attemptMs }, ctx.now()),
+    timeouts: timeoutsOf(ctx, planned, asked),
   })
   const told = ignored.length === 0 ? answer : { ...answer, ignored: [...answer.ignored, ...ignored] }
-  return told.kind === 'whole' ? told : { ...told, stream: await untilContent(told.stream) }
+  return told.kind === 'whole'
+    ? told
+    : { ...told, stream: await untilContent(leave ? leavingAfter(told.stream, leave) : told.stream) }
 }
 
 /** Under a hard budget the vendor is told to stop where the hold ends; a stream is stopped by us, slice by slice. */

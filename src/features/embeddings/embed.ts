@@ -5,6 +5,7 @@ import { usdTextFromNano } from '../../core/money.ts'
 import { byteBound, estimateTokens, roughTokens } from '../../core/tokens.ts'
 import { wholeResponse } from '../../http/whole.ts'
 import { costNanoUsd } from '../catalog/service.ts'
+import { passGate } from '../gates/service.ts'
 import { book, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   answerHeaders,
@@ -19,6 +20,7 @@ import {
   knowsEnough,
   learnNodes,
   openDecision,
+  type PlannedTarget,
   type RoutedCall,
   refuseUnheld,
   releaseUnused,
@@ -58,15 +60,7 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
     timeoutMs,
-    attempt: (target, { timeoutMs: attemptMs }) =>
-      target.provider.embed({
-        requestId: ctx.requestId,
-        model: target.model,
-        body: vendorBody(request),
-        strict: request.helix?.strict,
-        signal: ctx.signal,
-        timeouts: timeoutsFor(target, { startedMs: ctx.startedMs, timeoutMs, attemptMs }, ctx.now()),
-      }),
+    attempt: (_target, planned) => attemptEmbed(ctx, request, planned),
   }).catch((error: unknown) => {
     releaseUnused(ctx)
     throw error
@@ -94,6 +88,24 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
   }
   ctx.defer(book(ctx, ending))
   return respond(ctx, request, { answer, ending })
+}
+
+async function attemptEmbed(
+  ctx: Ctx,
+  request: EmbeddingRequest,
+  { target, timeoutMs: attemptMs, isLast }: PlannedTarget & { isLast: boolean },
+): Promise<EmbedAnswer> {
+  const { signal, startedMs } = ctx
+  const { timeout_ms: timeoutMs, priority, strict } = request.helix ?? {}
+  const timeouts = () => timeoutsFor(target, { startedMs, timeoutMs, attemptMs }, ctx.now())
+  const { provider, model } = target
+  const leave = await passGate(ctx, { provider, priority, leftMs: timeouts().totalMs, waits: isLast, signal })
+  try {
+    const body = vendorBody(request)
+    return await provider.embed({ requestId: ctx.requestId, model, body, strict, signal, timeouts: timeouts() })
+  } finally {
+    leave()
+  }
 }
 
 async function prepare(ctx: Ctx, request: EmbeddingRequest) {

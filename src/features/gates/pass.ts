@@ -89,22 +89,19 @@ function reportAway({ log }: World, { name }: Provider, cause: unknown): void {
 }
 
 /** The same stream, of which somebody leaves at its end, whatever that is. */
-export const leavingAfter = (stream: ChatStream, leave: Leave): ChatStream =>
-  leave === stay
-    ? stream
-    : {
-        async read() {
-          try {
-            const parts = await stream.read()
-            if (!parts) leave()
-            return parts
-          } catch (error) {
-            leave()
-            throw error
-          }
-        },
-        cancel() {
-          stream.cancel()
-          leave()
-        },
-      }
+export const leavingAfter = (stream: ChatStream, leave: Leave): ChatStream => ({
+  async read() {
+    try {
+      const parts = await stream.read()
+      if (!parts) leave()
+      return parts
+    } catch (error) {
+      leave()
+      throw error
+    }
+  },
+  cancel() {
+    stream.cancel()
+    leave()
+  },
+})

@@ -10,6 +10,7 @@ import { afterFailure, isOperatorsFault, type Next } from './retry.ts'
 import {
   beginRun,
   type FailedAttempt,
+  isLast,
   isRepeated,
   nextFrom,
   type PassedOver,
@@ -29,7 +30,8 @@ export type Dispatched<Answer> =
   | { ok: false; failures: readonly FailedAttempt[]; passedOver: readonly PassedOver[] }
 
 export type DispatchCall<Answer> = {
-  attempt: (target: Target, planned: PlannedTarget) => Promise<Answer>
+  /** `isLast`: nothing else is left to be asked, so that it is worth waiting for. */
+  attempt: (target: Target, planned: PlannedTarget & { isLast: boolean }) => Promise<Answer>
   /** The call costs nothing twice. */
   repeatable: boolean
   /** Asked where a target did not answer in time and another could: whether both may be paid. Never unless it is there. */
@@ -89,7 +91,7 @@ async function tryOnce<Answer>(
   }
   const ended = beginAttempt(world, target)
   try {
-    const answer = await call.attempt(target, planned)
+    const answer = await call.attempt(target, { ...planned, isLast: isLast(world, run, planned) })
     ended('ok')
     noteSuccess(world, breakerOf(target), takeProbe(run, target))
     return { answer }
@@ -170,6 +172,7 @@ function beginAttempt({ arrival, now }: World, { id }: Target): (outcome: string
 function report({ log, requestId }: World, target: Target, error: UpstreamError): void {
   const facts = { request_id: requestId, target: target.id, fault: error.fault, status: error.status }
   if (error.fault === 'aborted') log.debug('attempt_aborted', facts)
+  else if (error.fault === 'overloaded') log.debug('attempt_turned_away', facts)
   else if (isOperatorsFault(error)) log.error('provider_refused_credential', facts)
   else log.warn('attempt_failed', { ...facts, message: error.message })
 }

@@ -24,8 +24,11 @@ export function failureOf(failures: readonly FailedAttempt[], passedOver: readon
   const waits = [...failures.map(({ error }) => error.retryAfterMs), ...passedOver.map((one) => one.retryAfterMs)]
   const retryAfterSeconds = soonestOf(waits)
   const about = { cause: last.error, details: { attempted }, retryAfterSeconds }
-  const areFull = failures.every(({ error }) => error.status === 429) && passedOver.every(isCooling)
-  if (areFull) return noCapacity({ ...about, retryAfterSeconds: retryAfterSeconds ?? 1 })
+  const areFull = failures.every(({ error }) => isFull(error)) && passedOver.every(isCooling)
+  if (areFull) {
+    const wait = { ...about, retryAfterSeconds: retryAfterSeconds ?? 1 }
+    return failures.some(({ error }) => error.fault === 'overloaded') ? overloaded(wait) : noCapacity(wait)
+  }
   return new AppError('all_providers_failed', 'Every provider that could have answered failed.', about)
 }
 
@@ -44,6 +47,11 @@ type About = NonNullable<ConstructorParameters<typeof AppError>[2]>
 
 const noCapacity = (about: About): AppError =>
   new AppError('rate_limit_exceeded', 'No provider of this model has capacity left right now.', about)
+
+const isFull = ({ fault, status }: UpstreamError): boolean => fault === 'overloaded' || status === 429
+
+const overloaded = (about: About): AppError =>
+  new AppError('model_overloaded', 'Everything that could answer has as many calls as it takes.', about)
 
 function soonestOf(waits: readonly (number | undefined)[]): number | undefined {
   const known = waits.filter((wait) => wait !== undefined)
@@ -85,6 +93,7 @@ function targetFailure({ target, error }: FailedAttempt, attempted: readonly Att
     const wait = { ...about, retryAfterSeconds: about.retryAfterSeconds ?? 1 }
     return new AppError('rate_limit_exceeded', `${name} has no capacity left for this gateway right now.`, wait)
   }
+  if (fault === 'overloaded') return overloaded({ ...about, retryAfterSeconds: about.retryAfterSeconds ?? 1 })
   if (fault === 'timeout') return new AppError('upstream_timeout', `${name} did not answer in time.`, about)
   if (fault === 'connect' && kind === 'node') {
     const details = { attempted, capability: 'completion' }

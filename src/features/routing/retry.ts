@@ -62,6 +62,7 @@ export const retryTable: readonly RetryRule[] = [
   { situation: 'a 2xx that is no answer', fault: 'garbage', same: 'no', other: 'yes', counts: true },
   { situation: 'a head, then a cut', fault: 'cut', same: 'no', other: 'yes', counts: true },
   { situation: 'an error within a 2xx', fault: 'reported', same: 'no', other: 'yes', counts: true },
+  { situation: 'it has as many calls as it takes', fault: 'overloaded', same: 'no', other: 'yes', counts: false },
   { situation: 'we or the caller ended it', fault: 'aborted', same: 'no', other: 'no', counts: false },
   {
     situation: 'no capacity',

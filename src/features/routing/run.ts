@@ -3,7 +3,7 @@ import type { UpstreamError } from '../../core/models.ts'
 import { retryRules } from '../../core/reliability.ts'
 import { giveBackProbe, type Probe } from '../admission/service.ts'
 import { type Barred, barredNow } from './breaker.ts'
-import type { Plan } from './plan.ts'
+import type { Plan, PlannedTarget } from './plan.ts'
 import type { Next } from './retry.ts'
 import { seenOf, takeRepeat } from './seen.ts'
 import { breakerOf, type Target } from './target.ts'
@@ -71,6 +71,12 @@ export function nextFrom(world: World, run: Run, from: number): number | undefin
   }
   return undefined
 }
+
+/** Nothing else is left to be asked. */
+export const isLast = (world: World, { targets }: Run, planned: PlannedTarget): boolean =>
+  targets
+    .slice(targets.indexOf(planned) + 1)
+    .every(({ target }) => barredNow(world, breakerOf(target), world.startedMs) !== undefined)
 
 /** When the same target may be asked again, Unix ms; undefined when it may not. */
 export function repeatAt(

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { createMemory } from '../../../src/core/memory.ts'
 import type { ChatCall, ChatStream, Provider, StreamPart } from '../../../src/core/models.ts'
 import { attemptChat } from '../../../src/features/completions/attempt.ts'
 import { readClient } from '../../support/client-events.ts'
-import { fakePolicy } from '../../support/fake-deps.ts'
+import { fakeDeps, fakePolicy } from '../../support/fake-deps.ts'
 import { startGateway } from '../../support/gateway.ts'
 import { askedOf, targetOf } from './world.ts'
 
@@ -19,7 +18,7 @@ const admission = {
   requests: undefined,
   tokens: undefined,
 }
-const world = { requestId: 'req_1', admission, startedMs: 0, now: () => 0, memory: createMemory() }
+const world = { ...fakeDeps({ now: () => 0 }), requestId: 'req_1', admission, startedMs: 0, defer: () => undefined }
 
 const finish: StreamPart = { chunk: { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }, json: '' }
 

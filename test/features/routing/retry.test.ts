@@ -14,7 +14,7 @@ const fault = (name: UpstreamFault) => new UpstreamError(name, 'failed')
 const status = (code: number, retryAfterMs?: number) =>
   new UpstreamError('status', 'failed', { status: code, retryAfterMs })
 
-const faults: UpstreamFault[] = ['connect', 'timeout', 'garbage', 'cut', 'reported', 'aborted']
+const faults: UpstreamFault[] = ['connect', 'timeout', 'garbage', 'cut', 'reported', 'aborted', 'overloaded']
 
 type Row = [situation: string, error: UpstreamError, same: boolean, other: boolean, counts: boolean]
 
