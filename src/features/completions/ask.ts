@@ -33,6 +33,8 @@ export function askChat(deps: Deps, policy: Policy, request: ChatRequest): Ask |
 }
 
 export function askCompletion(deps: Deps, policy: Policy, asked: Asked): Ask | Promise<Ask> {
+  // Loaded by the first call that wants several models.
+  if (asked.ensemble) return import('./panel-ask.ts').then(({ askPanel }) => askPanel(deps, policy, asked))
   if (knowsEnough(deps, policy, asked.wanted)) return chatAsk(deps, policy, asked)
   return learnNodes(deps).then(() => chatAsk(deps, policy, asked))
 }

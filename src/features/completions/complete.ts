@@ -47,6 +47,7 @@ export async function complete(
   asked: Asked,
   rendering: Rendering<MaybeLater> = openAiRendering,
 ): Promise<Response> {
+  if (asked.ensemble) return (await import('./panel-answer.ts')).completePanel(ctx, asked, rendering)
   const prepared = await prepare(ctx, asked)
   if ('hit' in prepared) return deliverKept(ctx, asked, { ...prepared.hit, rendering })
   const { planned, signed, caching } = prepared

@@ -1,3 +1,4 @@
+import type { EnsembleConfig } from '../../core/ensemble.ts'
 import type { ChatBody, ChatMessage, NativeRequest } from '../../core/models.ts'
 import type { Priority } from '../../core/routing.ts'
 import { byteBound, roughTokens } from '../../core/tokens.ts'
@@ -21,10 +22,12 @@ export type Asked = {
   timeoutMs: number | undefined
   /** Who goes first where calls have to wait. */
   priority?: Priority | undefined
-  /** What the caller wants of kept answers; undefined leaves it to their routing policy. */
-  cache?: CacheOptions | undefined
   /** A target that did not answer in time may be followed by another, though both may have to be paid. */
   mayPayTwice?: boolean | undefined
+  /** Several models answer together, as far as it is said how; undefined for a call of one. */
+  ensemble?: EnsembleConfig | undefined
+  /** What the caller wants of kept answers; undefined leaves it to their routing policy. */
+  cache?: CacheOptions | undefined
   /** Fields of the caller's body that no target gets, for the caller to know. */
   lost?: readonly string[]
   /** Messages of the body with what was signed of them, for the targets that signed it. */
@@ -66,7 +69,7 @@ const TOKENS_BEFORE_TOOLS = 1024
 const DEFAULT_IMAGE_BOUND = 8192
 
 export function readRequest(request: ChatRequest, operation: Asked['operation'] = 'chat'): Asked {
-  const { helix, force_provider, provider, ...body } = request
+  const { helix, force_provider, provider, ensemble_config, ...body } = request
   const only = helix?.provider ?? force_provider ?? (typeof provider === 'string' ? provider : undefined)
   // An object under this name is OpenRouter's own routing block: it goes there, and is reported by the others.
   if (typeof provider === 'object' && provider !== null) Object.assign(body, { provider })
@@ -88,18 +91,31 @@ export function readRequest(request: ChatRequest, operation: Asked['operation'] 
     onDisconnect: helix?.on_disconnect ?? 'cancel',
     runId: helix?.run_id,
     timeoutMs: helix?.timeout_ms,
-    mayPayTwice: wishOf(helix?.routing)?.allowDoubleCost,
     cache: helix?.cache,
+    ensemble: hasTools(body) ? undefined : (helix?.ensemble_config ?? ensemble_config ?? undefined),
+    mayPayTwice: wishOf(helix?.routing)?.allowDoubleCost,
     priority: helix?.priority,
   }
 }
+
+/** A call of several models, whatever it says of them; one with tools is of the first of those that it names. */
+export function readEnsemble(request: ChatRequest): Asked {
+  const asked = readRequest(request)
+  if (!hasTools(asked.body)) return { ...asked, ensemble: asked.ensemble ?? {} }
+  const { members } = request.helix?.ensemble_config ?? request.ensemble_config ?? {}
+  const model = request.model === 'auto' ? (members?.[0] ?? request.model) : request.model
+  return { ...asked, body: { ...asked.body, model }, wanted: { ...asked.wanted, model } }
+}
+
+/** What a model calls is for one model to answer for: calls of tools go to one. */
+const hasTools = ({ tools }: Readonly<Record<string, unknown>>): boolean => Array.isArray(tools) && tools.length > 0
 
 function needsOf({ messages, tools }: ChatBody): Need[] {
   const needs: Need[] = []
   if (messages.some(({ content }) => Array.isArray(content) && content.some((part) => part?.type === 'image_url'))) {
     needs.push('vision')
   }
-  if (Array.isArray(tools) && tools.length > 0) needs.push('tools')
+  if (hasTools({ tools })) needs.push('tools')
   return needs
 }
 

@@ -1,8 +1,9 @@
 import { post } from '../../http/route.ts'
+import { EnsembleConfigView, EnsembleOptions, saveConfig } from '../ensembles/service.ts'
 import { askChat, askCompletion } from './ask.ts'
 import { complete } from './complete.ts'
-import { readRequest } from './request.ts'
-import { ChatRequest } from './schema.ts'
+import { readEnsemble, readRequest } from './request.ts'
+import { ChatRequest, EnsembleRequest } from './schema.ts'
 import { askedOfText, completeText } from './text.ts'
 import { TextRequest } from './text-schema.ts'
 
@@ -34,6 +35,32 @@ export const routes = [
       ask: (deps, policy, body) => askChat(deps, policy, { ...body, stream: true }),
     },
     (ctx, { body }) => complete(ctx, readRequest({ ...body, stream: true })),
+  ),
+
+  post(
+    '/v1/ensemble/completions',
+    {
+      summary: 'Complete a chat by several models',
+      description:
+        'The same as `/v1/chat/completions`, answered by two to four models, one of whose answers is chosen or merged of all: `ensemble_config` says how, and as far as it does not, what the organisation has set. `model` may be left out. The answer tells in `ensemble` how it came about; its usage and its cost are of all calls together. With tools one model answers.',
+      scope: 'chat:write',
+      body: EnsembleRequest,
+      raw: answers,
+      ask: (deps, policy, body) => askCompletion(deps, policy, readEnsemble(body)),
+    },
+    (ctx, { body }) => complete(ctx, readEnsemble(body)),
+  ),
+
+  post(
+    '/v1/ensemble/configure',
+    {
+      summary: 'Say how several models answer together',
+      description: 'The same as `PUT /api/v1/ensemble/config`.',
+      scope: 'routing:write',
+      body: EnsembleOptions,
+      response: EnsembleConfigView,
+    },
+    (ctx, { body }) => saveConfig(ctx, body),
   ),
 
   post(

@@ -1,10 +1,12 @@
 import * as z from 'zod'
 import { CacheOptions } from '../cache/service.ts'
+import { EnsembleOptions } from '../ensembles/service.ts'
 import { HelixOptions } from '../routing/service.ts'
 
 export const ChatOptions = HelixOptions.extend({
   on_disconnect: z.enum(['cancel', 'drain']).optional(),
   cache: CacheOptions.optional(),
+  ensemble_config: EnsembleOptions.optional(),
 })
 
 /** https://platform.openai.com/docs/api-reference/chat/create#chat-create-metadata */
@@ -57,6 +59,10 @@ export const ChatRequest = z.looseObject({
   helix: ChatOptions.nullish(),
   provider: z.union([z.string().min(1).max(64), z.looseObject({})]).nullish(),
   force_provider: z.string().min(1).max(64).nullish(),
+  ensemble_config: EnsembleOptions.nullish(),
 })
 
 export type ChatRequest = z.infer<typeof ChatRequest>
+
+/** The same, of several models; which, is left to us unless it is said. */
+export const EnsembleRequest = ChatRequest.extend({ model: ChatRequest.shape.model.default('auto') })
