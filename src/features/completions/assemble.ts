@@ -15,6 +15,9 @@ const TEXTS = ['content', 'refusal', 'reasoning', 'reasoning_content'] as const
 const LISTS = ['thinking_blocks', 'annotations'] as const
 const UNDERSTOOD: ReadonlySet<string> = new Set(['role', 'extra_content', ...TEXTS, ...LISTS])
 
+/** By this Anthropic's wire tells where a text comes from, for which chunks have no words; within a text it looks otherwise. */
+const CITED = '"citations_delta"'
+
 /** Of texts and their probabilities no more than `maxChars` are kept; calls of tools are not put together at all. */
 export function createAssembler(maxChars: number): Assembler {
   const choices = new Map<number, Choice>()
@@ -52,7 +55,10 @@ export function createAssembler(maxChars: number): Assembler {
 
   return {
     take(parts) {
-      for (const { chunk } of parts) if (!isLost) take(chunk)
+      for (const { chunk, native } of parts) {
+        isLost ||= native?.some(({ data }) => data.includes(CITED)) ?? false
+        if (!isLost) take(chunk)
+      }
       if (isLost) choices.clear()
     },
     completion() {

@@ -1,6 +1,6 @@
 import type { Policy } from '../../core/admission.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
-import type { ChatCompletion, ChatMessage } from '../../core/models.ts'
+import type { ChatCompletion } from '../../core/models.ts'
 import {
   type CacheSlot,
   type CacheUse,
@@ -103,14 +103,13 @@ export async function lookUp(ctx: Ctx, asked: Asked): Promise<{ caching: Caching
   return { hit: { headers, kept, target } }
 }
 
+/** `native`: the same answer in the words of its own wire, where its caller got these. */
+type Answer = { slot: CacheSlot; answer: KeptAnswer; native?: Readonly<Record<string, unknown>> | undefined }
+
 /** Keeps an answer for the next who ask, if it may stand for theirs; for after the reply. */
-export async function keepIfWhole(
-  ctx: Ctx,
-  asked: Asked,
-  { slot, answer }: { slot: CacheSlot; answer: KeptAnswer },
-): Promise<void> {
+export async function keepIfWhole(ctx: Ctx, asked: Asked, { slot, answer, native }: Answer): Promise<void> {
   const { completion } = answer
-  if (!isWhole(completion) || (asked.translation?.native && !isTranslatable(completion))) return
+  if (!isWhole(completion) || (asked.translation?.native && !isTranslatable(completion, native))) return
   await keepAnswer(ctx, slot, answer, { keyId: ctx.admission.policy.keyId, askedModel: asked.wanted.model })
 }
 
@@ -126,12 +125,18 @@ const isWhole = ({ choices }: ChatCompletion): boolean =>
     return finish_reason === 'stop' && isSaid && PASSING.every((field) => isEmpty(message[field]))
   })
 
-/** What only its own wire can say would be missing from what is told again. */
-const isTranslatable = ({ choices }: ChatCompletion): boolean =>
-  choices.every(
+/** What only its own wire can say, such as what is cited where, would be missing from what is told again. */
+function isTranslatable({ choices }: ChatCompletion, native: Answer['native']): boolean {
+  const blocks: unknown[] = Array.isArray(native?.content) ? native.content : []
+  if (!blocks.every(isUncited)) return false
+  return choices.every(
     ({ message, native_finish_reason: reason }) =>
       isEmpty(message.annotations) && (isEmpty(reason) || reason === 'end_turn'),
   )
+}
 
-const isEmpty = (value: ChatMessage[string]): boolean =>
+const isUncited = (block: unknown): boolean =>
+  typeof block === 'object' && block !== null && (!('citations' in block) || isEmpty(block.citations))
+
+const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)

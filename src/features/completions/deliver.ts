@@ -58,8 +58,10 @@ export async function deliverWhole(
   }
   ctx.defer(book(ctx, ending))
   const slot = caller.caching?.slot
-  if (slot)
-    ctx.defer(keepIfWhole(ctx, asked, { slot, answer: keptOf(ending, { ...outcome, answer }, answer.completion) }))
+  if (slot) {
+    const kept = keptOf(ending, { ...outcome, answer }, answer.completion)
+    ctx.defer(keepIfWhole(ctx, asked, { slot, answer: kept, native: answer.native }))
+  }
   return wholeResponse(JSON.stringify(await caller.rendering.whole(answer, ending)), {
     headers: {
       ...headersOf(ctx, asked, { answer, ...outcome }),

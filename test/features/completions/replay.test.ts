@@ -114,6 +114,14 @@ describe('a stream that is put together', () => {
     expect(assembled([part({ content: 'Hello' }), part(delta), part({}, 'stop')])).toBeUndefined()
   })
 
+  it('is given up when its own wire tells where a text comes from, and not when a text speaks of that', () => {
+    const told = (data: object): StreamPart[] => [
+      { ...part({ content: 'Hello' }, 'stop'), native: [{ event: 'content_block_delta', data: JSON.stringify(data) }] },
+    ]
+    expect(assembled(told({ delta: { type: 'citations_delta', citation: {} } }))).toBeUndefined()
+    expect(assembled(told({ delta: { type: 'text_delta', text: '"citations_delta"' } }))).toBeDefined()
+  })
+
   it('is given up when it becomes too long', () => {
     const parts = [part({ content: 'x'.repeat(60) }), part({ content: 'x'.repeat(40) }, 'stop')]
     expect(assembled(parts, 100)).toBeDefined()
