@@ -28,9 +28,8 @@ import { deliverKept } from './deliver-kept.ts'
 import { type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 import { keepSigned, recallSigned } from './signatures.ts'
+import { withinSilence } from './silence.ts'
 
-/** A vendor that is silent for this long gets its caller a response that begins with comments. */
-const SILENCE_MS = 10_000
 /**
  * How long a vendor is listened to after its caller has left, where the caller wants that. The platform ends the rest
  * after 30 s, and the call must be booked by then: https://developers.cloudflare.com/workers/runtime-apis/context/
@@ -156,14 +155,6 @@ function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Watched {
   }
   signal.addEventListener('abort', leave)
   return { upstream: upstream.signal, leave, end, onEnd: (ended) => void ends.push(ended) }
-}
-
-async function withinSilence<T>(answering: Promise<T>): Promise<T | 'silent'> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const silence = new Promise<'silent'>((resolve) => {
-    timer = setTimeout(() => resolve('silent'), SILENCE_MS)
-  })
-  return Promise.race([answering, silence]).finally(() => clearTimeout(timer))
 }
 
 function streamed(ctx: Ctx, asked: Asked, outcome: Dispatched<ChatAnswer>) {

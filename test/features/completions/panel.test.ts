@@ -1,9 +1,18 @@
 import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
 import type { Policy } from '../../../src/core/admission.ts'
 import { errorIn } from '../../support/client-error.ts'
 import { type Sent, startGateway, type TestGateway } from '../../support/gateway.ts'
 
 type Said = { text: string; usage?: [number, number]; logprobs?: number; finish?: string }
+
+const Member = z.looseObject({ provider: z.string(), model: z.string(), confidence: z.number().nullable() })
+const Answer = z.looseObject({
+  ensemble: z
+    .looseObject({ members: z.array(Member), responses_count: z.int(), sources: z.array(z.string()).optional() })
+    .optional(),
+})
+const ensembleIn = async (response: Response) => Answer.parse(await response.json()).ensemble
 
 const members = ['openai/gpt-4o', 'mistral/mistral-large-latest', 'deepseek/deepseek-chat']
 const messages = [{ role: 'user', content: 'What is six times seven?' }]
@@ -238,10 +247,10 @@ describe('a judge', () => {
       const isMerge = JSON.stringify(sent.body.messages).includes('sources')
       return isMerge ? whole({ text: '{"answer":"merged","sources":[1,3]}' }) : judging(worth)(sent)
     })
-    const answer = await (await ask(gateway, { ...config, strategy: 'merge' })).json()
+    const answer = Answer.parse(await (await ask(gateway, { ...config, strategy: 'merge' })).json())
     expect(answer).toMatchObject({ choices: [{ message: { content } }], ensemble: { voting_method: method } })
     const sources = method === 'merge' ? [members[0], members[2]] : undefined
-    expect(answer.ensemble.sources).toEqual(sources)
+    expect(answer.ensemble?.sources).toEqual(sources)
   })
 })
 
@@ -282,27 +291,26 @@ describe('a call', () => {
       messages,
       ensemble_config: { max_providers: 3, preferred_providers: ['groq'] },
     })
-    const { ensemble } = await response.json()
-    const providers = ensemble.members.map(({ provider }: { provider: string }) => provider)
+    const providers = (await ensembleIn(response))?.members.map(({ provider }) => provider)
     expect(new Set(providers).size).toBe(3)
-    expect(providers[0]).toBe('groq')
+    expect(providers?.[0]).toBe('groq')
   })
 
   it('of one provider gets different models of it', async () => {
     const gateway = await startGateway({ vendors: ['openai'], upstream: byVendor({}) })
     const response = await gateway.call('/v1/ensemble/completions', { messages, ensemble_config: { max_providers: 2 } })
-    const { ensemble } = await response.json()
-    expect(new Set(ensemble.members.map(({ model }: { model: string }) => model)).size).toBe(2)
+    const ensemble = await ensembleIn(response)
+    expect(new Set(ensemble?.members.map(({ model }) => model)).size).toBe(2)
   })
 
   it('of chat is one of several models when it says how', async () => {
     const gateway = await start(byVendor({}))
     const config = { members: members.slice(0, 2) }
     for (const given of [{ ensemble_config: config }, { helix: { ensemble_config: config } }]) {
-      const answer = await (await gateway.chat({ model: 'auto', messages, ...given })).json()
-      expect(answer.ensemble.responses_count).toBe(2)
+      const ensemble = await ensembleIn(await gateway.chat({ model: 'auto', messages, ...given }))
+      expect(ensemble?.responses_count).toBe(2)
     }
-    expect((await (await gateway.chat({ model: 'openai/gpt-4o', messages })).json()).ensemble).toBeUndefined()
+    expect(await ensembleIn(await gateway.chat({ model: 'openai/gpt-4o', messages }))).toBeUndefined()
     expect(JSON.stringify(gateway.sent)).not.toContain('ensemble_config')
   })
 
@@ -362,9 +370,9 @@ describe('what was learned', () => {
   it('of members who were right makes them more reliable', async () => {
     const gateway = await start(byVendor({ openai: { text: '42' }, mistral: { text: '42' }, deepseek: { text: '7' } }))
     const confidenceOf = async () => {
-      const { ensemble } = await (await ask(gateway, { strategy: 'majority' })).json()
+      const ensemble = await ensembleIn(await ask(gateway, { strategy: 'majority' }))
       await gateway.rows()
-      return ensemble.members.map(({ confidence }: { confidence: number }) => confidence)
+      return ensemble?.members.map(({ confidence }) => confidence) ?? []
     }
     const [first] = await confidenceOf()
     const [second, , outvoted] = await confidenceOf()
