@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gte, lt, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
 import { usdTextFromNano } from '../../core/money.ts'
@@ -64,18 +64,23 @@ export async function readRequest({ db, caller: { orgId } }: Ctx, id: string): P
     query
       .select()
       .from(usageLedger)
-      .where(and(eq(usageLedger.org_id, orgId), eq(usageLedger.request_id, id))),
+      .where(
+        and(eq(usageLedger.org_id, orgId), or(eq(usageLedger.request_id, id), eq(usageLedger.parent_request_id, id))),
+      )
+      .orderBy(sql`${usageLedger.parent_request_id} nulls first`, usageLedger.created_at, usageLedger.id),
   ])
   if (!row) throw notFound('request')
-  return { ...viewOf(row), calls: calls.map(callOf) }
+  const costNanos = calls.reduce((sum, call) => sum + BigInt(call.cost_nanos), 0n)
+  return { ...viewOf(row), calls: calls.map(callOf), cost_usd: usdTextFromNano(costNanos) }
 }
 
 function callOf(row: typeof usageLedger.$inferSelect): CallView {
-  const { id, operation, provider, model, status, error_code, stream, attempts, estimated } = row
+  const { id, request_id, operation, provider, model, status, error_code, stream, attempts, estimated } = row
   const { prompt_tokens, cached_tokens, cache_write_tokens, completion_tokens, reasoning_tokens } = row
   const { price_id, latency_ms, ttft_ms, created_at } = row
   return {
     id,
+    request_id,
     operation,
     provider,
     model,

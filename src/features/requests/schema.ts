@@ -44,6 +44,7 @@ export const RequestPage = pageOf(RequestFields)
 /** A call of a model, as the ledger has it. */
 const CallView = z.object({
   id: z.string(),
+  request_id: z.string().describe('Its own, where it was made for the request: by a member of an ensemble, say.'),
   operation: z.string(),
   provider: z.string(),
   model: z.string(),
@@ -69,6 +70,9 @@ export type CallView = z.output<typeof CallView>
 
 export type RequestFields = z.output<typeof RequestFields>
 export const RequestView = RequestFields.extend({
-  calls: z.array(CallView).describe('What of it was booked: nothing, for a request that reached no model.'),
+  calls: z
+    .array(CallView)
+    .describe('What of it was booked: nothing, for a request that reached no model; the request itself first.'),
+  cost_usd: z.string().describe('Of all its calls together; a decimal number.'),
 })
 export type RequestView = z.output<typeof RequestView>
