@@ -1,5 +1,7 @@
 import { get, post, type Route } from '../../http/route.ts'
 import { listBreakers, resetBreaker } from './breakers.ts'
+import { replay } from './replay.ts'
+import { Replayed, ReplayRequest } from './replay-schema.ts'
 import { Breakers, BreakersQuery, BreakerView, Stats, StatsQuery, TargetParams } from './schema.ts'
 import { readStats } from './stats.ts'
 
@@ -43,5 +45,21 @@ export const routes: readonly Route[] = [
       response: BreakerView,
     },
     (ctx, { params }) => resetBreaker(ctx, params.target),
+  ),
+
+  post(
+    '/api/v1/routing/replay',
+    {
+      summary: 'Try a routing policy on decisions of the past',
+      description:
+        'What calls would have cost and taken, and how good their answers would have been, had the policy routed them: ' +
+        'estimated from what was decided and how likely that was (IPS and SNIPS, with bounds for 95 %). Also tells whether ' +
+        'every decision follows from its own inputs. Runs nothing and changes nothing.',
+      scope: 'routing:write',
+      body: ReplayRequest,
+      response: Replayed,
+      isKept: false,
+    },
+    (ctx, { body }) => replay(ctx, body),
   ),
 ]
