@@ -61,6 +61,9 @@ export const bodies: Readonly<Record<string, Body>> = {
   'PATCH /api/v1/routing/policies/:id': { name: 'Renamed rules' },
   'POST /api/v1/routing/policies/:id/rollback': { version: 7 },
   'PUT /api/v1/routing/models/:model{.+}/availability': { available: true },
+  'POST /api/v1/routing/explain': chat,
+  'POST /api/v1/routing/classify': { messages: chat.messages },
+  'POST /api/v1/routing/replay': { policy: { strategy: 'cost' } },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,
   'PATCH /api/v1/org': { name: 'Another name' },
@@ -135,6 +138,12 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /api/v1/budgets parent_run_id': (parent_run_id) => ({ ...run, subject_id: 'a-run', parent_run_id }),
   'POST /api/v1/routing/policies attach.id': (id) => ({ ...rules, attach: { kind: attachKindOf(id), id } }),
   'PUT /api/v1/routing/policies/:id attach.id': (id) => ({ ...rules, attach: { kind: attachKindOf(id), id } }),
+  'POST /api/v1/routing/replay policy_id': (policy_id) => ({ policy_id }),
+  'POST /api/v1/routing/explain helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
+  'POST /api/v1/routing/explain messages.tool_calls.id': (id) => calling(id),
+  'POST /api/v1/routing/explain messages.tool_call_id': (id) => calling(id),
+  'POST /api/v1/routing/classify messages.tool_calls.id': (id) => classifying(id),
+  'POST /api/v1/routing/classify messages.tool_call_id': (id) => classifying(id),
   'POST /api/v1/providers/discover provider_id': (provider_id) => ({ provider_id }),
   'POST /api/v1/providers/:id/credentials key': (key) => ({ label: key.slice(0, 64), key }),
   'POST /v1/chat/completions helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),
@@ -185,6 +194,8 @@ const calling = (id: string): Body => ({
   ],
 })
 
+const classifying = (id: string): Body => ({ messages: calling(id).messages })
+
 const responding = ({ call_id = 'call_1', file_id = 'file_1' }: Record<string, string>): Body => ({
   ...respond,
   input: [
@@ -214,7 +225,11 @@ export const fill = (field: IdField, id: string, mine: Planted): Body => around[
 /** Fields whose text is the caller's own word for something: a call that holds any is answered. */
 const FREE = /^(?:messages\.|input\.(?!id$)|metadata\.user_id$)/
 /** Told by the answer itself that there is nothing, or of no run since nothing is spent. */
-const ANSWERED = ['POST /api/v1/keys/verify key', 'POST /v1/messages/count_tokens helix.run_id']
+const ANSWERED = [
+  'POST /api/v1/keys/verify key',
+  'POST /v1/messages/count_tokens helix.run_id',
+  'POST /api/v1/routing/explain helix.run_id',
+]
 
 export const mayBeAnswered = (field: IdField): boolean =>
   field.place === 'query' || FREE.test(field.field) || ANSWERED.includes(keyOf(field))
