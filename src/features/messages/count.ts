@@ -1,8 +1,8 @@
 import type { Ctx } from '../../core/context.ts'
 import { UpstreamError } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
-import { type Asked, estimatedPrompt, requestFor } from '../completions/service.ts'
-import { failureOf, isCallersFault, plan, requireTargets, type Target, timeoutsFor } from '../routing/service.ts'
+import { type Asked, estimatedPrompt, requestFor, routingOf } from '../completions/service.ts'
+import { askFor, failureOf, isCallersFault, requireTargets, type Target, timeoutsFor } from '../routing/service.ts'
 
 /** Input tokens of a request, and whether they are our estimate. */
 export type TokenCount = { tokens: number; estimated: boolean }
@@ -12,10 +12,10 @@ export type TokenCount = { tokens: number; estimated: boolean }
  * `AppError` when there is no target, or when it says that the request is wrong.
  */
 export async function countTokens(ctx: Ctx, asked: Asked): Promise<TokenCount> {
-  const targets = requireTargets(ctx, asked.wanted)
-  const { openBreakers } = ctx.admission
-  const planned = plan({ targets, openBreakers, model: asked.wanted.model, nowMs: ctx.now() })
-  const first = planned.targets[0]?.target
+  requireTargets(ctx, asked.wanted)
+  const { policy } = ctx.admission
+  // Nothing was asked of how the targets stand: it is the likeliest that counts.
+  const [first] = askFor(ctx, policy, routingOf(asked, policy)).targets
   const tokens = first && (await countedBy(ctx, first, asked))
   return tokens === undefined
     ? { tokens: estimatedPrompt(asked, estimateTokens), estimated: true }

@@ -7,7 +7,6 @@ export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failu
 export { featuresOf, taskOf } from './features.ts'
 export { begin, recallFigures } from './figures.ts'
 export { listingOf } from './listing.ts'
-export { plan } from './named.ts'
 export { knowsEnough, knowsNodes, learnNodes, refreshNodes, relearnNodes } from './nodes.ts'
 export { expectedCost } from './option.ts'
 export { HelixOptions, wishOf } from './options.ts'
