@@ -46,7 +46,7 @@ const expected: readonly (readonly [provider: string, model: string, ...figures:
 ]
 
 /** How far what a model can do is from what is expected of it. */
-const ABILITY_DEVIATION = 0.2
+const ABILITY_DEVIATION = 0.1
 /** By how much a better model is better at what is just hard enough for it. */
 const STEEPNESS = 1.5
 const JUDGE_DEVIATION = 0.8
@@ -106,9 +106,9 @@ const questions: Readonly<Record<Complexity, readonly string[]>> = {
   complex: ['Prove this and derive the bound, step by step.', 'Design and refactor this module:\n```\n'],
 }
 
-/** What a task looks like goes with how hard it is, but not always: one in ten looks like another kind. */
+/** What a task looks like goes with how hard it is, but not always: one in twenty is drawn anew. */
 function taskOf(kind: Complexity, { random, deviate }: Luck): Task {
-  const looks = random() < 0.1 ? kindOf(random() * 100) : kind
+  const looks = random() < 0.05 ? kindOf(random() * 100) : kind
   const fillers = { simple: 150, medium: 900, complex: 2600 }[looks]
   const some = questions[looks]
   const question = some[Math.floor(random() * some.length)] ?? ''
