@@ -44,6 +44,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   const leases = createLeases()
   let passed: Passed[] = []
   let waiting = countWaiting(storage)
+  /** No id that sorts behind this one is booked. Ids sort by their time, so hardly a new call is looked for in storage. */
+  let newestBooked = newestIn(storage)
 
   const release = (requestId: string): void => {
     const hold = holds.get(requestId)
@@ -176,6 +178,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       })
       release(row.request_id)
       if (!booked) return false
+      if (row.request_id > newestBooked) newestBooked = row.request_id
       waiting += 1
       accounts.apply(budgets, row.cost_nanos, { ownHold, nowMs })
       for (const budget of budgets) watch(budget, nowMs)
@@ -197,7 +200,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     /** Calls that hold more than a place among those under way. */
     moneyHolds: () => [...holds.values()].filter(({ budgets }) => budgets.some(({ soft }) => !soft)).length,
     holdsFor: (requestId: string) => holds.has(requestId),
-    knows: (requestId: string) => storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
+    knows: (requestId: string) =>
+      requestId <= newestBooked && storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
 
     unflushed(limit: number): OutboxEntry[] {
       return storage
@@ -260,4 +264,9 @@ const isAlike = (known: HoldRequest, { budgets, amountNanoUsd }: HoldRequest): b
 function countWaiting(storage: LedgerStorage): number {
   const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')
   return Number(row?.count ?? 0)
+}
+
+function newestIn(storage: LedgerStorage): string {
+  const [row] = storage.exec('select max(request_id) as newest from outbox')
+  return String(row?.newest ?? '')
 }

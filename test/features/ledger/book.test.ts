@@ -78,6 +78,19 @@ describe('a book of one life', () => {
     expect(book.totals(total, NOON)).toEqual({ settled: 0, held: 0, ghost: 0 })
   })
 
+  it('knows the calls that it booked, in whatever order, in this life and the last', () => {
+    const storage = sqliteStorage()
+    const book = open(storage)
+    expect(book.knows('m')).toBe(false)
+    for (const id of ['m', 'c', 'x']) book.settle(settlementOf(id, 1, [total]), NOON)
+    const known = (asked: typeof book) => ['a', 'c', 'd', 'm', 'n', 'x', 'z'].filter((id) => asked.knows(id))
+    expect(known(book)).toEqual(['c', 'm', 'x'])
+    const next = open(storage)
+    expect(known(next)).toEqual(['c', 'm', 'x'])
+    next.settle(settlementOf('z', 1, [total]), NOON)
+    expect(known(next)).toEqual(['c', 'm', 'x', 'z'])
+  })
+
   it('knows who is overdue and when the next will be', () => {
     const book = open()
     book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 1, deadlineMs: NOON + 10 }), NOON)
