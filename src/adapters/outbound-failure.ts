@@ -53,8 +53,15 @@ export type RequestWatch = {
   stopListening(): void
 }
 
-/** Starts the clock of one request. Throws at once when its caller is already gone. */
-export function watchRequest({ signal, headersTimeoutMs }: OutboundRequest): RequestWatch {
+const nothing = () => undefined
+
+/** Starts the clock of one request, unless whoever asks keeps it. Throws at once when its caller is already gone. */
+export function watchRequest({ purpose, signal, headersTimeoutMs, keepsTime }: OutboundRequest): RequestWatch {
+  // What a caller named is watched to the end of its body, too.
+  if (keepsTime && signal && purpose !== 'public') {
+    if (signal.aborted) throw signal.reason
+    return { signal, abort: nothing, headersArrived: nothing, stopListening: nothing }
+  }
   const controller = new AbortController()
   const onAbort = () => controller.abort(new OutboundError('aborted', 'The caller ended the request.'))
   if (signal?.aborted) throw new OutboundError('aborted', 'The caller ended the request.')

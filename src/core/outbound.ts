@@ -15,6 +15,11 @@ export type OutboundRequest = {
   signal?: AbortSignal
   /** From now until the response's headers. The body's pace is the reader's to watch. */
   headersTimeoutMs: number
+  /**
+   * Whoever asks keeps that time, and ends the request by `signal` with the `OutboundError` that is to be thrown: then
+   * nobody waits or listens here, which a call of a model would pay for. Not heard of a `public` request.
+   */
+  keepsTime?: boolean
   /** Of a `public` request: the response's body may not grow past this; 10 MB unless told. */
   maxBodyBytes?: number
 }

@@ -98,6 +98,24 @@ describe('a request to an origin that the environment names', () => {
     expect((await failure(internet.outbound()(toVendor({ purpose: 'public' })))).fault).toBe('blocked')
   })
 
+  it('leaves the time to who keeps it, and ends as they say', async () => {
+    const late = new Promise<void>((resolve) => {
+      internet.serve((_request, response) => {
+        setTimeout(() => response.end('late'), 60)
+        resolve()
+      })
+    })
+    const controller = new AbortController()
+    const timed = { signal: controller.signal, headersTimeoutMs: 1, keepsTime: true }
+    expect(await (await internet.outbound()(toVendor(timed))).text()).toBe('late')
+    const own = new OutboundError('timeout', 'That was long enough.')
+    const asked = failure(internet.outbound()(toVendor(timed)))
+    await late
+    controller.abort(own)
+    expect(await asked).toBe(own)
+    expect(await failure(internet.outbound()(toVendor(timed)))).toBe(own)
+  })
+
   it('ends as a timeout when no headers come in time', async () => {
     internet.serve(() => undefined)
     const error = await failure(internet.outbound()(toVendor({ headersTimeoutMs: 30 })))

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../../core/models.ts'
+import { OutboundError } from '../../core/outbound.ts'
 
 export type BodyLimits = {
   /** Longest silence between two reads' bytes while someone waits for them. */
@@ -113,28 +114,70 @@ export function watchBody({ response, limits, controller, signal, name, now }: W
 const broken = (name: string, cause: unknown): UpstreamError =>
   new UpstreamError('cut', `The connection to ${name} broke in the middle of its answer.`, { cause })
 
-/**
- * The text of a body of a known, bearable length, in one piece: as a stream it would cost several times as much.
- * Throws `UpstreamError`: timeout, aborted, cut.
- */
-export async function readDeclared({ response, limits, controller, signal, name, now }: Watched): Promise<string> {
-  const stopped = Promise.withResolvers<never>()
-  const stop = (reason: UpstreamError): void => {
-    stopped.reject(reason)
-    controller.abort()
+type End = 'aborted' | 'timeout'
+
+/** Ends a request whose time is over or whose caller has gone. */
+export type Vigil = {
+  controller: AbortController
+  /** To be told of the end, at once if it has come. */
+  onEnd(told: (end: End) => void): void
+  /** The request is done, or somebody else looks after it. */
+  release(): void
+}
+
+/** One timer and one listener, from the beginning of a request to its headers, or to the end of a short answer. */
+export function keepVigil(signal: AbortSignal, timeoutMs: number): Vigil {
+  const controller = new AbortController()
+  let ended: End | undefined
+  let tell: ((end: End) => void) | undefined
+  const end = (how: End): void => {
+    release()
+    ended = how
+    tell?.(how)
+    controller.abort(new OutboundError(how, ends[how]))
   }
-  const onAbort = () => stop(new UpstreamError('aborted', `The request to ${name} was ended by the caller.`))
-  const tooLate = () => stop(new UpstreamError('timeout', `${name} did not finish its answer in time.`))
-  const timer = setTimeout(tooLate, Math.max(0, Math.min(limits.idleMs, limits.deadlineMs - now())))
-  if (signal.aborted) onAbort()
-  else signal.addEventListener('abort', onAbort, { once: true })
+  const onAbort = () => end('aborted')
+  const timer = setTimeout(() => end('timeout'), timeoutMs)
+  signal.addEventListener('abort', onAbort, { once: true })
+  const release = (): void => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+  return {
+    controller,
+    onEnd(told) {
+      tell = told
+      if (ended !== undefined) told(ended)
+    },
+    release,
+  }
+}
+
+const ends: Readonly<Record<End, string>> = {
+  aborted: 'The caller ended the request.',
+  timeout: 'The response took too long.',
+}
+
+/**
+ * The text of a body of a known, bearable length, in one piece: as a stream it would cost several times as much. What
+ * looked after the request until now does so until its end. Throws `UpstreamError`: timeout, aborted, cut.
+ */
+export async function readDeclared({ response, name }: Pick<Watched, 'response' | 'name'>, vigil: Vigil) {
   try {
-    return await Promise.race([stopped.promise, response.text()])
+    return await new Promise<string>((resolve, reject) => {
+      vigil.onEnd((end) => {
+        const message =
+          end === 'aborted'
+            ? `The request to ${name} was ended by the caller.`
+            : `${name} did not finish its answer in time.`
+        reject(new UpstreamError(end, message))
+      })
+      response.text().then(resolve, reject)
+    })
   } catch (cause) {
     throw cause instanceof UpstreamError ? cause : broken(name, cause)
   } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
+    vigil.release()
   }
 }
 

@@ -2,7 +2,15 @@ import { type Timeouts, UpstreamError, type VendorError } from '../../core/model
 import { type Outbound, OutboundError, type OutboundFault, type OutboundPurpose } from '../../core/outbound.ts'
 import { withoutAccount } from './account-words.ts'
 import { parseJson } from './json-shape.ts'
-import { readDeclared, readText, type UpstreamBody, type Watched, watchBody } from './upstream-body.ts'
+import {
+  keepVigil,
+  readDeclared,
+  readText,
+  type UpstreamBody,
+  type Vigil,
+  type Watched,
+  watchBody,
+} from './upstream-body.ts'
 import { retryAfterMs, vendorErrorOf } from './vendor-error.ts'
 
 /** 2048 embeddings of 3072 numbers are about 60 MB of JSON; nothing honest is larger. */
@@ -55,32 +63,41 @@ export type UpstreamAnswer = { contentType: string; body: UpstreamBody }
 
 /** Sends one request and returns the body of a 2xx. Throws `UpstreamError` for everything else. */
 export async function sendUpstream(upstream: Upstream, request: UpstreamRequest): Promise<UpstreamAnswer> {
-  const { response, watched } = await openUpstream(upstream, request)
+  const { response, watched, vigil } = await openUpstream(upstream, request)
+  vigil.release()
   return { contentType: (response.headers.get('content-type') ?? '').toLowerCase(), body: watchBody(watched) }
 }
 
-type Opened = { response: Response; watched: Watched }
+type Opened = { response: Response; watched: Watched; vigil: Vigil }
 
-/** The same, before anyone has begun to read. */
+/** The same, before anyone has begun to read; until then the request is looked after. */
 async function openUpstream(upstream: Upstream, request: UpstreamRequest): Promise<Opened> {
   const { signal, timeouts } = request
   const deadlineMs = upstream.now() + timeouts.totalMs
-  const controller = new AbortController()
-  const onAbort = () => controller.abort()
   if (signal.aborted) throw new UpstreamError('aborted', 'The caller ended the request before it was sent.')
-  signal.addEventListener('abort', onAbort, { once: true })
+  const headersTimeoutMs = headersTimeoutOf(request)
+  const body = bytesOf(request.body)
+  const vigil = keepVigil(signal, headersTimeoutMs)
+  const { controller } = vigil
   let response: Response
   try {
-    response = await fetchHeaders(upstream, request, controller.signal)
-  } finally {
-    signal.removeEventListener('abort', onAbort)
+    response = await fetchHeaders(upstream, request, { body, signal: controller.signal, headersTimeoutMs })
+  } catch (cause) {
+    vigil.release()
+    throw unreached(upstream.name, cause, signal)
   }
   const limits = response.ok
     ? { idleMs: request.expect === 'whole' ? timeouts.totalMs : timeouts.idleMs, deadlineMs }
     : { idleMs: ERROR_BODY_MS, deadlineMs: Math.min(deadlineMs, upstream.now() + ERROR_BODY_MS) }
   const watched = { response, limits, controller, signal, name: upstream.name, now: upstream.now }
-  if (!response.ok) throw await statusError(upstream, response, watchBody(watched))
-  return { response, watched }
+  if (response.ok) return { response, watched, vigil }
+  vigil.release()
+  throw await statusError(upstream, response, watchBody(watched))
+}
+
+function headersTimeoutOf({ timeouts, expect }: UpstreamRequest): number {
+  const { connectMs, firstByteMs, totalMs } = timeouts
+  return expect === 'whole' ? totalMs : Math.min(connectMs + firstByteMs, totalMs)
 }
 
 /** Bytes that a body will have: what its sender declared, unless that counts compressed bytes or nothing. */
@@ -89,28 +106,16 @@ function declaredBytes({ headers }: Response): number | undefined {
   return length === null || headers.has('content-encoding') ? undefined : Number(length)
 }
 
-async function fetchHeaders(upstream: Upstream, request: UpstreamRequest, signal: AbortSignal): Promise<Response> {
-  const { timeouts } = request
-  const patienceMs = request.expect === 'whole' ? timeouts.totalMs : timeouts.connectMs + timeouts.firstByteMs
-  const body = bytesOf(request.body)
-  try {
-    return await upstream.outbound({
-      url: upstream.baseUrl + request.path,
-      purpose: upstream.purpose,
-      method: body === undefined ? 'GET' : 'POST',
-      headers: {
-        accept: request.expect === 'stream' ? 'text/event-stream' : 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...upstream.headers,
-        ...request.headers,
-      },
-      ...(body === undefined ? {} : { body }),
-      signal,
-      headersTimeoutMs: Math.min(patienceMs, timeouts.totalMs),
-    })
-  } catch (cause) {
-    throw unreached(upstream.name, cause, signal)
+type Ready = { body: string | Uint8Array | undefined; signal: AbortSignal; headersTimeoutMs: number }
+
+function fetchHeaders(upstream: Upstream, request: UpstreamRequest, { body, ...timed }: Ready): Promise<Response> {
+  const accept = request.expect === 'stream' ? 'text/event-stream' : 'application/json'
+  const about = { url: upstream.baseUrl + request.path, purpose: upstream.purpose, ...timed, keepsTime: true }
+  if (body === undefined) {
+    return upstream.outbound({ ...about, method: 'GET', headers: { accept, ...upstream.headers, ...request.headers } })
   }
+  const headers = { accept, 'content-type': 'application/json', ...upstream.headers, ...request.headers }
+  return upstream.outbound({ ...about, method: 'POST', headers, body })
 }
 
 const encoder = new TextEncoder()
@@ -163,10 +168,11 @@ async function statusError(upstream: Upstream, response: Response, body: Upstrea
 
 /** One request for one JSON document. Throws `UpstreamError`; an error inside a 2xx is `reported`. */
 export async function fetchJson(upstream: Upstream, request: UpstreamRequest): Promise<unknown> {
-  const { response, watched } = await openUpstream(upstream, request)
+  const { response, watched, vigil } = await openUpstream(upstream, request)
   const { maxBytes = WHOLE_MAX_BYTES } = request
   const isShort = (declaredBytes(response) ?? Number.POSITIVE_INFINITY) <= maxBytes
-  const text = isShort ? await readDeclared(watched) : await readText(watchBody(watched), maxBytes)
+  if (!isShort) vigil.release()
+  const text = isShort ? await readDeclared(watched, vigil) : await readText(watchBody(watched), maxBytes)
   const parsed = parseJson(text)
   if (parsed === undefined) {
     throw new UpstreamError('garbage', `${upstream.name} sent ${text.trim() === '' ? 'an empty answer' : 'no JSON'}.`)
