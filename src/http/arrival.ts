@@ -53,8 +53,9 @@ export function watchArrival(deps: Deps, note: Note | undefined, around: { route
     /** The response as it leaves. Written down, once it has left, unless it is with the call, or nobody's. */
     close(response: Response, errorCode: string | null = null): Response {
       const length = answered(response)
+      if (!note || !policy || arrival.isBooked) return response
       const { status: statusCode, body } = response
-      if (!note || !policy || arrival.isBooked || !isLogged(policy, statusCode)) return response
+      if (!isLogged(policy, statusCode)) return response
       const ended = { policy, statusCode, errorCode }
       const write = (bytesOut: number | null): void => {
         const nowMs = deps.now()

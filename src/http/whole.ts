@@ -1,5 +1,8 @@
 const encoder = new TextEncoder()
 
+/** To look into a response for its body and its headers costs more than to remember it. */
+const lengths = new WeakMap<Response, number>()
+
 /**
  * A response in one piece. Its headers say how long it is, which is where the log of requests learns it: the text is
  * encoded once, and nobody counts it again.
@@ -8,11 +11,15 @@ export function wholeResponse(text: string, { headers, status = 200 }: { headers
   const bytes = encoder.encode(text)
   const response = new Response(bytes, { status, headers })
   response.headers.set('content-length', String(bytes.byteLength))
+  lengths.set(response, bytes.byteLength)
   return response
 }
 
 /** How many bytes a response has; null for one that is still being written. */
-export function lengthOf({ body, headers }: Response): number | null {
+export function lengthOf(response: Response): number | null {
+  const known = lengths.get(response)
+  if (known !== undefined) return known
+  const { body, headers } = response
   if (body === null) return 0
   const length = headers.get('content-length')
   return length === null ? null : Number(length)
