@@ -22,7 +22,7 @@ export type Worker = {
 export type Workerd = { url: string; pid: number; readyMs: number; close(): Promise<void> }
 
 const compatibilityDate = '2026-08-01'
-const compatibilityFlags = ['nodejs_compat', 'enable_request_signal']
+const compatibilityFlags = ['nodejs_compat', 'no_nodejs_global_timers', 'enable_request_signal']
 
 // The package has no types, and its command is a wrapper that would stand between us and the process.
 const binary = (createRequire(import.meta.url)('workerd') as { default: string }).default

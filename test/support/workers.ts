@@ -47,7 +47,12 @@ export async function startWorkers({
           name: 'helix',
           modules: [{ type: 'ESModule', path: 'gateway.js', contents: gateway }],
           compatibilityDate,
-          compatibilityFlags: ['nodejs_compat', 'enable_request_signal', 'global_fetch_strictly_public'],
+          compatibilityFlags: [
+            'nodejs_compat',
+            'no_nodejs_global_timers',
+            'enable_request_signal',
+            'global_fetch_strictly_public',
+          ],
           bindings: vars,
           ...(assets ? { assets: staticFiles } : {}),
           durableObjects: {
@@ -60,7 +65,7 @@ export async function startWorkers({
           name: 'helix-jobs',
           modules: [{ type: 'ESModule', path: 'index.js', contents: jobs }],
           compatibilityDate,
-          compatibilityFlags: ['nodejs_compat', 'global_fetch_strictly_public'],
+          compatibilityFlags: ['nodejs_compat', 'no_nodejs_global_timers', 'global_fetch_strictly_public'],
           bindings: { ...vars, ...jobsVars },
           durableObjects: {
             LEDGER: { className: 'OrgLedger', useSQLite: true },

@@ -29,7 +29,7 @@ export const worker = {
     if (!found) return new Response(`There is no Worker ${name}.`, { status: 404 })
     const isolate = LOADER.get(`${name}-${loads++}`, async () => ({
       compatibilityDate: '2026-08-01',
-      compatibilityFlags: ['nodejs_compat', 'enable_request_signal'],
+      compatibilityFlags: ['nodejs_compat', 'no_nodejs_global_timers', 'enable_request_signal'],
       mainModule: 'main.js',
       modules: { 'main.js': found.source },
       env: found.texts,
