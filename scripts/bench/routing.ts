@@ -6,6 +6,7 @@ import { strategies } from '../../src/core/routing.ts'
 import { arrange, type Option } from '../../src/features/routing/plan.ts'
 import { type Figure, isMissed, lineOf } from './report.ts'
 import { compareStrategies, type Outcome } from './routing-choices.ts'
+import { compareVotes } from './routing-ensembles.ts'
 
 const SEED = 20_261
 const TASKS = 20_000
@@ -13,7 +14,7 @@ const OPTIONS = 50
 
 const tasks = Number(process.argv[2] ?? TASKS)
 const outcomes = compareStrategies({ seed: SEED, tasks }, strategies)
-const figures: Figure[] = [...savings(outcomes), planning()]
+const figures: Figure[] = [...savings(outcomes), ...voting(), planning()]
 
 console.log(['strategy'.padEnd(14), 'USD a call', 'quality', 'seconds', 'relaxed'].join('  '))
 for (const { strategy, costUsd, quality, latencyMs, relaxed } of outcomes) {
@@ -39,6 +40,17 @@ function savings(all: readonly Outcome[]): Figure[] {
   return [
     { name: 'smart: cost of the best model for everything', value: smart.costUsd / best.costUsd, unit: 'x', most: 0.6 },
     { name: 'smart: quality that it gives up', value: 1 - smart.quality / best.quality, unit: 'x', most: 0.01 },
+  ]
+}
+
+/** How close a vote comes to the best that could be made of the same answers, and what a sequence saves. */
+function voting(): Figure[] {
+  const { majority, bayes, best, calls, differing } = compareVotes({ seed: SEED, tasks })
+  return [
+    { name: 'vote of three: wrong beyond the unavoidable', value: bayes - majority, unit: 'x', most: 0.005 },
+    { name: 'vote of three: right, beyond the best of them', value: majority - best, unit: 'x' },
+    { name: 'vote of three in turn: calls of asking all', value: calls, unit: 'x', most: 0.8 },
+    { name: 'vote of three in turn: other answers', value: differing, unit: '', most: 0 },
   ]
 }
 

@@ -17,7 +17,7 @@ export function factorOf(answer: MemberAnswer, preferences: Preferences): number
   )
 }
 
-/** Confidence times factor, as shares of the largest: 0 to 1. Where nobody is sure of anything the factors decide. */
+/** Confidence times factor, as shares of the largest: 0 to 1. Where nobody is sure of anything reliability takes its place. */
 export function confidenceWeighted(
   answers: readonly MemberAnswer[],
   confidences: readonly (number | null)[],
@@ -25,7 +25,8 @@ export function confidenceWeighted(
 ): number[] {
   const factors = answers.map((answer) => factorOf(answer, preferences))
   const products = factors.map((factor, at) => factor * (confidences[at] ?? answers[at]?.reliability ?? 0))
-  const told = products.some((product) => product > 0) ? products : factors
+  const sure = products.some((product) => product > 0)
+  const told = sure ? products : factors.map((factor, at) => factor * (answers[at]?.reliability ?? 0))
   const largest = Math.max(...told)
   return told.map((product) => (largest > 0 ? product / largest : 0))
 }

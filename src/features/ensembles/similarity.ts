@@ -19,14 +19,17 @@ export function compare(texts: readonly string[]) {
     vectors[at] ??= vectorOf(forms[at] ?? '')
     return vectors[at]
   }
-  /** 0 to 1; 1 for what is the same in its normal form. */
-  const similarity = (one: number, other: number): number =>
-    forms[one] === forms[other] ? 1 : cosine(vectorAt(one), vectorAt(other))
+  const isShort = (at: number): boolean => (forms[at] ?? '').length <= SHORT_CHARS
+  /** 0 to 1; 1 for what is the same in its normal form. That 41 looks like 42 says nothing: short ones are that or not. */
+  const similarity = (one: number, other: number): number => {
+    if (forms[one] === forms[other]) return 1
+    return isShort(one) && isShort(other) ? 0 : cosine(vectorAt(one), vectorAt(other))
+  }
   const isAlike = (one: number, other: number): boolean => {
     const [mine, theirs] = [forms[one] ?? '', forms[other] ?? '']
     if (mine === theirs) return true
     if (isJsonForm(mine) || isJsonForm(theirs)) return false
-    if (mine.length <= SHORT_CHARS || theirs.length <= SHORT_CHARS) return false
+    if (isShort(one) || isShort(other)) return false
     return similarity(one, other) >= ALIKE
   }
   return { similarity, isAlike, clusters: () => clustersOf(texts.length, isAlike) }
