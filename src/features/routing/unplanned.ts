@@ -1,5 +1,6 @@
 import { AppError } from '../../core/errors.ts'
-import { nowhere } from './standing.ts'
+import type { Candidate } from './candidates.ts'
+import { nowhere, obstacleOf } from './standing.ts'
 import { type Weighing, type Weighted, weigh } from './weigh.ts'
 
 const CAP_REASONS = ['over_max_cost', 'over_max_latency', 'below_min_quality', 'over_policy_cost']
@@ -8,9 +9,8 @@ const NOTHING_OUT: ReadonlyMap<string, number> = new Map()
 /** Why nothing that might have been chosen can be. */
 export function unplanned(model: string, weighing: Weighing, { arrangement, obstacles }: Weighted): AppError {
   const { standing } = weighing
-  const well = { openBreakers: NOTHING_OUT, nowMs: standing.nowMs }
   // What fits but for how it stands now may fit again.
-  if (obstacles.length > 0 && weigh({ ...weighing, standing: well }).plan.targets.length > 0) {
+  if (obstacles.length > 0 && weigh(hadTheyBeenWell(weighing)).plan.targets.length > 0) {
     return nowhere(model, obstacles, standing.nowMs)
   }
   const reasons = new Set(arrangement.excluded.map(({ reason }) => reason))
@@ -37,4 +37,20 @@ export function unplanned(model: string, weighing: Weighing, { arrangement, obst
     param: 'model',
     details: { capability: missing?.slice('lacks_'.length) ?? 'completion' },
   })
+}
+
+/** Nothing stands in the way of a target, nor that no money was held for one that something stood in the way of. */
+function hadTheyBeenWell({ choice, standing, unpaid, ...weighing }: Weighing): Weighing {
+  const isOut = ({ target, name }: Candidate): boolean =>
+    obstacleOf(target, standing, name === undefined ? [] : [name]) !== undefined
+  const out = new Set(choice.candidates.filter(isOut).map(({ target }) => target))
+  return {
+    ...weighing,
+    choice,
+    standing: { openBreakers: NOTHING_OUT, nowMs: standing.nowMs },
+    unpaid: (target) => {
+      const reason = unpaid(target)
+      return reason === 'hold_too_small' && out.has(target) ? undefined : reason
+    },
+  }
 }

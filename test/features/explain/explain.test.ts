@@ -20,10 +20,14 @@ const answer = () =>
 
 const rules: RoutingPolicy = { id: 'rpl_1', version: 4, strategy: 'priority', targets: [], fallbacks: {} }
 
+/** Figures fade: what is compared is of the same moment. */
+const NOW_MS = 1_800_000_000_000
+
 const start = (policy: Partial<Policy> = {}) =>
   startGateway({
     vendors,
     upstream: answer,
+    now: () => NOW_MS,
     policy: { scopes: ['chat:write', 'routing:read'], ...policy },
   })
 
@@ -67,8 +71,8 @@ describe('an explanation', () => {
   it.each(strategies)('says what a call by %s then does', async (strategy) => {
     const gateway = await start({ routing: { ...rules, strategy } })
     await gateway.redis.pipeline([
-      ['HSET', redisKeys.target('openai/gpt-4o-mini'), { u: String(Date.now() + 60_000) }],
-      ['HSET', redisKeys.figures('deepseek/deepseek-chat'), { f: `[${Date.now()},90,700,2000,300,50,9,90,0,0]` }],
+      ['HSET', redisKeys.target('openai/gpt-4o-mini'), { u: String(NOW_MS + 60_000) }],
+      ['HSET', redisKeys.figures('deepseek/deepseek-chat'), { f: `[${NOW_MS},90,700,2000,300,50,9,90,0,0]` }],
     ])
     const body = { model: 'auto', messages }
     for (const _turn of [1, 2]) {
@@ -146,7 +150,7 @@ describe('an explanation', () => {
 
   it('of what would be refused says why, and what was left out', async () => {
     const gateway = await start()
-    await gateway.redis.pipeline([['HSET', redisKeys.target('openai/gpt-4o'), { u: String(Date.now() + 60_000) }]])
+    await gateway.redis.pipeline([['HSET', redisKeys.target('openai/gpt-4o'), { u: String(NOW_MS + 60_000) }]])
     const explanation = await explained(gateway, { model: 'openai/gpt-4o', messages })
     expect(explanation).toMatchObject({
       targets: [],
@@ -155,6 +159,19 @@ describe('an explanation', () => {
     })
     const nothing = { model: 'auto', messages, helix: { routing: { min_quality: 10 } } }
     expect(await explained(gateway, nothing)).toMatchObject({ targets: [], refusal: { code: 'no_target_within_caps' } })
+  })
+
+  it('of a model that is out of use says until when, with a budget and without', async () => {
+    const mark = { model: 'gpt-4o', reason: 'a test', untilMs: NOW_MS + 600_000 }
+    const budget = { id: 'bud_1', window: 'total', limitNanoUsd: 1_000_000_000, softPercent: [] } as const
+    for (const budgets of [[], [budget]]) {
+      const gateway = await start({ marks: [mark], budgets })
+      const explanation = await explained(gateway, { model: 'gpt-4o', messages })
+      expect(explanation).toMatchObject({ targets: [], excluded: [{ target: 'openai/gpt-4o', reason: 'unavailable' }] })
+      expect(explanation).toMatchObject({ refusal: { code: 'model_overloaded', retry_after: expect.any(Number) } })
+      const response = await gateway.chat({ model: 'gpt-4o', messages })
+      expect([response.status, Number(response.headers.get('retry-after')) > 500]).toEqual([503, true])
+    }
   })
 
   it.each([
