@@ -70,8 +70,8 @@ export type HoldRequest = {
   /** In order of preference: the hold is a place at the first that has one. Asking again moves it among these. */
   places?: readonly PlaceRef[]
   /**
-   * Where there is no place the call waits for one, in this order, for 30 seconds or until its deadline: the answer
-   * comes later. Without it the call is refused at once.
+   * Where there is no place the call waits for one, in this order, for 30 seconds or half of its time: the answer comes
+   * later. Without it the call is refused at once.
    */
   priority?: Priority
 }

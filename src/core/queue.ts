@@ -9,6 +9,13 @@ const SHARES: Readonly<Record<Priority, number>> = { critical: 1, high: 0.9, nor
 
 export const MOST_WAITING = 100
 export const LONGEST_WAIT_MS = 30_000
+
+/**
+ * How long a call may wait that has so much time left: no more than half of it, for who is served in their last moment
+ * is served in vain.
+ */
+export const longestWaitMs = (leftMs: number): number => Math.min(LONGEST_WAIT_MS, Math.floor(leftMs / 2))
+
 const LEAST_RETRY_MS = 1000
 
 /** Each service counts this much of the next one in the rate: the last ten or so decide. */

@@ -104,19 +104,21 @@ describe('a limit of a provider', () => {
     expect(rows(await call(owner, 'GET', '/api/v1/limits?subject_kind=provider'))).toHaveLength(3)
   })
 
-  it('of calls at once sends the next one elsewhere, and refuses it when every place is taken', async () => {
+  it('of calls at once sends the next one elsewhere, and keeps it waiting when every place is taken', async () => {
     const { owner, apiKey, limit } = await team()
     await limit({ subject_kind: 'provider', subject_id: 'openai', metric: 'concurrency', amount: 1 })
     const id = await limit({ subject_kind: 'provider', subject_id: 'openrouter', metric: 'concurrency', amount: 1 })
     const streams = [await begin(apiKey), await begin(apiKey)]
     expect(streams.map(({ provider }) => provider)).toEqual(['openai', 'openrouter'])
-    const refused = await chat(apiKey)
-    expect(refused.status).toBe(429)
+    const refused = await chat(apiKey, { helix: { timeout_ms: 1000 } })
+    expect(refused.status).toBe(503)
     expect(refused.headers.get('retry-after')).toBe('1')
-    expect(refused.body.error).toMatchObject({ code: 'rate_limit_exceeded' })
+    expect(refused.body.error).toMatchObject({ code: 'model_overloaded' })
+    const waiting = chat(apiKey, { helix: { priority: 'high' } })
     await call(owner, 'DELETE', `/api/v1/limits/${id}`)
     expect(providerOf(await chat(apiKey))).toBe('openrouter')
     await streams[0]?.leave()
+    expect(providerOf(await waiting)).toBe('openai')
     await expect.poll(async () => providerOf(await chat(apiKey)), { timeout: 15_000 }).toBe('openai')
     await streams[1]?.leave()
   })

@@ -2,6 +2,7 @@ import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { Gate, GateAnswer, GateEntry } from '../../core/gate.ts'
 import { type ChatStream, type Provider, UpstreamError } from '../../core/models.ts'
+import { longestWaitMs } from '../../core/queue.ts'
 import type { Priority } from '../../core/routing.ts'
 
 /** An attempt that was given up may be told to the gate a little late. */
@@ -12,7 +13,7 @@ type World = Pick<Ctx, 'gateOf' | 'newId' | 'now' | 'log' | 'defer'>
 export type Passing = {
   provider: Provider
   priority: Priority | undefined
-  /** What is left of the time of the attempt: it waits no longer, and its place is free again after it. */
+  /** What is left of the time of the attempt: it waits for half of it at most, and its place is free again after it. */
   leftMs: number
   /** False where another target could answer at once. */
   waits: boolean
@@ -50,7 +51,7 @@ export async function passGate(world: World, passing: Passing): Promise<Leave> {
   }
   signal.addEventListener('abort', leave)
   if (signal.aborted) leave()
-  const waitMs = waits ? leftMs : 0
+  const waitMs = waits ? longestWaitMs(leftMs) : 0
   const answer = await enter(world, gate, {
     provider,
     entry: { ticket, priority, limit, waitMs, leaseMs: leftMs + LEASE_SLACK_MS },

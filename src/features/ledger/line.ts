@@ -1,5 +1,5 @@
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
-import { LONGEST_WAIT_MS } from '../../core/queue.ts'
+import { longestWaitMs } from '../../core/queue.ts'
 import { createWaitingRoom } from '../../core/waiting-room.ts'
 import type { Book } from './book.ts'
 
@@ -24,7 +24,7 @@ export function createLine({ book, now }: Parts) {
     const { facts, deadlineMs, priority = 'normal' } = request
     const id = facts.request_id
     book.enlist(request)
-    const untilMs = Math.min(deadlineMs, now() + LONGEST_WAIT_MS)
+    const untilMs = now() + longestWaitMs(deadlineMs - now())
     const answer = await room.enter({ id, line: fullLimitId, priority, untilMs, item: request })
     if (!('turnedAway' in answer)) return answer
     book.release(id)

@@ -50,7 +50,7 @@ describe('an attempt before a gate', () => {
     const { pass, entered, left, asked, settled, leaver } = worldOf(async () => ({ ok: true }))
     const leave = await pass()
     expect(asked).toEqual(['node'])
-    expect(entered).toMatchObject([{ priority: 'normal', limit: 4, waitMs: 20_000, leaseMs: 25_000 }])
+    expect(entered).toMatchObject([{ priority: 'normal', limit: 4, waitMs: 10_000, leaseMs: 25_000 }])
     leave()
     leave()
     leaver.abort()
