@@ -8,7 +8,10 @@ import type { Member, PanelPlan, PanelResult } from './panel-run.ts'
 /** Judged scores are from 0 to 1, the quality of a model from 0 to 10. */
 const QUALITY_PER_SCORE = 10
 
-/** Every call of a panel, as the ledger books it: the judge's opinion goes with the answer that it judged. */
+/**
+ * Every call of a panel, as the ledger books it: the judge's opinion goes with the answer that it judged. A target whose
+ * breaker opened in the meantime was not asked at all.
+ */
 export function partsOf({ members, helpers, voters, judged }: PanelResult): PartOfCall[] {
   const ofMembers = members.flatMap((member) => {
     const score = judged?.[voters.indexOf(member)]
@@ -16,7 +19,7 @@ export function partsOf({ members, helpers, voters, judged }: PanelResult): Part
       call === member.answered && score !== undefined ? { ...call, quality: score * QUALITY_PER_SCORE } : call,
     )
   })
-  return [...ofMembers, ...helpers].map(partOf)
+  return [...ofMembers, ...helpers].filter(({ ending }) => ending.attempts > 0).map(partOf)
 }
 
 const partOf = ({ requestId, startedMs, endedMs, ending, decision, taskType, quality }: PartOfCall): PartOfCall => ({

@@ -5,6 +5,7 @@ import { noteWins } from '../ensembles/service.ts'
 import { bookPanel, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   failureOf,
+  giveBackUnplanned,
   isCallersFault,
   nowhere,
   obstacleOf,
@@ -57,6 +58,8 @@ export function preparePanel(ctx: Ctx, asked: Asked): Prepared {
       panelBound(some, { asked, settings, panel }),
     )
     notePlan(ctx, { strategy: `ensemble:${settings.strategy}`, members: chosen, excluded })
+    const asking = everybody({ candidates: chosen, judge: panel.judge })
+    giveBackUnplanned(ctx, { targets: asking.map((target) => ({ target, reason: 'member' })) })
     if (chosen.length === 0) throw nowhere(asked.wanted.model, obstacles, ctx.now())
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before a model was asked.')
     return { asked, settings, members: chosen, judge: panel.judge, taskType }
