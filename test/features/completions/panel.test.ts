@@ -314,6 +314,28 @@ describe('a call', () => {
     expect(JSON.stringify(gateway.sent)).not.toContain('ensemble_config')
   })
 
+  it.each([
+    ['/v1/messages', { messages, max_tokens: 50 }],
+    ['/v1/responses', { input: 'What is six times seven?' }],
+    ['/v1/completions', { prompt: 'What is six times seven?' }],
+  ])('of %s is one of several models when it says how', async (path, given) => {
+    const gateway = await start(
+      byVendor({ openai: { text: '42' }, mistral: { text: 'seven' }, deepseek: { text: '42' } }),
+    )
+    const helix = { ensemble_config: { members, strategy: 'majority' } }
+    for (const stream of [false, true]) {
+      const response = await gateway.call(path, { model: 'auto', ...given, stream, helix })
+      const text = await response.text()
+      expect(response.status, text).toBe(200)
+      expect(text).toContain('42')
+      expect(text).not.toContain('seven')
+      expect(response.headers.get('x-helix-attempts')).toBe('3')
+    }
+    const rows = await gateway.rows()
+    expect(rows.filter(({ provider }) => provider === 'helix')).toHaveLength(2)
+    expect(rows).toHaveLength(8)
+  })
+
   it('goes by what its organisation has said, as far as it says nothing itself', async () => {
     const ensemble = { strategy: 'majority' as const, members: members.slice(0, 2), min_providers: 1 }
     const gateway = await start(byVendor({ openai: { text: '1' }, mistral: { text: '1' } }), { ensemble })
