@@ -1,6 +1,6 @@
 import type { Admission, Ask } from '../../core/admission.ts'
 import type { Ctx } from '../../core/context.ts'
-import { AppError } from '../../core/errors.ts'
+import { AppError, unfit } from '../../core/errors.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { peek } from '../admission/service.ts'
 import { askCompletion, costBound, readRequest, refuseUnbounded, routingOf } from '../completions/service.ts'
@@ -88,6 +88,7 @@ export async function explain(ctx: Ctx, request: ExplainChat | ExplainFeatures):
 async function ofChat(ctx: Ctx, { random: _random, ...body }: ExplainChat): Promise<Imagined> {
   const { policy } = ctx.admission
   const asked = readRequest(body)
+  if (asked.ensemble) throw unfit('ensemble_config', 'of several models none is chosen before they answer')
   const ask = await askCompletion(ctx, policy, asked)
   const held = { ...ctx.admission, held: ask.hold !== undefined }
   return {
