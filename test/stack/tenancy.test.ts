@@ -167,8 +167,12 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
   expect(faults).toEqual([])
 }
 
-/** Models and the names of providers are nobody's, and where the planted provider should be nothing answers. */
+/**
+ * Models and the names of providers are nobody's, kept answers are in no table, and where the planted provider should be
+ * nothing answers.
+ */
 const OF_NOBODY = [
+  'DELETE /api/v1/cache/:key',
   'GET /v1/models/:model{.+}',
   'GET /v1/providers/:name/health',
   'GET /api/v1/routing/models/:model{.+}/availability',

@@ -244,6 +244,8 @@ function contentOf(
       return timeOf(name)
     case 'integer':
       return 7
+    case 'double precision':
+      return 0.5
     default:
       throw new Error(`nothing is known about values of ${table}.${name}, which is ${type}`)
   }
