@@ -1,6 +1,6 @@
 import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
-import type { Provider } from '../../core/models.ts'
+import type { ListedModel, Provider } from '../../core/models.ts'
 import type { PolicyTarget, RoutingPolicy, Strategy } from '../../core/routing.ts'
 import { type CatalogModel, modelsOf } from '../catalog/service.ts'
 import { autoModelOf } from './auto.ts'
@@ -38,6 +38,8 @@ export type Candidate = {
   row: VendorDefaults
   /** Its limits come of the built-in list: they bind as long as something else keeps them. */
   isBuiltIn: boolean
+  /** What a node says of the model. */
+  listed?: ListedModel | undefined
 }
 
 export type Candidates = { candidates: readonly Candidate[]; forbidden: boolean }
@@ -68,7 +70,7 @@ export function openCandidates(
     if (!provider) return []
     const governing = isBuiltIn ? defaultsFor(strategy, vendorOf(provider), places.get(provider.name) ?? 0) : row
     const found = served(modelsFor(world, provider, { row, wanted, strategy }), wanted)
-    return found.map((target): Candidate => ({ ...plain(target), row: governing, isBuiltIn }))
+    return found.map((target): Candidate => ({ ...plain(world, target), row: governing, isBuiltIn }))
   })
   const behind = routing ? spares(world, policy, { routing, wanted, own }) : []
   const candidates = uniqueCandidates([...own, ...behind])
@@ -81,14 +83,11 @@ export function openCandidates(
 const byModel = (one: PolicyTarget, other: PolicyTarget): number =>
   Number(one.model === undefined) - Number(other.model === undefined)
 
-const plain = (target: Target): Candidate => ({
-  target,
-  tier: 0,
-  isSpare: false,
-  isTrusted: false,
-  row: {},
-  isBuiltIn: false,
-})
+function plain(world: World, target: Target): Candidate {
+  const { provider, model } = target
+  const listed = provider.kind === 'node' ? servedBy(world, provider).find(({ name }) => name === model) : undefined
+  return { target, tier: 0, isSpare: false, isTrusted: false, row: {}, isBuiltIn: false, ...(listed && { listed }) }
+}
 
 /** Each target once, as it came first. */
 function uniqueCandidates(candidates: readonly Candidate[]): Candidate[] {
@@ -151,7 +150,7 @@ function spares(world: World, policy: Rights, { routing, wanted, own }: Spares):
   if (wanted.provider !== undefined) return []
   const served = (name: string): Candidate[] =>
     servedAs(name, world, policy, wanted).allowed.map((target) => ({
-      ...plain(target),
+      ...plain(world, target),
       name,
     }))
   const chains = own.flatMap(({ target }) => chainOf(routing.fallbacks, namesOf(target)))
@@ -173,7 +172,7 @@ export function namedCandidates(
   const served = [wanted.model, ...chain].map((name) => ({ name, ...servedAs(name, world, policy, wanted) }))
   const all = served.flatMap(({ name, allowed }, tier) => {
     const isTrusted = tier === 0 || wanted.fallbacks !== undefined
-    return allowed.map((target) => ({ ...plain(target), name, tier, isTrusted }))
+    return allowed.map((target) => ({ ...plain(world, target), name, tier, isTrusted }))
   })
   const candidates = uniqueCandidates(all).slice(0, MAX_TARGETS)
   const forbidden = candidates.length === 0 && served.some(({ isReachable }) => isReachable)

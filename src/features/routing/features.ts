@@ -68,7 +68,21 @@ export function taskOf(messages: readonly ChatMessage[]): TaskType {
       return 'image_analysis'
     }
   }
-  return newestText(messages, () => true).includes(FENCE) ? 'code_generation' : 'text_generation'
+  return hasFence(messages) ? 'code_generation' : 'text_generation'
+}
+
+/** As far back as words are looked for; every call is asked that, so nothing is put together for it. */
+function hasFence(messages: readonly ChatMessage[]): boolean {
+  let left = MOST_SCANNED_CHARACTERS
+  for (let at = messages.length - 1; at >= 0 && left > 0; at -= 1) {
+    const content = messages[at]?.content
+    const texts = typeof content === 'string' ? [content] : Array.isArray(content) ? content.map(textOf) : []
+    for (const text of texts) {
+      if (text.includes(FENCE)) return true
+      left -= text.length
+    }
+  }
+  return false
 }
 
 const isCode = (text: string): boolean => text.includes(FENCE) || DIFF.test(text)

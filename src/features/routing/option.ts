@@ -1,5 +1,5 @@
 import type { Figures } from '../../core/routing.ts'
-import { costNanoUsd } from '../catalog/service.ts'
+import { costNanoUsd, modelOf, type Prior } from '../catalog/service.ts'
 import type { Candidate } from './candidates.ts'
 import type { Option, PlanStrategy } from './plan.ts'
 import type { Shape } from './shape.ts'
@@ -14,7 +14,7 @@ const CALLS_TO_TRUST = 50
 const PRIOR_WEIGHT = 20
 /** Output of a call that has no limit, at a target that nobody has measured. */
 const EXPECTED_OUTPUT_TOKENS = 500
-/** Calls at once that a target takes as far as anybody knows. */
+/** Calls at once that a target takes where nobody said. */
 const NODE_CAPACITY = 4
 const VENDOR_CAPACITY = 32
 /** Of a target that is being tried again. */
@@ -50,7 +50,7 @@ export function optionOf(candidate: Candidate, known: Known): Option {
   const { target, tier, isSpare, isTrusted, row, isBuiltIn } = candidate
   const { shape, figures, wants, isProbe } = known
   const place = { id: target.id, ...(tier > 0 && { tier }), ...(isSpare && { spare: true as const }) }
-  const out = known.out ?? (isTrusted ? undefined : unfitness(target, shape))
+  const out = known.out ?? (isTrusted ? undefined : unfitness(candidate, shape))
   if (out !== undefined) return { ...place, out }
   const limits = limitsOf(row)
   const cost = wants.cost || limits ? expectedCost(target, { shape, figures }) : undefined
@@ -74,14 +74,24 @@ export function optionOf(candidate: Candidate, known: Known): Option {
 const rounded = (figure: number): number => Math.round(figure * 1000) / 1000
 
 /** What a target lacks for a request; undefined for one that nothing is known to be missing from. */
-export function unfitness({ entry }: Target, { needs, inputTokens, maxOutputTokens }: Shape): string | undefined {
-  if (!entry) return undefined
-  const missing = needs.find((need: Need) => !entry.capabilities.includes(need))
+export function unfitness({ target, listed }: Pick<Candidate, 'target' | 'listed'>, shape: Shape): string | undefined {
+  const { entry } = target
+  const able = entry?.capabilities ?? listed?.capabilities
+  const missing = able && shape.needs.find((need) => !isAble(able, need, entry === undefined))
   if (missing) return `lacks_${missing}`
-  const output = Math.min(maxOutputTokens ?? EXPECTED_OUTPUT_TOKENS, entry.maxOutputTokens ?? Number.POSITIVE_INFINITY)
-  const isTooSmall = entry.contextWindow !== undefined && inputTokens + output > entry.contextWindow
-  return isTooSmall ? 'window_too_small' : undefined
+  const { inputTokens, maxOutputTokens = EXPECTED_OUTPUT_TOKENS } = shape
+  const output = Math.min(maxOutputTokens, entry?.maxOutputTokens ?? Number.POSITIVE_INFINITY)
+  const window = entry?.contextWindow ?? listed?.contextWindow ?? Number.POSITIVE_INFINITY
+  return inputTokens + output > window ? 'window_too_small' : undefined
 }
+
+/** A node makes every model that it has write by a schema, whatever it lists. */
+const isAble = (able: readonly string[], need: Need, isListed: boolean): boolean =>
+  able.includes(need) || (isListed && need === 'json_schema')
+
+/** What is expected of a model before it was measured; a node's is the catalog's of that family. */
+const priorOf = ({ entry, provider, model }: Target): Prior | undefined =>
+  entry ? entry.prior : provider.kind === 'node' ? modelOf('ollama', model.replace(/:.*$/, ''))?.prior : undefined
 
 type Measured = { shape: Shape; figures: Figures | undefined }
 type Cost = { nanoUsd: number; tokens: number }
@@ -107,19 +117,19 @@ function limitsOf(row: Candidate['row']): Limits | undefined {
 const isWithin = (cost: Cost | undefined, { perRequest, perToken }: Limits): boolean =>
   cost !== undefined && cost.nanoUsd <= perRequest && cost.nanoUsd <= perToken * cost.tokens
 
-function expectedLatencyMs({ entry }: Target, { shape, figures }: Measured): number {
+function expectedLatencyMs(target: Target, { shape, figures }: Measured): number {
   const measured = shape.stream ? figures?.ttftMs : figures?.latencyMs
   const isTrusted = measured !== undefined && (figures?.calls ?? 0) >= CALLS_TO_TRUST
   if (isTrusted) return Math.round(measured)
-  return entry?.prior ? Math.round(entry.prior.latencySeconds * 1000) : UNKNOWN_LATENCY_MS
+  const prior = priorOf(target)
+  return prior ? Math.round(prior.latencySeconds * 1000) : UNKNOWN_LATENCY_MS
 }
 
-function expectedQuality({ entry }: Target, figures: Figures | undefined): number {
-  const prior = entry?.prior?.quality ?? UNKNOWN_QUALITY
+function expectedQuality(target: Target, figures: Figures | undefined): number {
+  const prior = priorOf(target)?.quality ?? UNKNOWN_QUALITY
   const { sum, count } = figures?.quality ?? { sum: 0, count: 0 }
   return rounded((sum + PRIOR_WEIGHT * prior) / (count + PRIOR_WEIGHT))
 }
 
-function capacityOf({ provider }: Target): number {
-  return provider.kind === 'node' ? NODE_CAPACITY : VENDOR_CAPACITY
-}
+const capacityOf = ({ provider: { kind, maxConcurrency } }: Target): number =>
+  maxConcurrency ?? (kind === 'node' ? NODE_CAPACITY : VENDOR_CAPACITY)

@@ -86,9 +86,13 @@ function inputsOf({ choice, shape, random, turn }: Weighing, { options, hard, so
 const drawing: ReadonlySet<string> = new Set(['priority', 'weighted', 'random', 'bandit'])
 const drawsLots = (strategy: string): boolean => drawing.has(strategy)
 
+/** The built-in ones are of whole answers: a stream that has begun shows that it lives. */
+const rowTimeout = ({ row, isBuiltIn }: Candidate, { stream }: Shape): number | undefined =>
+  isBuiltIn && stream ? undefined : row.timeoutMs
+
 type Arranged = { inputs: PlanInputs; arrangement: Arrangement }
 
-function toPlan({ choice }: Weighing, { inputs, arrangement }: Arranged): Plan {
+function toPlan({ choice, shape }: Weighing, { inputs, arrangement }: Arranged): Plan {
   const options = new Map(inputs.options.map((option) => [option.id, option]))
   const candidates = new Map(choice.candidates.map((candidate) => [candidate.target.id, candidate]))
   const targets = arrangement.ordered.slice(0, choice.most).flatMap(({ id, reason, score }): PlannedTarget[] => {
@@ -98,7 +102,7 @@ function toPlan({ choice }: Weighing, { inputs, arrangement }: Arranged): Plan {
       {
         target: candidate.target,
         reason,
-        timeoutMs: choice.timeoutMs ?? candidate.row.timeoutMs,
+        timeoutMs: choice.timeoutMs ?? rowTimeout(candidate, shape),
         score,
         quality: option?.quality,
         costNanoUsd: option?.cost_nanos,
