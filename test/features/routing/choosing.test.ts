@@ -347,3 +347,25 @@ describe('money for a model that is left to us', () => {
     expect(decision.excluded).toContainEqual({ target: gpt4o, reason: 'hold_too_small' })
   })
 })
+
+describe('embeddings', () => {
+  const vectors = () =>
+    Response.json({ object: 'list', data: [{ object: 'embedding', index: 0, embedding: [1] }], model: 'm' })
+
+  it('go the same way, by name and by strategy', async () => {
+    const gateway = await start({}, { upstream: vectors, vendors: ['openai', 'mistral'] })
+    const embed = async (model: string, helix: object) => {
+      const response = await gateway.call('/v1/embeddings', { model, input: 'a', helix })
+      expect(response.status).toBe(200)
+      return decided(gateway, response)
+    }
+    expect(await embed('mistral-embed', {})).toMatchObject({
+      strategy: 'explicit',
+      chosen: 'mistral/mistral-embed',
+      task_type: 'embedding_generation',
+    })
+    const cheapest = await embed('auto', { routing: 'cost' })
+    expect(cheapest).toMatchObject({ strategy: 'cost', chosen: again(cheapest).ordered[0]?.id })
+    expect(cheapest.candidates).toHaveLength(2)
+  })
+})
