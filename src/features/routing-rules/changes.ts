@@ -43,7 +43,7 @@ export async function createPolicy(ctx: Ctx, body: PolicyBody): Promise<PolicyRo
   const all = sql`(select count(*) from ${routingPolicies} where ${isLive(orgId)})`
   await refusing(ctx, row, (query) => [
     queues(query, orgId),
-    standsAlone(query, row),
+    ...standsAlone(query, row),
     query.insert(routingPolicies).values(row),
     query.insert(routingPolicyVersions).values(versionOf(ctx, row)),
     require(query, lte(all, MAX_POLICIES), FULL),
@@ -114,7 +114,7 @@ async function change(ctx: Ctx, { before, after, action, details }: Change): Pro
     queues(query, org_id),
     stands(query, org_id, id),
     isStill(query, before),
-    standsAlone(query, after),
+    ...standsAlone(query, after),
     query
       .update(routingPolicies)
       .set({ name, attach_kind, attach_id, rules, version, updated_at })
@@ -162,8 +162,10 @@ function isStill(query: QueryBuilder, { org_id, id, name, version, attach_kind, 
 }
 
 /** Ends the transaction when another policy governs the same calls. */
-const standsAlone = (query: QueryBuilder, row: PolicyRow) =>
-  require(query, sql`not exists(select from ${routingPolicies} where ${isRivalOf(row) ?? sql`false`})`, TAKEN)
+function standsAlone(query: QueryBuilder, row: PolicyRow) {
+  const isRival = isRivalOf(row)
+  return isRival ? [require(query, sql`not exists(select from ${routingPolicies} where ${isRival})`, TAKEN)] : []
+}
 
 type Facts = {
   before?: PolicyRow
