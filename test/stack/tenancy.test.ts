@@ -177,6 +177,7 @@ const OF_NOBODY = [
   'GET /v1/providers/:name/health',
   'GET /api/v1/routing/models/:model{.+}/availability',
   'PUT /api/v1/routing/models/:model{.+}/availability',
+  'POST /api/v1/routing/breakers/:target/reset',
   'POST /api/v1/providers/discover',
 ]
 

@@ -14,8 +14,9 @@ const MAX_STEPS = 100
  * Throws `DependencyError('redis')` and `DependencyError('postgres')`.
  */
 export async function purge(ctx: Ctx, query: PurgeQuery): Promise<number> {
-  // What is written down first may not have happened in full; what happened has been written down.
-  await note(ctx, 'cache.purge', { details: query })
+  // What is written down first may not have happened in full; what happened has been written down. Words of the caller
+  // that nobody has checked are not among it.
+  await note(ctx, 'cache.purge', { details: { by: Object.keys(query), scope: query.scope, before: query.before } })
   const found = await search(ctx, query)
   let removed = 0
   for (let at = 0; at < found.length; at += MAX_REMOVED) {
