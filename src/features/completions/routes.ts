@@ -15,7 +15,7 @@ export const routes = [
     {
       summary: 'Complete a chat',
       description:
-        'OpenAI chat completions over every configured vendor and node. `model` is honoured as asked; `vendor/model` names one target, `auto` leaves the choice to the routing policy, or else takes the first that is healthy; `auto:cost`, `auto:latency`, `auto:quality` and `auto:balanced` say by what to choose. The `helix` object carries what is ours: `provider`, `fallback_models`, `routing`, `task_type`, `strict`, `on_disconnect`, `timeout_ms`. Every vendor is asked at its listed price: a `service_tier` other than `auto` and `default` is dropped and reported.',
+        'OpenAI chat completions over every configured vendor and node. `model` is honoured as asked; `vendor/model` names one target, `auto` leaves the choice to the routing policy, or else takes the first that is healthy; `auto:cost`, `auto:latency`, `auto:quality` and `auto:balanced` say by what to choose. The `helix` object carries what is ours: `provider`, `fallback_models`, `routing`, `task_type`, `cache`, `strict`, `on_disconnect`, `timeout_ms`. Every vendor is asked at its listed price: a `service_tier` other than `auto` and `default` is dropped and reported.',
       scope: 'chat:write',
       body: ChatRequest,
       raw: answers,
