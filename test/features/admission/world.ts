@@ -186,7 +186,9 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     }
     if (rest.length === 0) return [state.session ? [state.session] : []]
     const { limits, budgets } = state.rules
-    return [limits.map(limitRow), budgets.map(budgetRow), [{ agentId: state.agentId }], [], [], []]
+    const known: unknown[] = [limits.map(limitRow), budgets.map(budgetRow), [{ agentId: state.agentId }]]
+    // The organisation has nothing else that a policy is made of.
+    return statements.map((_, at) => known[at] ?? [])
   }
   const deps: Deps = fakeDeps({
     redis,
