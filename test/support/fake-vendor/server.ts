@@ -19,11 +19,13 @@ export type FakeVendor = {
   aborted(): number
   lastBody(): unknown
   lastHeaders(): Record<string, string>
-  /** Directives for every request that brings none of its own; undefined ends that. */
-  always(directives: string | undefined): void
+  /** Directives for every request that brings none of its own, or what says them for each; undefined ends that. */
+  always(directives: Directives): void
   reset(): void
   close(): Promise<void>
 }
+
+type Directives = string | undefined | (() => string | undefined)
 
 const models = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'text-embedding-3-small', 'text-embedding-3-large']
 const modelRow = (id: string) => ({ id, object: 'model', created: 1_715_367_049, owned_by: 'system' })
@@ -69,21 +71,22 @@ function readAsked(path: string, body: unknown): { asked: Asked } | { refusal: u
 function createState() {
   const truth = createTruth()
   const uses = new Map<string, number>()
-  let standing: string | undefined
+  let standing: Directives
   let last: { body: unknown; headers: IncomingMessage['headers'] } = { body: undefined, headers: {} }
+  const standingNow = (): string | undefined => (typeof standing === 'function' ? standing() : standing)
   return {
     truth,
     last: () => last,
     remember: (body: unknown, { headers }: IncomingMessage) => {
       last = { body, headers }
     },
-    always: (directives: string | undefined) => {
-      if (directives !== undefined) parseScript(directives)
+    always: (directives: Directives) => {
+      if (typeof directives === 'string') parseScript(directives)
       standing = directives
     },
     /** `times=n` makes the same directives of the same caller hold for its first n requests only. */
     scriptFor(asked: Asked, marker: string | undefined): Script {
-      const source = directivesIn(speechOf(asked)) ?? directivesIn(asked.body.model) ?? standing
+      const source = directivesIn(speechOf(asked)) ?? directivesIn(asked.body.model) ?? standingNow()
       if (source === undefined) return plainScript
       const script = parseScript(source)
       if (script.times === undefined) return script

@@ -11,6 +11,8 @@ export type TruthRow = {
   model: string
   stream: boolean
   fault: string | undefined
+  /** When it was asked, Unix milliseconds. */
+  atMs: number
   status: number
   /** Billed tokens. */
   prompt: number
@@ -46,6 +48,7 @@ export function createTruth() {
     open(row: Pick<OpenRow, 'marker' | 'endpoint' | 'model' | 'stream' | 'fault'>): OpenRow {
       const opened: OpenRow = {
         ...row,
+        atMs: Date.now(),
         status: 0,
         prompt: 0,
         completion: 0,
