@@ -54,10 +54,12 @@ export type SeenTarget = {
   /** In a row, as this isolate sees them: failures, and refusals for want of capacity. */
   failures: number
   refusals: number
+  /** What Redis knew when it was last told something, and when that was. */
   openUntilMs: number
   coolUntilMs: number
-  /** When one of the two was last learned. */
   notedMs: number
+  /** What this isolate goes by until Redis has answered. */
+  own: { openUntilMs: number; coolUntilMs: number }
   /** Words to Redis that are under way, and false while it does not know what this isolate does, or could not be told. */
   telling: number
   isTold: boolean

@@ -26,7 +26,7 @@ export function noteFailure(world: World, id: string, probe?: Probe): void {
   const seen = seenOf(world.memory, id, nowMs)
   keepLonger(world.memory, id, seen)
   seen.failures += 1
-  if (seen.failures >= breakerRules.failuresInRow) bar(seen, { openUntilMs: nowMs + breakerRules.openMs }, nowMs)
+  if (seen.failures >= breakerRules.failuresInRow) seen.own.openUntilMs = nowMs + breakerRules.openMs
   tell(world, id, { seen, note: { what: 'fail', probe, good: takeGood(seen) } })
 }
 
@@ -40,12 +40,13 @@ export function noteBusy(
   const seen = seenOf(world.memory, id, nowMs)
   keepLonger(world.memory, id, seen)
   const untilMs = retryAfterMs === undefined ? undefined : nowMs + retryAfterMs
-  if (untilMs !== undefined) bar(seen, { coolUntilMs: untilMs }, nowMs)
-  else if (seen.coolUntilMs <= nowMs) {
-    bar(seen, { coolUntilMs: nowMs + coolingMs(seen.refusals, world.random()) }, nowMs)
+  const known = Math.max(seen.coolUntilMs, seen.own.coolUntilMs)
+  if (untilMs !== undefined) seen.own.coolUntilMs = Math.max(known, untilMs)
+  else if (known <= nowMs) {
+    seen.own.coolUntilMs = nowMs + coolingMs(seen.refusals, world.random())
     seen.refusals += 1
   }
-  world.log.warn('target_cooling', { target: id, for_ms: seen.coolUntilMs - nowMs })
+  world.log.warn('target_cooling', { target: id, for_ms: Math.max(known, seen.own.coolUntilMs) - nowMs })
   tell(world, id, { seen, note: { what: 'cool', probe, untilMs, good: takeGood(seen) } })
 }
 
@@ -61,16 +62,18 @@ export function coolingMs(before: number, random: number): number {
  */
 export function barredNow({ memory, now }: World, id: string, admittedMs: number): Barred | undefined {
   const seen = memory.targets.get(id)
-  if (!seen || (seen.isTold && seen.notedMs < admittedMs)) return undefined
+  const wasTold = seen !== undefined && seen.notedMs >= admittedMs
+  if (!seen || (seen.isTold && !wasTold)) return undefined
   const nowMs = now()
-  if (seen.openUntilMs > nowMs) return { reason: 'breaker_open', untilMs: seen.openUntilMs }
-  return seen.coolUntilMs > nowMs ? { reason: 'cooling', untilMs: seen.coolUntilMs } : undefined
+  const known = wasTold ? seen : NEVER
+  const own = seen.isTold ? NEVER : seen.own
+  const openUntilMs = Math.max(known.openUntilMs, own.openUntilMs)
+  if (openUntilMs > nowMs) return { reason: 'breaker_open', untilMs: openUntilMs }
+  const coolUntilMs = Math.max(known.coolUntilMs, own.coolUntilMs)
+  return coolUntilMs > nowMs ? { reason: 'cooling', untilMs: coolUntilMs } : undefined
 }
 
-function bar(seen: SeenTarget, until: Partial<Pick<SeenTarget, 'openUntilMs' | 'coolUntilMs'>>, nowMs: number): void {
-  Object.assign(seen, until)
-  seen.notedMs = nowMs
-}
+const NEVER = { openUntilMs: 0, coolUntilMs: 0 }
 
 type Told = { seen: SeenTarget; note: Omit<TargetNote, 'nowMs' | 'random'> }
 
@@ -98,7 +101,8 @@ function learn(world: World, id: string, { seen, noted }: { seen: SeenTarget; no
   const nowMs = world.now()
   const { moved, openUntilMs, coolUntilMs } = noted
   seen.telling -= 1
-  if (seen.telling === 0) Object.assign(seen, { openUntilMs, coolUntilMs, notedMs: nowMs, isTold: true })
+  if (seen.telling === 0)
+    Object.assign(seen, { openUntilMs, coolUntilMs, notedMs: nowMs, own: { ...NEVER }, isTold: true })
   if (moved === 'opened') {
     seen.failures = 0
     world.log.warn('breaker_opened', { target: id, open_ms: openUntilMs - nowMs })

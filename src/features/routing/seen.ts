@@ -30,6 +30,7 @@ export function seenOf({ targets }: Pick<Memory, 'targets'>, id: string, nowMs: 
     openUntilMs: 0,
     coolUntilMs: 0,
     notedMs: 0,
+    own: { openUntilMs: 0, coolUntilMs: 0 },
     telling: 0,
     isTold: true,
   }

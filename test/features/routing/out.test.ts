@@ -86,6 +86,15 @@ describe('a target that was out', () => {
     expect(state()).toEqual({})
   })
 
+  it('is asked as ever once somebody has closed its breaker', async () => {
+    const { ask, openai, passes, redis } = await start()
+    openai({ status: 500 })
+    for (let call = 0; call < 5; call += 1) await ask()
+    passes(1)
+    redis.forget('tgt:')
+    expect((await ask()).asked).toEqual(['openai', 'openai', 'openai'])
+  })
+
   it('is not tried by a call that has something better first', async () => {
     const { ask, put, state } = await start()
     await put({ u: String(START_MS - 1), k: '1' })
