@@ -80,7 +80,10 @@ export type HoldRequest = {
 export const mayHaveToWait = ({ places, priority }: HoldRequest): boolean =>
   priority !== undefined && places?.every(({ limits }) => limits.some(({ monitors }) => !monitors)) === true
 
-/** Budgets that the hold names and this does not are no longer needed: what was held in them is free. */
+/**
+ * Budgets that the hold names and this does not are no longer needed: what was held in them is free. One that this names
+ * and the hold does not holds all that the call then holds.
+ */
 export type ExtendRequest = { requestId: string; amountNanoUsd: number; budgets: readonly BudgetRef[] }
 
 /** `remainingNanoUsd` is what is left in the budget that was short. */

@@ -30,12 +30,8 @@ export async function coversWhole(ctx: World, asked: Asked, targets: readonly Ta
   const worst = targets.map(worstCaseNanoUsd).filter((amount) => amount !== undefined)
   if (!admission.held || worst.length < targets.length) return false
   const budgets = budgetsOn(budgetsOfCall(admission), targets)
-  const runBudgets = admission.run?.budgets ?? []
-  const isNew = ({ id }: { id: string }): boolean =>
-    !admission.heldBudgets?.includes(id) && !runBudgets.some((budget) => budget.id === id)
-  // A budget in which nothing was held yet has to have room for all of it.
-  const heldNanoUsd = budgets.some(isNew) ? 0 : (admission.heldNanoUsd ?? 0)
-  return extendHold(ctx, { requestId, amountNanoUsd: Math.max(0, Math.max(...worst) - heldNanoUsd), budgets })
+  const amountNanoUsd = Math.max(0, Math.max(...worst) - (admission.heldNanoUsd ?? 0))
+  return extendHold(ctx, { requestId, amountNanoUsd, budgets })
 }
 
 async function extendHold(ctx: World, request: ExtendRequest): Promise<boolean> {

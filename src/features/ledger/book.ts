@@ -65,6 +65,31 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     hold.budgets = hold.budgets.filter((budget) => budget.soft || isNeeded(budget))
   }
 
+  /**
+   * The call holds more in the budgets in which it holds, and the whole of it in those that are new to it: it gives back
+   * as much in each of them.
+   */
+  const widen = (
+    hold: HoldRequest,
+    { budgets, amountNanoUsd }: Pick<ExtendRequest, 'budgets' | 'amountNanoUsd'>,
+    nowMs: number,
+  ): ExtendAnswer => {
+    const at = { deadlineMs: hold.deadlineMs, nowMs }
+    const wholeNanoUsd = hold.amountNanoUsd + amountNanoUsd
+    const isHeld = ({ id }: BudgetRef) => hold.budgets.some((one) => one.id === id)
+    const added = budgets.filter((budget) => !isHeld(budget))
+    const taken = accounts.reserve(added, wholeNanoUsd, at)
+    if (!taken.ok) return taken
+    const answer = accounts.reserve(budgets.filter(isHeld), amountNanoUsd, at)
+    if (!answer.ok) {
+      accounts.unreserve(added, wholeNanoUsd)
+      return answer
+    }
+    hold.amountNanoUsd = wholeNanoUsd
+    hold.budgets = [...hold.budgets, ...added]
+    return answer
+  }
+
   const watch = (budget: BudgetRef, nowMs: number): void => {
     if (!accounts.isOpen(budget.id)) return
     const { settled } = accounts.totals(budget, nowMs)
@@ -145,11 +170,12 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       if (!hold && first && !accounts.isHaunted(budgets, nowMs)) {
         return { ok: false, budgetId: first.id, remainingNanoUsd: 0 }
       }
-      if (hold) narrow(hold, budgets)
-      const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs: hold?.deadlineMs ?? nowMs, nowMs })
-      if (!answer.ok) return answer
-      if (hold) hold.amountNanoUsd += amountNanoUsd
-      else accounts.leaveToGhost(budgets, amountNanoUsd)
+      if (hold) {
+        narrow(hold, budgets)
+        return widen(hold, { budgets, amountNanoUsd }, nowMs)
+      }
+      const answer = accounts.reserve(budgets, amountNanoUsd, { deadlineMs: nowMs, nowMs })
+      if (answer.ok) accounts.leaveToGhost(budgets, amountNanoUsd)
       return answer
     },
 

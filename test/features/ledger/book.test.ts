@@ -78,6 +78,33 @@ describe('a book of one life', () => {
     expect(book.totals(total, NOON)).toEqual({ settled: 0, held: 0, ghost: 0 })
   })
 
+  it('holds the whole in a budget that a call comes to need, and gives all of it back', () => {
+    const [ours, theirs] = [budgetOf(1000), budgetOf(1000, 'day')]
+    for (const wanted of [[theirs], [ours, theirs]]) {
+      const book = open()
+      const heldIn = () => [ours, theirs].map((budget) => book.totals(budget, NOON).held)
+      book.hold(holdOf('other', { budgets: [ours, theirs], amountNanoUsd: 300 }), NOON)
+      book.hold(holdOf('a', { budgets: [ours], amountNanoUsd: 100 }), NOON)
+      expect(book.extend({ requestId: 'a', amountNanoUsd: 50, budgets: wanted }, NOON)).toEqual({ ok: true })
+      expect(heldIn()).toEqual([wanted.includes(ours) ? 450 : 300, 450])
+      expect(book.extend({ requestId: 'a', amountNanoUsd: 600, budgets: wanted }, NOON)).toMatchObject({ ok: false })
+      expect(heldIn()).toEqual([wanted.includes(ours) ? 450 : 300, 450])
+      book.settle(settlementOf('a', 20, [theirs]), NOON)
+      expect(heldIn()).toEqual([300, 300])
+    }
+  })
+
+  it('reserves nothing for an extension that one of its budgets has no room for', () => {
+    const book = open()
+    const small = budgetOf(100, 'day')
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 90 }), NOON)
+    expect(book.extend({ requestId: 'a', amountNanoUsd: 20, budgets: [total, small] }, NOON)).toMatchObject({
+      ok: false,
+      budgetId: small.id,
+    })
+    expect([total, small].map((budget) => book.totals(budget, NOON).held)).toEqual([90, 0])
+  })
+
   it('knows the calls that it booked, in whatever order, in this life and the last', () => {
     const storage = sqliteStorage()
     const book = open(storage)
