@@ -168,7 +168,7 @@ describe('a vendor that has no capacity', () => {
   }, 120_000)
 
   it('is asked no more often in a storm than it allows', async () => {
-    const [perSecond, seconds] = [count(5, 20), count(2, 3)]
+    const [perSecond, seconds] = [count(2, 20), count(2, 3)]
     let [windowMs, used] = [0, 0]
     openai.always(() => {
       if (Date.now() - windowMs >= 1000) [windowMs, used] = [Date.now(), 0]
