@@ -140,3 +140,21 @@ export async function noteTarget(redis: Redis, id: string, note: TargetNote): Pr
     coolUntilMs: Number(coolUntilMs),
   }
 }
+
+/**
+ * KEYS  1 the target's state · 2 breakers that have moved
+ * ARGV  what the breaker goes by
+ */
+const forgetScript: RedisScript = {
+  text: `redis.call('DEL', KEYS[1])
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then redis.call('HSET', KEYS[2], ARGV[1], '0') end
+return 1`,
+}
+
+/**
+ * From now on nothing stands in the way of a target. The list of breakers that have moved gets no name that it does not
+ * have: anybody may ask for any. Throws `DependencyError` where Redis is away.
+ */
+export async function forgetTarget(redis: Redis, id: string): Promise<void> {
+  await redis.run(forgetScript, [redisKeys.target(id), redisKeys.breakers()], [id])
+}

@@ -21,7 +21,7 @@ import { readReply, type ScriptReply, scriptInput } from './script-call.ts'
 import { figuresByTarget, giveBackProbes, heldAmount, statesByTarget } from './targets.ts'
 
 export { redisKeys } from './keys.ts'
-export { noteTarget, type TargetNote, type TargetNoted } from './note-script.ts'
+export { forgetTarget, noteTarget, type TargetNote, type TargetNoted } from './note-script.ts'
 export { peek } from './peek.ts'
 export { createStrangers } from './strangers.ts'
 export { giveBackProbe, giveBackProbes, type Probe } from './targets.ts'

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
 import { figuresIdOf } from '../../core/figures.ts'
-import { redisKeys } from '../admission/service.ts'
+import { forgetTarget } from '../admission/service.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { type Live, readLive } from './live.ts'
 import type { BreakerView } from './schema.ts'
@@ -10,9 +10,6 @@ import type { BreakerView } from './schema.ts'
 /** What an organisation has called lately is what its breakers are looked up for: so many decisions back. */
 const LATEST_DECISIONS = 2000
 const MOST_TARGETS = 500
-
-/** Everything in `tgt:…` that keeps a target from being tried (`features/admission/keys.ts`). */
-const STATE_FIELDS = ['u', 'k', 'g', 'p1', 'p2', 'p3', 'c', 'q', 'f', 'w0', 'w1', 'w2', 'w3', 'w4', 'w5']
 
 /** The breakers of what the organisation has called lately; the closed ones only where all are wanted. */
 export async function listBreakers(ctx: Ctx, wantsAll: boolean): Promise<BreakerView[]> {
@@ -73,10 +70,7 @@ export async function resetBreaker(ctx: Ctx, target: string): Promise<BreakerVie
     details: { state: before?.state ?? 'closed' },
   })
   await ctx.db.atomically(orgId, (query) => [query.insert(auditLog).values(note)])
-  await ctx.redis.pipeline([
-    ['HDEL', redisKeys.target(id), STATE_FIELDS],
-    ['HSET', redisKeys.breakers(), { [id]: '0' }],
-  ])
+  await forgetTarget(ctx.redis, id)
   ctx.memory.targets.delete(id)
   return toView(target, { state: 'closed', untilMs: undefined, failures: 0, openings: 0, figures: undefined })
 }

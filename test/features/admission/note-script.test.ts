@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { breakerRules, coolingRules } from '../../../src/core/reliability.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
-import { noteTarget, type TargetNote } from '../../../src/features/admission/note-script.ts'
+import { forgetTarget, noteTarget, type TargetNote } from '../../../src/features/admission/note-script.ts'
 import { memoryRedis } from '../../support/gateway-redis.ts'
 import { count } from '../../support/lane.ts'
 import { backends, type RedisBackend } from './backends.ts'
@@ -128,6 +128,18 @@ describe.each(backends)('what is noted of a target on $name', ({ start }) => {
       await noteTarget(backend.redis, `prv_1/${id}`, { what: 'fail', nowMs: START_MS, random: 0 })
     }
     expect(await listed(`prv_1/${id}`)).toBeUndefined()
+  })
+
+  it('stands open no more once it is forgotten, which lists no name that nobody has called', async () => {
+    const breakers = async () =>
+      new Map(Object.entries(Object((await backend.redis.pipeline([['HGETALL', redisKeys.breakers()]]))[0])))
+    const { id, fields } = await opened()
+    await forgetTarget(backend.redis, id)
+    expect([await fields(), (await breakers()).get(id)]).toEqual([null, '0'])
+    for (const other of [`prv_1/${id}`, `${id}-that-nobody-has`]) {
+      await forgetTarget(backend.redis, other)
+      expect((await breakers()).has(other)).toBe(false)
+    }
   })
 
   it('cools it exactly as long as it said, and never for less than it said before', async () => {
