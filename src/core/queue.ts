@@ -18,8 +18,8 @@ export const longestWaitMs = (leftMs: number): number => Math.min(LONGEST_WAIT_M
 
 const LEAST_RETRY_MS = 1000
 
-/** Each service counts this much of the next one in the rate: the last ten or so decide. */
-const FADE = 0.9
+/** Each service counts this much of the next one in the rate: the last thirty or so decide, for places come free in bursts. */
+const FADE = 0.97
 /** With fewer than that nothing can be said about how fast a line moves. */
 const LEAST_SERVED = 3
 /** How fast a line moved says nothing once nobody was served in it for so long. */
@@ -88,7 +88,7 @@ export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) 
   }
 
   const retryAfterMs = (line: string, nowMs: number): number =>
-    Math.max(LEAST_RETRY_MS, Math.ceil(estimateMs(line, length(line), nowMs) ?? 0))
+    Math.max(LEAST_RETRY_MS, Math.round(estimateMs(line, length(line), nowMs) ?? 0))
 
   return {
     /**
