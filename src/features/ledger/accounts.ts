@@ -172,12 +172,12 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
     apply(
       budgets: readonly BudgetRef[],
       amount: number,
-      { ownHold, nowMs }: { ownHold: boolean; nowMs: number },
+      { isOfThisLife, nowMs }: { isOfThisLife: boolean; nowMs: number },
     ): void {
       for (const budget of budgets) {
         const account = open(budget, nowMs)
         if (opened.has(budget.id)) account.settled += amount
-        if (!ownHold) account.ghost = Math.max(0, account.ghost - amount)
+        if (!isOfThisLife) account.ghost = Math.max(0, account.ghost - amount)
         // A call that cost more than it held must not use up the mark of those that still hold.
         if (account.held + account.ghost > 0) raiseMark(budget, account, account.mark.untilMs)
       }

@@ -185,6 +185,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     settle({ row, request, decision, measured, ...rest }: Settlement, nowMs: number): boolean {
       const { budgets, tokenCorrections, counters } = rest
       const ownHold = holds.has(row.request_id)
+      // What a call paid for on its way is covered by what the call holds.
+      const isOfThisLife = ownHold || (row.parent_request_id != null && holds.has(row.parent_request_id))
       const booked = storage.transaction(() => {
         const added = storage.exec(
           `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
@@ -206,7 +208,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       if (!booked) return false
       if (row.request_id > newestBooked) newestBooked = row.request_id
       waiting += 1
-      accounts.apply(budgets, row.cost_nanos, { ownHold, nowMs })
+      accounts.apply(budgets, row.cost_nanos, { isOfThisLife, nowMs })
       for (const budget of budgets) watch(budget, nowMs)
       return true
     },

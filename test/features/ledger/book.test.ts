@@ -197,6 +197,19 @@ describe('a book after a crash', () => {
     expect(book.totals(total, NOON)).toEqual({ settled: 300, held: 0, ghost: 700 })
   })
 
+  it('leaves the ghost alone for what a call of this life has paid for on its way', () => {
+    const storage = sqliteStorage()
+    open(storage).hold(holdOf('lost', { budgets: [total], amountNanoUsd: 400 }), NOON)
+    const book = open(storage)
+    const { ghost } = book.totals(total, NOON)
+    book.hold(holdOf('a', { budgets: [total], amountNanoUsd: 300 }), NOON)
+    const { row, ...rest } = settlementOf('part', 100, [total])
+    book.settle({ ...rest, row: { ...row, parent_request_id: 'a' } }, NOON)
+    expect(book.totals(total, NOON)).toEqual({ settled: 100, held: 300, ghost })
+    book.settle(settlementOf('a', 0, [total]), NOON)
+    expect(book.totals(total, NOON)).toEqual({ settled: 100, held: 0, ghost })
+  })
+
   it('lets calls of the last life extend, each slice once', () => {
     const storage = sqliteStorage()
     const life = open(storage)
