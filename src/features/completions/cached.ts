@@ -11,7 +11,7 @@ import {
   slotFor,
   wantsCache,
 } from '../cache/service.ts'
-import { mayAnswer, type Target } from '../routing/service.ts'
+import { isOutOfUse, mayAnswer, type Target } from '../routing/service.ts'
 import { type Asked, mayReadMore } from './request.ts'
 
 /** What the cache has to do with a call that is to be answered, and what its caller is told of it. */
@@ -94,7 +94,8 @@ export async function lookUp(ctx: Ctx, asked: Asked): Promise<{ caching: Caching
   const slot = await slotOf(ctx, policy, asked)
   if (!slot) return { caching: BYPASS }
   const kept = await findKept(ctx, slot)
-  const target = kept && mayAnswer(ctx, asked.wanted).find(({ id }) => id === kept.target)
+  const isInUse = (one: Target): boolean => !isOutOfUse(ctx, policy, one, asked.wanted.model)
+  const target = kept && mayAnswer(ctx, asked.wanted).find((one) => one.id === kept.target && isInUse(one))
   const decision = ctx.arrival?.decision
   if (decision) decision.cache = target ? 'exact' : 'miss'
   const headers = { 'x-helix-cache': target ? 'exact' : 'miss', 'x-helix-cache-key': slot.digest }

@@ -1,7 +1,7 @@
 import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { asksJudge, type EnsembleSettings } from '../ensembles/service.ts'
-import { listTargets, type Target, targetsFor, type Wanted } from '../routing/service.ts'
+import { isOutOfUse, listTargets, type Target, targetsFor, type Wanted } from '../routing/service.ts'
 import type { Asked } from './request.ts'
 
 /** Beside those that are to be asked, so many that can take the place of one that is out. */
@@ -19,7 +19,7 @@ export type Panel = {
 }
 
 type World = Pick<Deps, 'providers' | 'memory' | 'now'>
-type Caller = Pick<Policy, 'allowedModels' | 'mode'>
+type Caller = Pick<Policy, 'allowedModels' | 'mode' | 'marks'>
 
 /** From this isolate's memory alone. */
 export function panelFor(world: World, policy: Caller, { asked, settings }: Wish): Panel {
@@ -100,7 +100,7 @@ function byPreference(targets: readonly Target[], { preferred }: EnsembleSetting
 
 const qualityOf = ({ entry }: Target): number => entry?.prior?.quality ?? UNKNOWN_QUALITY
 
-/** The judge that was named, or the best of the members. */
+/** The judge that was named, or the best of the members; none where it is out of use. */
 function judgeFor(
   world: World,
   policy: Caller,
@@ -108,12 +108,14 @@ function judgeFor(
   members: readonly Target[],
 ): Pick<Panel, 'missing'> & { target: Target | undefined } {
   if (settings.judge === undefined) {
-    const [best] = members.slice(0, settings.most).toSorted((one, other) => qualityOf(other) - qualityOf(one))
+    const usable = members.filter((member) => !isOutOfUse(world, policy, member)).slice(0, settings.most)
+    const [best] = usable.toSorted((one, other) => qualityOf(other) - qualityOf(one))
     return { target: best, missing: undefined }
   }
   // A judge reads words, wherever it is.
   const wanted = { model: settings.judge, kind: asked.wanted.kind }
   const { targets, forbidden } = targetsFor(world, policy, wanted)
   const missing = { name: settings.judge, param: 'ensemble_config.judge_model', forbidden }
-  return { target: targets[0], missing: targets[0] ? undefined : missing }
+  const usable = targets.filter((target) => !isOutOfUse(world, policy, target, settings.judge))
+  return { target: usable[0], missing: targets[0] ? undefined : missing }
 }

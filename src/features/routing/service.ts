@@ -16,5 +16,5 @@ export { type Arrangement, arrange, type Option, type Plan, type PlanInputs, typ
 export { mayAnswer, requireTargets } from './required.ts'
 export { giveBackUnplanned } from './run.ts'
 export { shapeOfChat, shapeOfTexts } from './shape.ts'
-export { nowhere, obstacleOf } from './standing.ts'
+export { isOutOfUse, nowhere, obstacleOf } from './standing.ts'
 export { listTargets, type Need, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'

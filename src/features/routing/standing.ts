@@ -1,4 +1,5 @@
-import type { Admission, UsedUp } from '../../core/admission.ts'
+import type { Admission, Policy, UsedUp } from '../../core/admission.ts'
+import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { ModelMark } from '../../core/routing.ts'
 import type { Target } from './target.ts'
@@ -29,6 +30,14 @@ export function obstacleOf(target: Target, standing: Standing, names: readonly s
   if (used) return { reason: 'limit_reached', untilMs: used.untilMs, limitId: used.limitId }
   return readyAtMs > nowMs ? { reason: 'credentials_refused', untilMs: readyAtMs } : undefined
 }
+
+/** Whether its organisation has marked a target, which the caller may have called by another name. */
+export const isOutOfUse = (
+  { now }: Pick<Deps, 'now'>,
+  { marks = [] }: Pick<Policy, 'marks'>,
+  target: Target,
+  name?: string,
+): boolean => markOf(target, { marks, nowMs: now(), names: name === undefined ? [] : [name] }) !== undefined
 
 type Marked = { marks: readonly ModelMark[]; nowMs: number; names: readonly string[] }
 

@@ -267,6 +267,16 @@ describe('a hit', () => {
     expect(await outcomes(gateway, [() => chat(gateway)])).toEqual(['miss'])
   })
 
+  it('is none where the target that answered is out of use', async () => {
+    const gateway = await start({ policy: { marks: [{ model: 'gpt-4.1', reason: 'broken' }] } })
+    const call = () => chat(gateway, {}, { ...exact, fallback_models: ['gpt-4.1'] })
+    expect(await outcomes(gateway, [call, call])).toEqual(['miss', 'exact'])
+    for (const [key, copy] of gateway.memory.answers) {
+      gateway.memory.answers.set(key, { ...copy, text: copy.text.replace('openai/gpt-4o', 'openai/gpt-4.1') })
+    }
+    expect(await outcomes(gateway, [call])).toEqual(['miss'])
+  })
+
   it('that its caller leaves is booked as such', async () => {
     const gateway = await start()
     await outcomes(gateway, [() => chat(gateway)])

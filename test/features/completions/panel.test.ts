@@ -229,6 +229,25 @@ describe('a judge', () => {
     expect(rows.filter(({ parent_request_id }) => parent_request_id)).toHaveLength(5)
   })
 
+  it.each([
+    [
+      { model: 'groq/llama-3.3-70b-versatile' },
+      config.judge_model,
+      'confidence_weighted',
+      ['openai', 'mistral', 'deepseek'],
+    ],
+    [{ model: 'gpt-4o' }, undefined, 'best_of_n', ['mistral', 'deepseek']],
+  ])('who is out of use (%o) is not asked', async (mark, judge_model, voting_method, asked) => {
+    const said = byVendor({ openai: { text: 'One' }, mistral: { text: 'Two' }, deepseek: { text: 'Three' } })
+    const isJudging = ({ body }: Sent) => JSON.stringify(body.messages).includes('<answer number')
+    const gateway = await start((sent) => (isJudging(sent) ? judging(() => 0.5)(sent) : said(sent)), {
+      marks: [{ ...mark, reason: 'broken' }],
+    })
+    const response = await ask(gateway, { strategy: 'best_of_n', ...(judge_model && { judge_model }) })
+    expect(await response.json()).toMatchObject({ ensemble: { voting_method } })
+    expect(new Set(gateway.sent.map(({ to }) => to))).toEqual(new Set(asked))
+  })
+
   it('who says nothing to the purpose leaves it to confidence', async () => {
     const gateway = await start(byVendor({ groq: { text: 'They are all fine.' } }))
     expect(await (await ask(gateway, config)).json()).toMatchObject({
