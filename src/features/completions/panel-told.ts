@@ -10,13 +10,18 @@ const QUALITY_PER_SCORE = 10
 
 /**
  * Every call of a panel, as the ledger books it: the judge's opinion goes with the answer that it judged. A target whose
- * breaker opened in the meantime was not asked at all.
+ * breaker opened in the meantime was not asked at all. What is known of the installation's targets is everybody's, so the
+ * opinion of a judge that an organisation has itself says nothing of them.
  */
 export function partsOf({ members, helpers, voters, judged }: PanelResult): PartOfCall[] {
+  const isOwnJudge = helpers.some(({ role, target }) => role === 'judge' && target.provider.account)
+  const counts = ({ target }: PanelCall): boolean => !isOwnJudge || target.provider.account !== undefined
   const ofMembers = members.flatMap((member) => {
     const score = judged?.[voters.indexOf(member)]
     return member.calls.map((call) =>
-      call === member.answered && score !== undefined ? { ...call, quality: score * QUALITY_PER_SCORE } : call,
+      call === member.answered && score !== undefined && counts(call)
+        ? { ...call, quality: score * QUALITY_PER_SCORE }
+        : call,
     )
   })
   return [...ofMembers, ...helpers].filter(({ ending }) => ending.attempts > 0).map(partOf)
