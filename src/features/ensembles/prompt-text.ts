@@ -15,9 +15,13 @@ export function cutToBytes(text: string, bytes: number): string {
   return new TextDecoder().decode(Buffer.from(text).subarray(0, bytes), { stream: true })
 }
 
+/** Whatever a model could take for the beginning or the end of an answer, or of the conversation. */
+const MARK = /<(?=\s*\/?\s*(?:answer|conversation))/gi
+const withoutMarks = (text: string): string => text.replaceAll(MARK, '< ')
+
 /** A conversation in words; what is no text is named only. */
 export const conversationText = (messages: readonly ChatMessage[]): string =>
-  messages.map(({ role, content }) => `${role}: ${contentText(content)}`).join('\n\n')
+  messages.map(({ role, content }) => `${role}: ${withoutMarks(contentText(content))}`).join('\n\n')
 
 function contentText(content: unknown): string {
   if (typeof content === 'string') return content
@@ -33,7 +37,7 @@ function contentText(content: unknown): string {
 export const answersText = (texts: readonly string[], bytes: number): string =>
   texts
     .map((text, at) => {
-      const shown = cutToBytes(text.replaceAll('</answer', '< /answer'), bytes)
+      const shown = cutToBytes(withoutMarks(text), bytes)
       return `<answer number="${at + 1}">\n${shown}\n</answer>`
     })
     .join('\n\n')
