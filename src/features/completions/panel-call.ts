@@ -74,6 +74,11 @@ export async function callTarget(ctx: Ctx, wanted: Wanted): Promise<PanelCall> {
     try {
       const answer = await attemptChat(world, { target }, { asked: { ...asked, timeoutMs }, signal })
       return answer.kind === 'whole' ? answer : await gather(answer, meter, wanted.onParts)
+    } catch (error) {
+      if (error instanceof UpstreamError) throw error
+      // Whatever we stumbled over: what the others cost has to be booked.
+      ctx.log.error('panel_call_failed', { request_id: requestId, target: target.id, cause: String(error) })
+      throw new UpstreamError('garbage', 'The answer could not be understood.', { cause: error })
     } finally {
       ended()
     }
