@@ -8,7 +8,7 @@ create function "ensemble_status"("since" bigint)
     with calls as (
       select d.ensemble,
         (select coalesce(sum((part->>'cost_nanos')::numeric), 0)
-          from jsonb_array_elements(d.ensemble->'members' || d.ensemble->'helpers') part) as cost,
+          from jsonb_array_elements((d.ensemble->'members') || (d.ensemble->'helpers')) part) as cost,
         (select sum((part->>'cost_nanos')::numeric)
           from jsonb_array_elements(d.ensemble->'members') part where (part->>'won')::boolean) as chosen
       from public.decisions d

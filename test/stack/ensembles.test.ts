@@ -122,13 +122,17 @@ describe('an ensemble', () => {
     await response.text()
     await rowsOf(response)
     const operator = await person(stack, { isOperator: true, audience: 'helix-admin' })
-    const status = await stack.call(operator.accessToken, '/api/v1/admin/ensemble/status')
-    expect(await status.json()).toMatchObject({
+    const answer = await stack.call(operator.accessToken, '/api/v1/admin/ensemble/status')
+    const status = (await answer.json()) as { cost_usd: number; cost_multiple: number; members: { cost_usd: number }[] }
+    expect(status).toMatchObject({
       object: 'ensemble_status',
       calls: expect.any(Number),
       agreement: expect.any(Number),
-      cost_multiple: expect.any(Number),
       members: expect.arrayContaining([expect.objectContaining({ target: members[0], quality: null })]),
     })
+    const ofMembers = status.members.reduce((sum, { cost_usd: cost }) => sum + cost, 0)
+    expect(ofMembers).toBeGreaterThan(0)
+    expect(status.cost_usd).toBeGreaterThan(ofMembers - 1e-9)
+    expect(status.cost_multiple).toBeGreaterThanOrEqual(1)
   })
 })
