@@ -33,11 +33,20 @@ function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] 
 
 /** What one alternative wants, where that can be said in a word. */
 function wantOf([first]: readonly Issue[]): string | undefined {
-  if (first?.code === 'invalid_type') return first.expected
-  return first?.code === 'invalid_value' ? first.values.map((value) => JSON.stringify(value)).join(' or ') : undefined
+  if (first === undefined || first.path.length > 0) return undefined
+  if (first.code === 'invalid_type') return first.expected
+  return first.code === 'invalid_value' ? first.values.map((value) => JSON.stringify(value)).join(' or ') : undefined
 }
 
+/** The field whose absence speaks against one alternative. */
+const lackOf = ([first]: readonly Issue[]): string | undefined =>
+  first?.code === 'invalid_type' && first.path.length > 0 && isMissing(first) ? paramOf(first.path) : undefined
+
+const isMissing = ({ message }: Issue): boolean => message.endsWith('received undefined')
+
 function unionRule(branches: readonly (readonly Issue[])[]): string {
+  const lacks = branches.map(lackOf).filter((lack) => lack !== undefined)
+  if (lacks.length === branches.length) return `needs ${[...new Set(lacks)].join(' or ')}`
   const wants = branches.map(wantOf).filter((want) => want !== undefined)
   const isSaid = wants.length === branches.length && wants.length > 0
   return isSaid ? `expected ${[...new Set(wants)].join(' or ')}` : 'fits none of the allowed forms'
@@ -46,7 +55,7 @@ function unionRule(branches: readonly (readonly Issue[])[]): string {
 /** What is said of a field that broke one plain rule, in the words of its caller rather than of the checker. */
 function ruleOf(issue: Issue): string {
   const rule = issue.message.replace(/^Invalid (?:input|option): /, '')
-  if (rule.endsWith('received undefined')) return `required, ${rule.replace(/, received undefined$/, '')}`
+  if (isMissing(issue)) return `required, ${rule.replace(/, received undefined$/, '')}`
   if (issue.code !== 'invalid_type') return rule
   if (issue.expected === 'int') return 'expected a whole number'
   return rule.endsWith('received NaN') ? `expected ${issue.expected}` : rule

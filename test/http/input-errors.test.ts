@@ -76,6 +76,17 @@ describe('what a caller is told of a broken rule', () => {
     expect(told(z.object({ n: schema }), { n: value }).message).toBe(text)
   })
 
+  it('names the fields of which one is needed', () => {
+    const either = z.union([z.object({ messages: z.array(z.string()) }), z.object({ features: z.object({}) })])
+    expect(told(either, { model: 'm' })).toMatchObject({
+      message: 'body: needs messages or features',
+      param: undefined,
+    })
+    expect(told(z.object({ n: z.union([z.object({ a: z.object({}) }), z.array(z.string())]) }), { n: 1 }).message).toBe(
+      'n: expected object or array',
+    )
+  })
+
   it('lists every field with its pointer, up to twenty', () => {
     expect(told(Chat, { messages: [{ role: 'user' }] }).fields).toEqual([
       { pointer: '/model', detail: 'required, expected string' },
