@@ -3,7 +3,13 @@ import type { Candidate } from './candidates.ts'
 import { nowhere, obstacleOf } from './standing.ts'
 import { type Weighing, type Weighted, weigh } from './weigh.ts'
 
-const CAP_REASONS = ['over_max_cost', 'over_max_latency', 'below_min_quality', 'over_policy_cost']
+/** What a call says of its caps, by the reason that a target is left out for. */
+const CAP_FIELDS: ReadonlyMap<string, string> = new Map([
+  ['over_max_cost', 'helix.routing.max_cost_usd'],
+  ['over_max_latency', 'helix.routing.max_latency_ms'],
+  ['below_min_quality', 'helix.routing.min_quality'],
+])
+const OVER_POLICY = 'over_policy_cost'
 const NOTHING_OUT: ReadonlyMap<string, number> = new Map()
 
 /** Why nothing that might have been chosen can be. */
@@ -14,11 +20,8 @@ export function unplanned(model: string, weighing: Weighing, { arrangement, obst
     return nowhere(model, obstacles, standing.nowMs)
   }
   const reasons = new Set(arrangement.excluded.map(({ reason }) => reason))
-  const caps = CAP_REASONS.filter((reason) => reasons.has(reason))
-  if (caps.length > 0) {
-    const message = 'No target keeps the caps of cost, latency and quality that are set for this request.'
-    return new AppError('no_target_within_caps', message, { param: 'helix', details: { caps } })
-  }
+  const caps = [...CAP_FIELDS.keys(), OVER_POLICY].filter((reason) => reasons.has(reason))
+  if (caps.length > 0) return outOfCaps(caps)
   if (reasons.has('hold_too_small')) {
     return new AppError('insufficient_quota', 'The budget has no room for any of the targets that are left.')
   }
@@ -36,6 +39,16 @@ export function unplanned(model: string, weighing: Weighing, { arrangement, obst
   return new AppError('no_capable_model', 'No configured model can do what this request needs.', {
     param: 'model',
     details: { capability: missing?.slice('lacks_'.length) ?? 'completion' },
+  })
+}
+
+/** Names the caps that nothing keeps: fields of the call, or what the routing policy lets a target cost. */
+function outOfCaps(caps: readonly string[]): AppError {
+  const fields = caps.flatMap((cap) => CAP_FIELDS.get(cap) ?? [])
+  const places = [...fields, ...(caps.includes(OVER_POLICY) ? ['what the routing policy lets a target cost'] : [])]
+  return new AppError('no_target_within_caps', `No target keeps ${places.join(' and ')}.`, {
+    param: fields[0] ?? 'model',
+    details: { caps },
   })
 }
 

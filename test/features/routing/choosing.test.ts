@@ -201,13 +201,32 @@ describe('a model that is left to us', () => {
     ['costs too much', { max_cost_usd: 0 }, 'over_max_cost'],
     ['takes too long', { max_latency_ms: 0 }, 'over_max_latency'],
     ['is not good enough', { min_quality: 10 }, 'below_min_quality'],
-  ])('is refused where every target %s', async (_why, caps, reason) => {
+  ])('is refused where every target %s, by the name of the cap', async (_why, caps, reason) => {
     const gateway = await start()
     const response = await gateway.chat({ model: 'auto', messages, helix: { routing: caps } })
     expect(response.status).toBe(400)
-    expect(await response.json()).toMatchObject({ error: { code: 'no_target_within_caps', caps: [reason] } })
+    const param = `helix.routing.${Object.keys(caps)[0]}`
+    const message = `No target keeps ${param}.`
+    expect(await response.json()).toMatchObject({
+      error: { code: 'no_target_within_caps', caps: [reason], param, message },
+    })
     expect(gateway.sent).toEqual([])
     expect(await decided(gateway, response)).toMatchObject({ outcome: 'refused', chosen: null, candidates: [] })
+  })
+})
+
+describe('a policy that caps a target', () => {
+  it('is named where nothing else is left', async () => {
+    const targets = [{ provider: 'deepseek', model: 'deepseek-chat', maxCostPerRequestNanoUsd: 0 }]
+    const gateway = await start({ routing: rules({ strategy: 'cost', targets }) })
+    const response = await gateway.chat({ model: 'auto', messages })
+    expect(await response.json()).toMatchObject({
+      error: {
+        code: 'no_target_within_caps',
+        caps: ['over_policy_cost'],
+        message: 'No target keeps what the routing policy lets a target cost.',
+      },
+    })
   })
 })
 
