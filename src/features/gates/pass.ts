@@ -56,6 +56,9 @@ export async function passGate(world: World, passing: Passing): Promise<Leave> {
     provider,
     entry: { ticket, priority, limit, waitMs, leaseMs: leftMs + LEASE_SLACK_MS },
     isOver: () => isOver,
+  }).catch((error: unknown) => {
+    leave()
+    throw error
   })
   if (isOver) throw new UpstreamError('aborted', `The caller left before ${provider.name} was asked.`)
   if (answer.ok) return leave
