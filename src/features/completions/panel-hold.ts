@@ -1,5 +1,3 @@
-import type { Policy } from '../../core/admission.ts'
-import type { Deps } from '../../core/context.ts'
 import { type EnsembleSettings, JUDGE_PASSES } from '../ensembles/service.ts'
 import type { Target } from '../routing/service.ts'
 import { costBound } from './ask.ts'
@@ -46,5 +44,17 @@ export function dearest(candidates: readonly Target[], asked: Asked, most: numbe
   return candidates.toSorted((one, other) => cost(other) - cost(one)).slice(0, most)
 }
 
-export type { Held as PanelHeld }
-export type HoldWorld = Pick<Deps, 'now'> & { policy: Policy }
+/**
+ * The first of these members whose worst case is held. That was worked out a moment ago, from what was known then: a node
+ * may have gone since, and a vendor come in its place. `heldNanoUsd` is undefined where no money has to be held.
+ */
+export function covered(
+  members: readonly Target[],
+  heldNanoUsd: number | undefined,
+  boundOf: (members: readonly Target[]) => number | undefined,
+): readonly Target[] {
+  if (heldNanoUsd === undefined) return members
+  let some = members
+  while (some.length > 0 && (boundOf(some) ?? Number.POSITIVE_INFINITY) > heldNanoUsd) some = some.slice(0, -1)
+  return some
+}

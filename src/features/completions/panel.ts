@@ -19,7 +19,7 @@ import {
 } from '../routing/service.ts'
 import { refuseUnbounded } from './ask.ts'
 import { everybody, panelSettings } from './panel-ask.ts'
-import { panelBound } from './panel-hold.ts'
+import { covered, panelBound } from './panel-hold.ts'
 import { type Panel, panelFor } from './panel-members.ts'
 import { type PanelPlan, type PanelResult, runPanel } from './panel-run.ts'
 import { decidedOf, givenIn, partsOf, totalOf } from './panel-told.ts'
@@ -54,12 +54,12 @@ export function preparePanel(ctx: Ctx, asked: Asked): Prepared {
     refuseUnheld(ctx.admission, { targets, runId: asked.runId })
     refuseUnbounded(ctx.admission, asked, targets)
     const { members, excluded, obstacles } = present(ctx, panel)
-    const chosen = affordable(ctx, members.slice(0, settings.most), (some) =>
-      panelBound(some, { asked, settings, panel }),
-    )
+    const wanted = members.slice(0, settings.most)
+    const chosen = covered(wanted, ctx.admission.heldNanoUsd, (some) => panelBound(some, { asked, settings, panel }))
     notePlan(ctx, { strategy: `ensemble:${settings.strategy}`, members: chosen, excluded })
     const asking = everybody({ candidates: chosen, judge: panel.judge })
     giveBackUnplanned(ctx, { targets: asking.map((target) => ({ target, reason: 'member' })) })
+    if (chosen.length === 0 && wanted.length > 0) throw unpaid()
     if (chosen.length === 0) throw nowhere(asked.wanted.model, obstacles, ctx.now())
     if (ctx.signal.aborted) throw new AppError('invalid_request', 'The caller left before a model was asked.')
     return { asked, settings, members: chosen, judge: panel.judge, taskType }
@@ -112,6 +112,9 @@ function refuseChoices({ body }: Asked): void {
   throw new AppError('invalid_request', 'An ensemble gives one answer: n must be 1.', { param: 'n' })
 }
 
+const unpaid = (): AppError =>
+  new AppError('insufficient_quota', 'The budget has no room for any of the models that are left.')
+
 function unknownModel({ name, param, forbidden }: NonNullable<Panel['missing']>): AppError {
   if (forbidden) return new AppError('permission_denied', `This key may not use the model '${name}'.`, { param })
   return new AppError('model_not_found', `No configured provider serves the model '${name}'.`, { param })
@@ -125,19 +128,6 @@ function present(ctx: Ctx, { candidates }: Panel) {
   const obstacles = seen.flatMap(({ obstacle }) => obstacle ?? [])
   const excluded = seen.flatMap(({ target: { id }, obstacle }) => (obstacle ? [{ id, reason: obstacle.reason }] : []))
   return { members: seen.flatMap(({ target, obstacle }) => (obstacle ? [] : [target])), excluded, obstacles }
-}
-
-/** What is held was worked out a moment ago, from what was known then: nobody is asked beyond it. */
-function affordable(
-  { admission }: Ctx,
-  members: readonly Target[],
-  boundOf: (members: readonly Target[]) => number | undefined,
-): readonly Target[] {
-  const { heldNanoUsd } = admission
-  if (heldNanoUsd === undefined || heldNanoUsd === 0) return members
-  let some = members
-  while (some.length > 1 && (boundOf(some) ?? 0) > heldNanoUsd) some = some.slice(0, -1)
-  return some
 }
 
 function notePlan(

@@ -273,6 +273,28 @@ describe('a judge', () => {
   })
 })
 
+describe('a call that breaks by a fault of ours', () => {
+  it('leaves the others to answer, and all that they cost is booked', async () => {
+    const gateway = await startGateway({
+      vendors,
+      upstream: byVendor({ openai: { text: 'Fine' } }),
+      nodeModels: ['llama3.1:8b'],
+      nodeConcurrency: 1,
+      policy: { budgets },
+      deps: { gateOf: () => ({ enter: () => Promise.reject(new TypeError('broken')), leave: async () => undefined }) },
+    })
+    const response = await ask(gateway, { members: [members[0], 'ollama/llama3.1:8b'] })
+    expect(await response.json()).toMatchObject({ choices: [{ message: { content: 'Fine' } }] })
+    const rows = await gateway.rows()
+    expect(rows.map(({ provider, status }) => [provider, status])).toEqual([
+      ['openai', 'ok'],
+      ['ollama', 'error'],
+      ['helix', 'ok'],
+    ])
+    expect(gateway.ledger.heldNanoUsd()).toBe(0)
+  })
+})
+
 describe('too few answers', () => {
   it('are answered by the best there is, unless that is not wanted', async () => {
     const gateway = await start(byVendor({ openai: away, mistral: { text: 'Alone' }, deepseek: away }))
