@@ -1,4 +1,5 @@
-import { defineConfig } from 'vitest/config'
+import { globSync, readFileSync } from 'node:fs'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
 /**
  * A machine that runs a change before it lands may be far slower than the one it was written on: there a test gets a
@@ -6,19 +7,47 @@ import { defineConfig } from 'vitest/config'
  */
 const retry = process.env.CI && process.env.HELIX_LANE !== 'full' ? 1 : 0
 
+const unit = {
+  name: 'unit',
+  include: ['test/**/*.test.ts'],
+  exclude: ['test/stack/**', 'test/load/**'],
+  globalSetup: ['test/support/setup/snapshot.ts'],
+  retry,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+}
+
+/**
+ * What a file may do to the process that it runs in: its timers, its modules, its globals, the settings of the Postgres
+ * driver, which are one for all.
+ */
+const changesItsProcess =
+  /\bvi\.(useFakeTimers|setSystemTime|mock|doMock|hoisted|stub\w+|resetModules)\b|\bneonConfig\b|\bprocess\.(env\.\w+ = |chdir)/
+
+/** By default each file has a process of its own. */
+function unitProjects(): TestProjectInlineConfiguration[] {
+  if (process.env.HELIX_TEST_PROCESSES !== 'shared') return [{ test: unit }]
+  const apart = globSync(unit.include).filter(
+    (path) => path.startsWith('test/local/') || changesItsProcess.test(readFileSync(path, 'utf8')),
+  )
+  return [
+    // Most of the time of a small file is the start of a process and the loading of the modules that all files need.
+    {
+      test: {
+        ...unit,
+        isolate: false,
+        exclude: [...unit.exclude, ...apart],
+        setupFiles: 'test/support/setup/shared-process.ts',
+      },
+    },
+    { test: { ...unit, name: 'unit-apart', include: apart } },
+  ]
+}
+
 export default defineConfig({
   test: {
     projects: [
-      {
-        test: {
-          name: 'unit',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/stack/**', 'test/load/**'],
-          retry,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
-        },
-      },
+      ...unitProjects(),
       {
         test: {
           name: 'stack',
@@ -27,8 +56,10 @@ export default defineConfig({
           retry,
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          // Each file runs a workerd of its own: two cores hold one of them well.
-          fileParallelism: false,
+          // Each file runs a workerd of its own, and waits more than it works: two cores hold two of them well.
+          maxWorkers: 2,
+          isolate: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

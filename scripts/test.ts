@@ -1,6 +1,7 @@
 /**
- * Runs the tests: those of the real stack, which wait more than they work, beside all others on a core of their own.
- * The output of the others follows at the end. Arguments go to vitest, and then everything runs in one process.
+ * Runs the tests: those of the real stack, which wait more than they work, and all others in the time that these leave.
+ * The output of the others follows at the end. Arguments go to vitest: then nothing runs beside it, and each file of
+ * the others has a process of its own.
  */
 import { spawn } from 'node:child_process'
 import { setPriority } from 'node:os'
@@ -15,6 +16,7 @@ const LESS_URGENT = 10
 function run(args: readonly string[], isShown: boolean): Promise<{ code: number; said: string }> {
   const child = spawn(process.execPath, [vitest, 'run', ...args], {
     stdio: isShown ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...(isShown ? {} : { HELIX_TEST_PROCESSES: 'shared' }) },
   })
   if (!isShown && child.pid !== undefined) setPriority(child.pid, LESS_URGENT)
   const said: Buffer[] = []
@@ -30,7 +32,7 @@ const given = process.argv.slice(2)
 const runs =
   given.length > 0
     ? [run(given, true)]
-    : [run(['--project', 'stack'], true), run(['--project', 'unit', '--maxWorkers', '1'], false)]
+    : [run(['--project', 'stack'], true), run(['--project', 'unit*', '--maxWorkers', '2'], false)]
 const ended = await Promise.all(runs)
 for (const { said } of ended) process.stdout.write(said)
 process.exitCode = Math.max(...ended.map(({ code }) => code))

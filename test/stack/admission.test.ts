@@ -1,12 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedis, createUpstash } from '../../src/adapters/upstash.ts'
 import { recordKeys } from '../../src/features/records/service.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { count } from '../support/lane.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { storesHere } from '../support/stores.ts'
 import { booksOf, openCalls } from './truth-books.ts'
 import { randomOf } from './truth-traffic.ts'
 
@@ -107,7 +108,7 @@ describe('a small hard budget before many clients at once', () => {
 describe('a key whose rows change', () => {
   /** Forgets what Redis remembers of a key, as whoever changes its rows does. */
   async function forgetRecord(keyId: string): Promise<void> {
-    const { redisUrl: url, redisToken: token } = inject('stores')
+    const { redisUrl: url, redisToken: token } = storesHere()
     const [row] = await stack.query('select secret_hash from api_keys where id = $1', [keyId])
     await createRedis(createUpstash({ url, token })).pipeline([
       ['HDEL', recordKeys.key(String(row?.secret_hash)), ['v', 'p']],

@@ -1,18 +1,19 @@
 import type { Pool } from '@neondatabase/serverless'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { openPool } from '../../scripts/database.ts'
 import { Verification } from '../../src/features/audit/schema.ts'
 import { count } from '../support/lane.ts'
 import { keyOf, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { storesHere } from '../support/stores.ts'
 
 let stack: Stack
 let owner: Pool
 
 beforeAll(async () => {
   stack = await startStack()
-  const { proxyUrl, ownerUrl } = inject('stores')
+  const { proxyUrl, ownerUrl } = storesHere()
   owner = openPool({ url: ownerUrl, proxyUrl })
 })
 afterAll(async () => {

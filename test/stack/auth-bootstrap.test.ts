@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { claimsOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { storesHere } from '../support/stores.ts'
 import { auth, PASSWORD, pairOf, problemOf } from './auth-kit.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -21,7 +22,7 @@ afterAll(() => stack?.close())
 
 /** `npm run seed` as somebody at a shell runs it. */
 async function runSeed(args: readonly string[] = []): Promise<string> {
-  const { systemUrl, proxyUrl } = inject('stores')
+  const { systemUrl, proxyUrl } = storesHere()
   const env = {
     PATH: process.env.PATH,
     DATABASE_SYSTEM_URL: systemUrl,

@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import crypto, { randomUUID } from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { inspect } from 'node:util'
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createGateway, type Gateway } from '../../src/app.ts'
 import type { Mail } from '../../src/core/mail.ts'
 import { createDeps } from '../../src/deps.ts'
@@ -11,16 +12,14 @@ import { fakeExecution, keptLog, keptMailer, type LogLine } from '../support/fak
 import { type Stack, startStack } from '../support/stack.ts'
 import { newAddress, PASSWORD, someone } from './auth-kit.ts'
 
-const hashes = vi.hoisted(() => ({ begun: 0 }))
+const hashes = { begun: 0 }
+const { scryptSync } = crypto
 
-vi.mock(import('node:crypto'), async (original) => {
-  const crypto = await original()
-  const scryptSync: typeof crypto.scryptSync = (...given) => {
-    hashes.begun += 1
-    return crypto.scryptSync(...given)
-  }
-  return { ...crypto, scryptSync }
-})
+/** Whoever imports the function from Node gets this one from now on. */
+function replaceScrypt(replacement: typeof scryptSync): void {
+  crypto.scryptSync = replacement
+  syncBuiltinESMExports()
+}
 
 let stack: Stack
 let gateway: Gateway
@@ -33,8 +32,15 @@ let seconds = 0
 
 beforeAll(async () => {
   stack = await startStack()
+  replaceScrypt((...given) => {
+    hashes.begun += 1
+    return scryptSync(...given)
+  })
 })
-afterAll(() => stack?.close())
+afterAll(() => {
+  replaceScrypt(scryptSync)
+  return stack?.close()
+})
 
 // The gateway in this process, over the real stores: its log can be read to the last word.
 beforeEach(() => {

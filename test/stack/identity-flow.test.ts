@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import * as z from 'zod'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { readClient } from '../support/client-events.ts'
 import { actionsOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { storesHere } from '../support/stores.ts'
 import { auth, newAddress, PASSWORD, pairOf } from './auth-kit.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -68,7 +69,7 @@ const statusOf = async (...call: Parameters<typeof send>) => (await send(...call
 
 /** What `npm run seed` says to send, with the dots filled in. */
 async function printedBootstrap(filledIn: object) {
-  const { systemUrl, proxyUrl } = inject('stores')
+  const { systemUrl, proxyUrl } = storesHere()
   const env = {
     PATH: process.env.PATH,
     DATABASE_SYSTEM_URL: systemUrl,

@@ -1,10 +1,11 @@
-import { afterAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { writePrices } from '../../scripts/catalog/write-prices.ts'
 import { openPool } from '../../scripts/database.ts'
 import { newId } from '../../src/core/ids.ts'
 import { allPrices, findPrice, modelOf, modelsOf, nodePrice } from '../../src/features/catalog/service.ts'
+import { storesHere } from '../support/stores.ts'
 
-const { ownerUrl, systemUrl, proxyUrl } = inject('stores')
+const { ownerUrl, systemUrl, proxyUrl } = storesHere()
 const owner = openPool({ url: ownerUrl, proxyUrl })
 const system = openPool({ url: systemUrl, proxyUrl })
 afterAll(() => Promise.all([owner.end(), system.end()]))

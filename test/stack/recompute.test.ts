@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import type { Pool } from '@neondatabase/serverless'
-import { beforeAll, expect, inject, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { openHttpDatabase, withDatabase } from '../../scripts/database.ts'
 import { drifts, lineOf, recompute } from '../../scripts/recompute.ts'
 import { insert } from '../../scripts/seed.ts'
@@ -9,10 +9,11 @@ import { newId } from '../../src/core/ids.ts'
 import type { LedgerRow } from '../../src/core/ledger.ts'
 import { modelOf } from '../../src/features/catalog/service.ts'
 import { ledgerRow } from '../support/ledger-row.ts'
+import { storesHere } from '../support/stores.ts'
 
 const DAY = '2020-02-29'
 const START = Date.UTC(2020, 1, 29) / 1000
-const { systemUrl, proxyUrl } = inject('stores')
+const { systemUrl, proxyUrl } = storesHere()
 const within = <T>(work: (pool: Pool) => Promise<T>): Promise<T> => withDatabase({ url: systemUrl, proxyUrl }, work)
 
 const database = openHttpDatabase({ url: systemUrl, proxyUrl })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Seeded } from '../../scripts/seed.ts'
 import { createKey } from '../../src/features/keys/format.ts'
 import { errorIn } from '../support/client-error.ts'
@@ -6,6 +6,7 @@ import { readClient } from '../support/client-events.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { full } from '../support/lane.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { storesHere } from '../support/stores.ts'
 
 let vendor: FakeVendor
 let stack: Stack
@@ -123,7 +124,7 @@ describe('while Redis is slow', () => {
 
 describe('after Redis has forgotten everything', () => {
   async function forgetEverything(): Promise<void> {
-    const { redisUrl, redisToken } = inject('stores')
+    const { redisUrl, redisToken } = storesHere()
     const headers = { authorization: `Bearer ${redisToken}` }
     const response = await fetch(redisUrl, { method: 'POST', headers, body: JSON.stringify(['FLUSHALL']) })
     expect(await response.json()).toEqual({ result: 'OK' })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { areas } from '../../src/features/index.ts'
 import { hashPassword } from '../../src/features/passwords/service.ts'
@@ -10,6 +10,7 @@ import { person } from '../support/people.ts'
 import { watchPredicates } from '../support/predicate-proxy.ts'
 import { type Answer, callRoute, forEach, type RouteCall } from '../support/route-calls.ts'
 import { type Stack, startStack } from '../support/stack.ts'
+import { storesHere } from '../support/stores.ts'
 import { tenantTables } from '../support/tables.ts'
 import { bodies, bodyOf, fill, idFieldsOf, mayBeAnswered, password, unknownFields } from './tenancy-calls.ts'
 import { foreignIn, idsAt, idsFor, isRefused, paramSetsOf, paramsOf } from './tenancy-probes.ts'
@@ -258,7 +259,7 @@ describe('the statements of the gateway', () => {
 
   it('would show every organisation without row-level security', async () => {
     const witness = await plant(stack)
-    const { proxyUrl, systemUrl } = inject('stores')
+    const { proxyUrl, systemUrl } = storesHere()
     const reads = predicates.opened().filter(({ query }) => /^select\b/i.test(query) && !/for update/.test(query))
     const showsWitness = async (statement: (typeof reads)[number]): Promise<boolean> => {
       const response = await fetch(`${proxyUrl}/sql`, {

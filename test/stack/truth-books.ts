@@ -1,10 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { inject } from 'vitest'
 import { createRedis, createUpstash } from '../../src/adapters/upstash.ts'
 import { redisKeys } from '../../src/features/admission/keys.ts'
 import { costNanoUsd, findPrice } from '../../src/features/catalog/service.ts'
+import { storesHere } from '../support/stores.ts'
 
 /** A row of `usage_ledger` as Postgres' driver gives it: big integers are text. */
 export type UsageRow = {
@@ -77,7 +77,7 @@ function sqliteFiles(folder: string): string[] {
 
 /** The calls that Redis lists as holding money. */
 export async function openCalls(orgId: string): Promise<unknown> {
-  const { redisUrl: url, redisToken: token } = inject('stores')
+  const { redisUrl: url, redisToken: token } = storesHere()
   const [reply] = await createRedis(createUpstash({ url, token })).pipeline([['HVALS', redisKeys.open(orgId)]])
   return reply
 }

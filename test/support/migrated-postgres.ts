@@ -1,4 +1,8 @@
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Pool } from '@neondatabase/serverless'
+import { inject } from 'vitest'
 import { openHttpDatabase, openPool } from '../../scripts/database.ts'
 import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
 import { migrate } from '../../scripts/migrate.ts'
@@ -16,21 +20,15 @@ export type MigratedPostgres = {
   close(): Promise<void>
 }
 
-/** On the embedded Postgres, or on the server of that URL, which the password's owner may do everything on. */
-export async function startMigratedPostgres(upstream?: { url: string; password: string }): Promise<MigratedPostgres> {
-  const users = { helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
-  const server = await startPostgres({
-    users: { postgres: upstream?.password ?? 'admin', ...users },
-    upstream: upstream?.url,
-  })
+/** A real server that the password's owner may do everything on. */
+type Upstream = { url: string; password: string }
+
+const passwords = { helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
+
+/** On the embedded Postgres, or on the server of that URL. */
+export async function startMigratedPostgres(upstream?: Upstream): Promise<MigratedPostgres> {
+  const { server, end } = upstream ? await migrateServer(upstream) : await startCopy(inject('snapshotFolder'))
   const systemUrl = server.urlFor('helix_system')
-  await migrate({
-    adminUrl: server.urlFor('postgres'),
-    ownerUrl: server.urlFor('helix_owner'),
-    appUrl: server.urlFor('helix_app'),
-    systemUrl,
-    proxyUrl: server.proxyUrl,
-  })
   const pool = openPool({ url: systemUrl, proxyUrl: server.proxyUrl })
   return {
     server,
@@ -39,7 +37,49 @@ export async function startMigratedPostgres(upstream?: { url: string; password: 
     systemDatabase: () => openHttpDatabase({ url: systemUrl, proxyUrl: server.proxyUrl }),
     close: async () => {
       await pool.end()
-      await server.close()
+      await end()
     },
   }
+}
+
+type Started = { server: LocalPostgres; end(): Promise<void> }
+
+async function migrateServer({ url, password }: Upstream): Promise<Started> {
+  const server = await startPostgres({ users: { postgres: password, ...passwords }, upstream: url })
+  await migrateAll(server)
+  return { server, end: server.close }
+}
+
+/** A copy of what the migrations made once in this run: an empty Postgres takes seconds to make and to migrate. */
+async function startCopy(snapshots: string): Promise<Started> {
+  const snapshot = join(snapshots, 'migrated')
+  const folder = await mkdtemp(join(snapshots, 'copy-'))
+  const dataDir = join(folder, 'data')
+  const start = () => startPostgres({ users: { postgres: 'admin', ...passwords }, dataDir })
+  if (!existsSync(snapshot)) {
+    const first = await start()
+    await migrateAll(first)
+    await first.close()
+    // Where another worker was faster, that one's stays, and this one's is as good.
+    await rename(dataDir, snapshot).catch(() => {})
+  }
+  await cp(snapshot, dataDir, { recursive: true })
+  const server = await start()
+  return {
+    server,
+    end: async () => {
+      await server.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function migrateAll({ urlFor, proxyUrl }: LocalPostgres): Promise<void> {
+  return migrate({
+    adminUrl: urlFor('postgres'),
+    ownerUrl: urlFor('helix_owner'),
+    appUrl: urlFor('helix_app'),
+    systemUrl: urlFor('helix_system'),
+    proxyUrl,
+  })
 }

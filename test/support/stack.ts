@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Miniflare } from 'miniflare'
-import { inject } from 'vitest'
 import { openPool } from '../../scripts/database.ts'
 import { insert, type Seeded, type SeedOptions } from '../../scripts/seed.ts'
 import { type FaultProxy, type Rewrite, startFaultProxy } from './fault-proxy.ts'
+import { storesHere } from './stores.ts'
 import { startWorkers } from './workers.ts'
 
 const pepper = 'the-quick-pepper-of-keys-in-these-tests'
@@ -42,7 +42,7 @@ export type Stack = {
 
 export async function startStack(given: StackOptions = {}): Promise<Stack> {
   const { persistTo, jobsScript, assets, rewriteSql } = given
-  const stores = inject('stores')
+  const stores = storesHere()
   const [redis, postgres] = await Promise.all([
     startFaultProxy(stores.redisUrl),
     startFaultProxy(stores.proxyUrl, rewriteSql),

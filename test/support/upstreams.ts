@@ -1,9 +1,10 @@
-import { expect, inject, vi } from 'vitest'
+import { expect, vi } from 'vitest'
 import * as z from 'zod'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import type { DemoScript } from '../../scripts/local/demo-node/types.ts'
 import { type FakeVendor, startFakeVendor } from './fake-vendor/server.ts'
 import { type Stack, startStack } from './stack.ts'
+import { storesHere } from './stores.ts'
 
 type Fields = Record<string, unknown>
 
@@ -82,7 +83,7 @@ export async function inBothForms(check: (stream: boolean) => Promise<void>): Pr
 
 /** A command at the Redis behind the gateway. */
 export async function redisCommand(...command: string[]): Promise<unknown> {
-  const { redisUrl, redisToken } = inject('stores')
+  const { redisUrl, redisToken } = storesHere()
   const headers = { authorization: `Bearer ${redisToken}` }
   const response = await fetch(redisUrl, { method: 'POST', headers, body: JSON.stringify(command) })
   return z.object({ result: z.unknown() }).parse(await response.json()).result

@@ -1,20 +1,19 @@
-import { neonConfig, Pool } from '@neondatabase/serverless'
+import type { Pool } from '@neondatabase/serverless'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
-import { migrate } from '../../../scripts/migrate.ts'
+import { openPool } from '../../../scripts/database.ts'
 import { insert } from '../../../scripts/seed.ts'
 import { type ChainRow, chainColumns, hashOfRow, startOf } from '../../../src/features/audit/chain.ts'
 import { count } from '../../support/lane.ts'
+import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
 import { startRealPostgres } from '../../support/real-postgres.ts'
 
-const passwords = { helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
 const pepper = 'pepper-of-this-test-pepper-of-this-test'
 
 const real = await startRealPostgres()
 const servers = [
-  { name: 'the embedded Postgres', upstream: undefined, admin: { postgres: 'admin-password' } },
-  ...(real ? [{ name: 'a real Postgres', upstream: real.url, admin: { postgres: real.password } }] : []),
+  { name: 'the embedded Postgres', upstream: undefined },
+  ...(real ? [{ name: 'a real Postgres', upstream: real }] : []),
 ]
 afterAll(() => real?.stop())
 
@@ -42,31 +41,18 @@ const entry = fc.record({
   created_at: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
 })
 
-describe.each(servers)('the chain of the audit log on $name', ({ upstream, admin }) => {
-  let server: LocalPostgres
+describe.each(servers)('the chain of the audit log on $name', ({ upstream }) => {
+  let migrated: MigratedPostgres
   let pool: Pool
 
   beforeAll(async () => {
-    server = await startPostgres({
-      users: { ...admin, ...passwords },
-      upstream,
-      database: upstream ? undefined : 'helix',
-    })
-    await migrate({
-      adminUrl: server.urlFor('postgres'),
-      ownerUrl: server.urlFor('helix_owner'),
-      appUrl: server.urlFor('helix_app'),
-      systemUrl: server.urlFor('helix_system'),
-      proxyUrl: server.proxyUrl,
-    })
-    const { host } = new URL(server.proxyUrl)
-    neonConfig.wsProxy = () => `${host}/v2`
-    neonConfig.useSecureWebSocket = false
-    pool = new Pool({ connectionString: server.urlFor('helix_system'), max: 4 })
+    migrated = await startMigratedPostgres(upstream)
+    const { server } = migrated
+    pool = openPool({ url: server.urlFor('helix_system'), proxyUrl: server.proxyUrl, sessions: 4 })
   })
   afterAll(async () => {
     await pool?.end()
-    await server?.close()
+    await migrated?.close()
   })
 
   const org = async () => (await insert(pool, pepper, { name: 'Audited' })).orgId

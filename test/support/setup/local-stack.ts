@@ -16,7 +16,8 @@ export type LocalStores = {
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    stores: LocalStores
+    /** As many as files may run at a time; see `storesHere`. */
+    storesByWorker: LocalStores[]
   }
 }
 
@@ -26,15 +27,26 @@ const users = {
   helix_app: 'app-of-the-tests',
   helix_system: 'system-of-the-tests',
 }
+const redisToken = 'token-of-the-tests'
 
-/** One Postgres and one Redis for every file of the stack tests; each test makes an organisation of its own in them. */
+/**
+ * One Postgres and one Redis for every worker; each test makes an organisation of its own in them. Files of different
+ * workers never meet, not even in what belongs to the installation: its jobs, prices, keys and first operator.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const redisToken = 'token-of-the-tests'
-  const [postgres, redis] = await Promise.all([
-    startPostgres({ users }),
-    startRedis({ token: redisToken }),
-    buildWorkers(),
-  ])
+  const workers = Array.from({ length: project.config.maxWorkers })
+  const [started] = await Promise.all([Promise.all(workers.map(startStores)), buildWorkers()])
+  project.provide(
+    'storesByWorker',
+    started.map(({ stores }) => stores),
+  )
+  return async () => {
+    await Promise.all(started.map(({ close }) => close()))
+  }
+}
+
+async function startStores(): Promise<{ stores: LocalStores; close(): Promise<unknown> }> {
+  const [postgres, redis] = await Promise.all([startPostgres({ users }), startRedis({ token: redisToken })])
   const stores: LocalStores = {
     databaseUrl: postgres.urlFor('helix_app'),
     ownerUrl: postgres.urlFor('helix_owner'),
@@ -50,10 +62,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     systemUrl: stores.systemUrl,
     proxyUrl: postgres.proxyUrl,
   })
-  project.provide('stores', stores)
-  return async () => {
-    await Promise.all([postgres.close(), redis.close()])
-  }
+  return { stores, close: () => Promise.all([postgres.close(), redis.close()]) }
 }
 
 /** What the tests run is what a deployment would upload. */
