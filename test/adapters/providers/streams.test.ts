@@ -2,10 +2,18 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type StreamPart, UpstreamError } from '../../../src/core/models.ts'
 import { countsOf } from '../../../src/core/usage.ts'
+import { count } from '../../support/lane.ts'
 import { type RecordedStream, recordedStreams } from '../../support/streams.ts'
 import { decode, decoderOf, textOf } from './support.ts'
 
 const streams = recordedStreams()
+
+/** Where to cut a stream: at every byte, or at bytes that are spread over it, its first and its last among them. */
+function placesIn(bytes: Uint8Array, first: number): number[] {
+  const step = Math.max(1, Math.floor(bytes.length / count(250, Number.POSITIVE_INFINITY)))
+  const places = Array.from({ length: Math.ceil((bytes.length - first) / step) }, (_, index) => first + index * step)
+  return [...new Set([...places, bytes.length - 1])]
+}
 
 /** Synthesised ids are random; here they must compare. */
 beforeEach(() => {
@@ -88,7 +96,7 @@ describe.each(streams)('$name', (stream) => {
 
   it('gives the same parts for every split of its bytes in two', () => {
     const expected = textsOf(whole(stream).parts)
-    for (let at = 1; at < stream.bytes.length; at++) {
+    for (const at of placesIn(stream.bytes, 1)) {
       const pieces = [stream.bytes.subarray(0, at), stream.bytes.subarray(at)]
       const { parts, failure } = decode(decoderOf(stream.kind), pieces)
       if (failure !== undefined) expect.fail(`split at ${at}: ${String(failure)}`)
@@ -116,7 +124,7 @@ describe.each(streams)('$name', (stream) => {
 
   it('cut at any byte ends in an error, or cleanly once every choice has finished', () => {
     const all = textsOf(whole(stream).parts)
-    for (let at = 0; at < stream.bytes.length; at++) {
+    for (const at of placesIn(stream.bytes, 0)) {
       const { parts, failure } = decode(decoderOf(stream.kind), [stream.bytes.subarray(0, at)])
       const isPrefix = textsOf(parts).every((text, position) => text === all[position])
       expect(isPrefix, `parts of a cut at ${at}`).toBe(true)
