@@ -13,8 +13,9 @@ const unit = {
   exclude: ['test/stack/**', 'test/load/**'],
   globalSetup: ['test/support/setup/snapshot.ts'],
   retry,
-  testTimeout: 30_000,
-  hookTimeout: 60_000,
+  // These run in the time that the stack's tests leave: what takes a second may take long.
+  testTimeout: 60_000,
+  hookTimeout: 180_000,
 }
 
 /**

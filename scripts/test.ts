@@ -9,8 +9,8 @@ import { join } from 'node:path'
 
 const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
 
-/** The stack's tests wait for stores with short timeouts: they go first. */
-const LESS_URGENT = 10
+/** The stack's tests wait for stores with short timeouts: they go first, but the others wait for some, too. */
+const LESS_URGENT = 5
 
 /** One run of vitest; its code, and what it said unless that went straight to the terminal. */
 function run(args: readonly string[], isShown: boolean): Promise<{ code: number; said: string }> {
