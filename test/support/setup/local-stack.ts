@@ -34,8 +34,7 @@ const redisToken = 'token-of-the-tests'
  * workers never meet, not even in what belongs to the installation: its jobs, prices, keys and first operator.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const workers = Array.from({ length: project.config.maxWorkers })
-  const [started] = await Promise.all([Promise.all(workers.map(startStores)), buildWorkers()])
+  const [started] = await Promise.all([startStoresFor(project.config.maxWorkers), buildWorkers()])
   project.provide(
     'storesByWorker',
     started.map(({ stores }) => stores),
@@ -45,7 +44,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-async function startStores(): Promise<{ stores: LocalStores; close(): Promise<unknown> }> {
+type Started = { stores: LocalStores; close(): Promise<unknown> }
+
+/** One after the other: a transaction of a migration may not wait long for a program that is busy elsewhere. */
+async function startStoresFor(workers: number): Promise<Started[]> {
+  const started: Started[] = []
+  while (started.length < workers) started.push(await startStores())
+  return started
+}
+
+async function startStores(): Promise<Started> {
   const [postgres, redis] = await Promise.all([startPostgres({ users }), startRedis({ token: redisToken })])
   const stores: LocalStores = {
     databaseUrl: postgres.urlFor('helix_app'),
