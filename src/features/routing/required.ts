@@ -59,7 +59,9 @@ function noTarget(ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'admission'>, 
     })
   }
   if (isAuto(model)) {
-    const message = 'No configured model can do what this request needs.'
+    const message = namesNobody(ctx)
+      ? 'None of the providers that the routing policy names is configured.'
+      : 'No configured model can do what this request needs.'
     return new AppError('no_capable_model', message, { param: 'model', details: { capability } })
   }
   const otherKind = wanted.kind === 'chat' ? 'embedding' : 'chat'
@@ -68,6 +70,12 @@ function noTarget(ctx: Pick<Ctx, 'providers' | 'memory' | 'now' | 'admission'>, 
     return new AppError('wrong_capability', message, { param: 'model' })
   }
   return new AppError('model_not_found', `No configured provider serves the model '${model}'.`, { param: 'model' })
+}
+
+/** The routing policy is for providers that are not there: nothing is wrong with the request. */
+function namesNobody({ providers, admission }: Pick<Ctx, 'providers' | 'admission'>): boolean {
+  const { targets = [] } = admission.policy.routing ?? {}
+  return targets.length > 0 && targets.every(({ provider }) => !providers.has(provider))
 }
 
 /** A node that does not answer and has the model, or has never told what it has. */

@@ -215,8 +215,20 @@ describe('a model that is left to us', () => {
   })
 })
 
-describe('a policy that caps a target', () => {
-  it('is named where nothing else is left', async () => {
+describe('a policy', () => {
+  it('of providers that are not configured is told so', async () => {
+    const gateway = await start({ routing: rules({ targets: [{ provider: 'nowhere', model: 'm' }] }) })
+    const response = await gateway.chat({ model: 'auto', messages })
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({
+      error: {
+        code: 'no_capable_model',
+        message: 'None of the providers that the routing policy names is configured.',
+      },
+    })
+  })
+
+  it('is named where its caps of a target leave nothing', async () => {
     const targets = [{ provider: 'deepseek', model: 'deepseek-chat', maxCostPerRequestNanoUsd: 0 }]
     const gateway = await start({ routing: rules({ strategy: 'cost', targets }) })
     const response = await gateway.chat({ model: 'auto', messages })
