@@ -26,7 +26,9 @@ export const listRoutes = [
     '/api/v1/decisions',
     {
       summary: 'List decisions',
-      description: 'Of every call of a model, refused ones included; of many refused ones in the same second a part.',
+      description:
+        'Of every call of a model that its limits and budgets let in, also of those that found no target; of many of ' +
+        'these in the same second a part.',
       scope: 'routing:read',
       query: DecisionsQuery,
       response: DecisionPage,

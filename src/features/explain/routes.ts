@@ -11,8 +11,8 @@ export const routes: readonly Route[] = [
       description:
         'Takes the body of `/v1/chat/completions`, or what would be seen of one (`features`), and answers what would be ' +
         'tried in which order and what would be left out, each with the reason and the figures. Nothing is run, held or ' +
-        'counted, beside this request itself. The call made next goes the same way, as long as nothing changes and the ' +
-        'same number is drawn.',
+        'counted, beside this request itself: limits and budgets of the caller are taken to have room. The call made ' +
+        'next goes the same way, as long as nothing changes and the same number is drawn.',
       scope: 'routing:read',
       body: ExplainRequest,
       response: Explanation,
