@@ -68,7 +68,7 @@ export function memoryRedis(now: () => number): MemoryRedis {
       case 'HVALS':
         return [...(hashAt(key)?.values() ?? [])]
       case 'HGETALL':
-        return hashAt(key) ? Object.fromEntries(hashFor(key)) : null
+        return hashAt(key)?.size ? Object.fromEntries(hashFor(key)) : null
       case 'HLEN':
         return hashAt(key)?.size ?? 0
       case 'EXPIRE':
