@@ -24,13 +24,15 @@ export const ReplayRequest = z
   })
 export type ReplayRequest = z.output<typeof ReplayRequest>
 
-const Estimate = z.object({ value: z.number(), low: z.number(), high: z.number() })
+const Estimate = z.object({ value: z.number(), low: z.number().min(0), high: z.number() })
 const Told = z
   .object({
     count: z.int().describe('Decisions whose calls tell of it.'),
     logged: z.number().describe('The mean of what there was.'),
     ips: Estimate,
-    snips: Estimate,
+    snips: Estimate.nullable().describe(
+      'Null where the policy would have begun no call with the target that was asked.',
+    ),
   })
   .nullable()
 

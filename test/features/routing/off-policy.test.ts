@@ -40,7 +40,8 @@ describe('what another policy would have come to', () => {
   it.each(['ips', 'snips'] as const)(
     'is told by %s without a bias, within bounds that hold 95 of 100 times',
     (kind) => {
-      const made = runs.map((one) => one[kind])
+      const made = runs.flatMap((one) => one[kind] ?? [])
+      expect(made).toHaveLength(runs.length)
       expect(Math.abs(means(made.map(({ value }) => value)) / TRUTH - 1)).toBeLessThan(0.02)
       const held = means(made.map(({ low, high }) => Number(low <= TRUTH && TRUTH <= high)))
       expect(held).toBeGreaterThan(0.92)
@@ -66,14 +67,26 @@ describe('what another policy would have come to', () => {
     expect(snips?.value).toBeLessThan(20)
   })
 
-  it('is not told by one call, and by none that it would have made as well as by any', () => {
+  it('is never bounded below nothing, as no figure is', () => {
+    const samples = [
+      { weight: 1, value: 0 },
+      { weight: 1, value: 0 },
+      { weight: 1, value: 9 },
+    ]
+    const { ips, snips } = estimate(samples) ?? {}
+    expect(ips).toMatchObject({ value: 3, low: 0 })
+    expect(snips).toMatchObject({ value: 3, low: 0 })
+    expect(ips?.high).toBeGreaterThan(8)
+  })
+
+  it('is not told by one call, and not normalised by calls none of which it would have made', () => {
     expect(estimate([{ weight: 1, value: 1 }])).toBeUndefined()
     const nothing = { value: 0, low: 0, high: 0 }
     const unlike = [
       { weight: 0, value: 1 },
       { weight: 0, value: 2 },
     ]
-    expect(estimate(unlike)).toEqual({ ips: nothing, snips: nothing })
+    expect(estimate(unlike)).toEqual({ ips: nothing, snips: null })
   })
 })
 
