@@ -28,7 +28,7 @@ const fields = {
     .min(1000)
     .max(600_000)
     .optional()
-    .describe('Of each round of calls; 60,000 unless said, twice that and 120,000 at least for streams.'),
+    .describe('Of each round of calls; unless said 60,000, and 120,000 for streams.'),
   preferred_providers: z.array(Provider).max(16).optional().describe('The most preferred first.'),
   provider_weights: z
     .record(Provider, z.number().min(0.1).max(10))

@@ -4,8 +4,7 @@ export const MOST_MEMBERS = 4
 const DEFAULT_MEMBERS = 3
 const DEFAULT_TIMEOUT_MS = 60_000
 /** A stream's caller sees signs of life meanwhile. */
-const STREAM_FACTOR = 2
-const LEAST_STREAM_TIMEOUT_MS = 120_000
+const DEFAULT_STREAM_TIMEOUT_MS = 120_000
 
 /** How a call's members answer together, with nothing left open. */
 export type EnsembleSettings = {
@@ -36,7 +35,6 @@ export function settingsOf(
   const { mode = 'parallel', members, ...config } = { ...own, ...definedIn(asked) }
   const strategy = config.strategy === 'best_response' ? 'best_of_n' : (config.strategy ?? 'confidence_weighted')
   const most = members?.length ?? config.max_providers ?? Math.max(DEFAULT_MEMBERS, config.min_providers ?? 0)
-  const timeoutMs = config.timeout_ms ?? DEFAULT_TIMEOUT_MS
   return {
     strategy,
     isSequential: mode === 'sequential' || strategy === 'cascade',
@@ -46,7 +44,7 @@ export function settingsOf(
     most,
     threshold: config.confidence_threshold ?? 0.75,
     fallsBack: config.fallback_to_best ?? true,
-    timeoutMs: isStream ? Math.max(LEAST_STREAM_TIMEOUT_MS, timeoutMs * STREAM_FACTOR) : timeoutMs,
+    timeoutMs: config.timeout_ms ?? (isStream ? DEFAULT_STREAM_TIMEOUT_MS : DEFAULT_TIMEOUT_MS),
     preferred: config.preferred_providers ?? [],
     weights: config.provider_weights ?? {},
     judge: config.judge_model,
