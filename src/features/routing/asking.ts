@@ -61,6 +61,7 @@ function likely(world: World, policy: Policy, { choice, shape, call }: Likely): 
     shape,
     standing,
     figuresOf: (target) => recallFigures(world, target),
+    marked: policy.marked,
     unpaid: createPurse(policy, call),
     random: world.random(),
     turn: 0,
@@ -70,8 +71,9 @@ function likely(world: World, policy: Policy, { choice, shape, call }: Likely): 
   const all = choice.candidates.map(({ target }) => target).filter(({ id }) => !ruledOut.has(id))
   const placeOf = ({ id }: Target): number => places.get(id) ?? choice.candidates.length
   const ordered = all.toSorted((one, other) => placeOf(one) - placeOf(other))
-  const fitting = ordered.filter(({ id }) => places.has(id))
-  return { all: ordered, held: isSettled(choice, arrangement) ? fitting.slice(0, choice.most) : fitting }
+  const tried = new Set(arrangement.tried.map(({ id }) => id))
+  const isHeld = isSettled(choice, arrangement) ? tried : places
+  return { all: ordered, held: ordered.filter(({ id }) => isHeld.has(id)) }
 }
 
 /** Nothing that is asked of the stores changes that. */

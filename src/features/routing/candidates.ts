@@ -22,6 +22,10 @@ import {
 
 /** More than that are not weighed for one call. */
 export const MOST_CANDIDATES = 50
+/** Of these, so many come after what was chosen. */
+const MOST_FALLBACKS = 20
+/** Behind every fallback. */
+const LAST_TIER = MAX_TARGETS
 
 type World = Pick<Deps, 'providers' | 'memory' | 'now'>
 type Rights = Pick<Policy, 'allowedModels' | 'mode'>
@@ -32,6 +36,8 @@ export type Candidate = {
   /** What callers call it, beside its own names: a model may be marked by any of them. */
   name?: string
   tier: number
+  /** Where it is a fallback, too. */
+  fallbackTier?: number
   isSpare: boolean
   /** The caller named it, and is taken at their word that it can do what they want. */
   isTrusted: boolean
@@ -72,11 +78,24 @@ export function openCandidates(
     const found = served(modelsFor(world, provider, { row, wanted, strategy }), wanted)
     return found.map((target): Candidate => ({ ...plain(world, target), row: governing, isBuiltIn }))
   })
-  const behind = routing ? spares(world, policy, { routing, wanted, own }) : []
-  const candidates = uniqueCandidates([...own, ...behind])
-  const spare = candidates.filter(({ isSpare }) => isSpare)
-  const others = candidates.filter(({ isSpare }) => !isSpare).slice(0, MOST_CANDIDATES - spare.length)
-  return { candidates: [...others, ...spare], forbidden: candidates.length === 0 && isReachable }
+  const candidates = backed(uniqueCandidates(own), behindThem(world, policy, { routing, wanted, own }))
+  return { candidates, forbidden: candidates.length === 0 && isReachable }
+}
+
+/** Whoever names a fallback knows what it costs: the built-in list does not keep it out. */
+const unlimited = ({ maxCostPerRequestNanoUsd: _request, maxCostPerTokenNanoUsd: _token, ...row }: VendorDefaults) =>
+  row
+
+/** Candidates with those behind them; one that is both is chosen first and is a fallback, too. */
+function backed(own: readonly Candidate[], behind: readonly Candidate[]): Candidate[] {
+  const tiers = new Map(behind.map(({ target, tier, isSpare }) => [target.id, isSpare ? LAST_TIER : tier]))
+  const first = own.slice(0, MOST_CANDIDATES - behind.length).map((one): Candidate => {
+    const fallbackTier = tiers.get(one.target.id)
+    return fallbackTier === undefined
+      ? one
+      : { ...one, fallbackTier, row: one.isBuiltIn ? unlimited(one.row) : one.row }
+  })
+  return uniqueCandidates([...first, ...behind])
 }
 
 /** Rows that name a model say more of it than those of a whole provider. */
@@ -142,21 +161,23 @@ function ofNode(world: World, node: Provider, kind: CatalogModel['kind']): Targe
 
 const namesOf = ({ id, model, provider }: Target) => ({ names: [id, model], vendor: vendorOf(provider) })
 
-type Spares = { routing: RoutingPolicy; wanted: Wanted; own: readonly Candidate[] }
+type Backing = { routing: RoutingPolicy | undefined; wanted: Wanted; own: readonly Candidate[] }
 
-/** What a policy has beside its targets: the fallbacks of their models, and its default model. */
-function spares(world: World, policy: Rights, { routing, wanted, own }: Spares): Candidate[] {
-  // Who wants one provider wants no other.
-  if (wanted.provider !== undefined) return []
+/**
+ * What is asked after what a strategy has chosen: the caller's own fallbacks, each a tier of its own, or else those that
+ * the policy has of the models to choose from; and its default model. They have to be able to do it like all others.
+ */
+function behindThem(world: World, policy: Rights, { routing, wanted, own }: Backing): Candidate[] {
   const served = (name: string): Candidate[] =>
-    servedAs(name, world, policy, wanted).allowed.map((target) => ({
-      ...plain(world, target),
-      name,
-    }))
-  const chains = own.flatMap(({ target }) => chainOf(routing.fallbacks, namesOf(target)))
-  const fallbacks = [...new Set(chains)].flatMap(served).map((one) => ({ ...one, tier: 1 }))
-  const last = routing.defaultModel === undefined ? [] : served(routing.defaultModel)
-  return [...fallbacks, ...last.map((one) => ({ ...one, isSpare: true }))]
+    servedAs(name, world, policy, wanted).allowed.map((target) => ({ ...plain(world, target), name }))
+  const callers = wanted.fallbacks?.flatMap((name, at) => served(name).map((one) => ({ ...one, tier: at + 1 })))
+  // Who wants one provider wants no other.
+  const rules = wanted.provider === undefined ? routing : undefined
+  const chains = own.flatMap(({ target }) => (rules ? chainOf(rules.fallbacks, namesOf(target)) : []))
+  const fallbacks = callers ?? [...new Set(chains)].flatMap(served).map((one) => ({ ...one, tier: 1 }))
+  const last = rules?.defaultModel === undefined ? [] : served(rules.defaultModel)
+  const spare = last.map((one) => ({ ...one, isSpare: true }))
+  return uniqueCandidates([...uniqueCandidates(fallbacks).slice(0, MOST_FALLBACKS), ...spare])
 }
 
 /**

@@ -130,7 +130,7 @@ function asItWas(option: Option, logged: Option | undefined): Option {
 /** Whether what a decision came of gives the same decision again. */
 export function isReproduced({ candidates, excluded, propensity }: LoggedRow, inputs: PlanInputs): boolean {
   const made = arrange(inputs)
-  const ordered = made.ordered.slice(0, inputs.most).map(({ id, reason, score }) => [id, reason, score])
+  const ordered = made.tried.map(({ id, reason, score }) => [id, reason, score])
   const stored = candidates.map(({ target, reason, score }) => [target, reason, score])
   const left = made.excluded.map(({ id, reason }) => [id, reason])
   return (

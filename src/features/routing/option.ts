@@ -47,9 +47,14 @@ export type Known = {
 
 /** A candidate as a plan wants to know it. */
 export function optionOf(candidate: Candidate, known: Known): Option {
-  const { target, tier, isSpare, isTrusted, row, isBuiltIn } = candidate
+  const { target, tier, fallbackTier, isSpare, isTrusted, row, isBuiltIn } = candidate
   const { shape, figures, wants, isProbe } = known
-  const place = { id: target.id, ...(tier > 0 && { tier }), ...(isSpare && { spare: true as const }) }
+  const place = {
+    id: target.id,
+    ...(tier > 0 && { tier }),
+    ...(fallbackTier !== undefined && { fallback_tier: fallbackTier }),
+    ...(isSpare && { spare: true as const }),
+  }
   const out = known.out ?? (isTrusted ? undefined : unfitness(candidate, shape))
   if (out !== undefined) return { ...place, out }
   const limits = limitsOf(row)

@@ -30,7 +30,8 @@ export function inOrder(options: readonly Option[], inputs: PlanInputs): Placing
   return { placed: placings.flatMap(({ placed }) => placed), propensity: placings[0]?.propensity ?? 0 }
 }
 
-export const tierOf = ({ tier = 0, spare }: Option): number => (spare ? Number.POSITIVE_INFINITY : tier)
+export const tierOf = ({ tier = 0, spare }: Pick<Option, 'tier' | 'spare'>): number =>
+  spare ? Number.POSITIVE_INFINITY : tier
 
 function byStrategy(options: readonly Option[], inputs: PlanInputs): Placing {
   switch (inputs.strategy) {

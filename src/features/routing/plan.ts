@@ -1,7 +1,7 @@
 import type { DecidedExperiment } from '../../core/decision.ts'
 import type { Complexity, Strategy } from '../../core/routing.ts'
 import { type CapName, keepCaps } from './caps.ts'
-import { inOrder } from './orders.ts'
+import { inOrder, type Placed, tierOf } from './orders.ts'
 import type { Target } from './target.ts'
 
 /**
@@ -21,6 +21,8 @@ export type Option = {
   out?: string
   /** The smaller come first, whatever the strategy says; 0 unless given. Fallbacks have one above what was asked. */
   tier?: number
+  /** It is a fallback of that tier, too: its turn comes with them where it is none of the first. */
+  fallback_tier?: number
   /** The default model: it comes last, and no cap of a class binds it. */
   spare?: true
   /** The smaller is tried first; where it ties nothing, the order of the options does. */
@@ -49,8 +51,13 @@ export type PlanCaps = { max_cost_nanos?: number; max_latency_ms?: number; min_q
 export type PlanInputs = {
   strategy: PlanStrategy
   options: readonly Option[]
-  /** How many targets a call tries at most. */
+  /** How many targets a call tries at most of those that the strategy chooses from, which are of tier 0. */
   most: number
+  /**
+   * How many with those that come behind them. Decisions from before there was one tried `most` of all, gave the first a
+   * strategy's reason whatever its tier, and called limits of the built-in list a class's.
+   */
+  most_in_all?: number
   task_type?: string
   complexity?: Complexity
   stream?: boolean
@@ -69,8 +76,10 @@ export type PlanInputs = {
 export type Ordered = { id: string; reason: string; score?: number }
 
 export type Arrangement = {
-  /** All that may be tried, in order; a call tries the first `most` of them. */
+  /** All that may be tried, in order. */
   ordered: readonly Ordered[]
+  /** Of these what a call does try: the first `most` that the strategy chooses, then fallbacks and the default model. */
+  tried: readonly Ordered[]
   excluded: readonly { id: string; reason: string }[]
   /** How likely the first was to be the first, over all random numbers and turns; 0 where there is none. */
   propensity: number
@@ -115,9 +124,37 @@ export function arrange(inputs: PlanInputs): Arrangement {
   }
   const fitting = keepCaps(open, inputs)
   const { placed, propensity } = inOrder(fitting.options, inputs)
+  const isBehind = ({ tier = 0 }: Option): boolean => tier > 0 && inputs.most_in_all !== undefined
   const ordered = placed.map(({ option, score }, at): Ordered => {
-    const reason = option.spare ? 'default_model' : at === 0 ? `${strategy}_choice` : 'fallback'
+    const isChoice = at === 0 && !isBehind(option)
+    const reason = option.spare ? 'default_model' : isChoice ? `${strategy}_choice` : 'fallback'
     return { id: option.id, reason, ...(score !== undefined && { score }) }
   })
-  return { ordered, excluded: [...excluded, ...fitting.excluded], propensity, relaxed: fitting.relaxed }
+  return {
+    ordered,
+    tried: triedOf(ordered, placed, inputs),
+    excluded: [...excluded, ...fitting.excluded],
+    propensity,
+    relaxed: fitting.relaxed,
+  }
 }
+
+function triedOf(
+  ordered: readonly Ordered[],
+  placed: readonly Placed[],
+  { most, most_in_all: mostInAll }: PlanInputs,
+): readonly Ordered[] {
+  const turns = placed.map(({ option }) => turnOf(option))
+  if (mostInAll === undefined || turns.every((turn) => turn === undefined)) return ordered.slice(0, most)
+  const chosen = ordered.filter((_, at) => tierOf(placed[at]?.option ?? {}) === 0).slice(0, most)
+  const isChosen = new Set(chosen)
+  const behind = ordered.flatMap((one, at) => {
+    const turn = turns[at]
+    return turn === undefined || isChosen.has(one) ? [] : [{ one, turn }]
+  })
+  behind.sort((one, other) => (one.turn === other.turn ? 0 : one.turn - other.turn))
+  return [...chosen, ...behind.map(({ one }) => one)].slice(0, mostInAll)
+}
+
+/** When an option comes that is none of the first; undefined where it then does not come at all. */
+const turnOf = (option: Option): number | undefined => (tierOf(option) > 0 ? tierOf(option) : option.fallback_tier)

@@ -5,7 +5,7 @@ import { optionOf, type Wants, wantsOf } from './option.ts'
 import { type Arrangement, arrange, type Option, type Plan, type PlanInputs, type PlannedTarget } from './plan.ts'
 import type { Shape } from './shape.ts'
 import { type Obstacle, obstacleOf, type Standing } from './standing.ts'
-import type { Target } from './target.ts'
+import { MAX_TARGETS, type Target } from './target.ts'
 
 export type Weighing = {
   choice: Weighed
@@ -71,6 +71,7 @@ function inputsOf({ choice, shape, random, turn }: Weighing, { options, hard, so
     strategy,
     options,
     most,
+    most_in_all: MAX_TARGETS,
     task_type: shape.taskType,
     complexity: shape.complexity,
     ...(shape.stream && { stream: true }),
@@ -95,7 +96,7 @@ type Arranged = { inputs: PlanInputs; arrangement: Arrangement }
 function toPlan({ choice, shape }: Weighing, { inputs, arrangement }: Arranged): Plan {
   const options = new Map(inputs.options.map((option) => [option.id, option]))
   const candidates = new Map(choice.candidates.map((candidate) => [candidate.target.id, candidate]))
-  const targets = arrangement.ordered.slice(0, choice.most).flatMap(({ id, reason, score }): PlannedTarget[] => {
+  const targets = arrangement.tried.flatMap(({ id, reason, score }): PlannedTarget[] => {
     const [candidate, option] = [candidates.get(id), options.get(id)]
     if (!candidate) return []
     return [

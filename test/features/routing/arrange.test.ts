@@ -220,6 +220,43 @@ describe('an arrangement', () => {
     })
   })
 
+  it('tries three that the strategy chose, then the fallbacks of each tier and the default model, six in all', () => {
+    const own = [1, 2, 3, 4, 5].map((cost): Option => ({ id: `own/${cost}`, cost_nanos: cost }))
+    const options: Option[] = [
+      ...own,
+      { id: 'default/1', spare: true, cost_nanos: 1 },
+      { id: 'late/1', tier: 2, cost_nanos: 1 },
+      { id: 'next/9', tier: 1, cost_nanos: 9 },
+    ]
+    const given = { strategy: 'cost', options, most: 3, most_in_all: 6 } as const
+    const triedOf = (inputs: PlanInputs) => arrange(inputs).tried.map(({ id }) => id)
+    expect(triedOf(given)).toEqual(['own/1', 'own/2', 'own/3', 'next/9', 'late/1', 'default/1'])
+    const both = options.map((one) => (one.id === 'own/5' ? { ...one, fallback_tier: 1 } : one))
+    expect(triedOf({ ...given, options: both })).toEqual(['own/1', 'own/2', 'own/3', 'own/5', 'next/9', 'late/1'])
+    const alone = both.map((one) => (one.id < 'own/5' && one.id > 'own/' ? { ...one, out: 'breaker_open' } : one))
+    expect(arrange({ ...given, options: alone }).tried).toEqual([
+      { id: 'own/5', reason: 'cost_choice' },
+      { id: 'next/9', reason: 'fallback' },
+      { id: 'late/1', reason: 'fallback' },
+      { id: 'default/1', reason: 'default_model' },
+    ])
+  })
+
+  it('says of a fallback that it is one where nothing else is left', () => {
+    const options: Option[] = [
+      { id: 'a/asked', out: 'breaker_open' },
+      { id: 'b/next', tier: 1 },
+      { id: 'c/other', tier: 1 },
+    ]
+    const given = { strategy: 'explicit', options, most: 1 } as const
+    expect(arrange({ ...given, most_in_all: 6 }).tried).toEqual([
+      { id: 'b/next', reason: 'fallback' },
+      { id: 'c/other', reason: 'fallback' },
+    ])
+    // As it was decided, and stored, when all tiers were counted alike.
+    expect(arrange(given).tried).toEqual([{ id: 'b/next', reason: 'explicit_choice' }])
+  })
+
   it('does not take long over fifty options', () => {
     const fifty = Array.from(
       { length: 50 },

@@ -242,6 +242,36 @@ describe('a policy', () => {
   })
 })
 
+describe('fallbacks of a model that is left to us', () => {
+  const down = () => new Response('', { status: 503, headers: { 'x-should-retry': 'false' } })
+  const six = ['openai', 'deepseek', 'mistral', 'qwen', 'groq', 'anthropic']
+
+  it.each(['auto:cost', 'auto:priority', 'auto:random'])('come after three that %s chose', async (model) => {
+    const gateway = await start({}, { vendors: six, upstream: ({ to }) => (to === 'openai' ? answer() : down()) })
+    const helix = { fallback_models: ['openai/gpt-4-turbo'] }
+    const decision = await ask(gateway, { model, helix })
+    const fallback = { target: 'openai/gpt-4-turbo', reason: 'fallback' }
+    expect(decision.candidates.slice(3)).toMatchObject([fallback])
+    expect([decision.status, decision.chosen === 'openai/gpt-4-turbo' || model !== 'auto:cost']).toEqual([200, true])
+    expect(again(decision).tried.map(({ id, reason }) => [id, reason])).toEqual(
+      decision.candidates.map(({ target, reason }) => [target, reason]),
+    )
+  })
+
+  it('are those of the policy where the caller names none', async () => {
+    const targets = ['deepseek', 'mistral', 'qwen', 'groq'].map((provider, at) => ({ provider, priority: at }))
+    const routing = rules({ targets, fallbacks: { '*': ['gpt-4o'] }, defaultModel: 'openai/gpt-4.1' })
+    const gateway = await start({ routing }, { vendors: six })
+    const namesOf = ({ candidates }: DecisionRow) => candidates.map(({ target, reason }) => `${reason} ${target}`)
+    const first = ['priority_choice deepseek/deepseek-chat', 'fallback mistral/mistral-large-latest']
+    const decision = await ask(gateway, {})
+    expect(namesOf(decision).slice(0, 2)).toEqual(first)
+    expect(namesOf(decision).slice(3)).toEqual([`fallback ${gpt4o}`, 'default_model openai/gpt-4.1'])
+    const named = await ask(gateway, { helix: { fallback_models: ['gpt-4.1-mini'] } })
+    expect(namesOf(named).slice(3)).toEqual(['fallback openai/gpt-4.1-mini', 'default_model openai/gpt-4.1'])
+  })
+})
+
 describe('a model that was named', () => {
   it('is honoured whatever the policy would choose', async () => {
     const gateway = await start({ routing: rules({ strategy: 'cost', targets: [{ provider: 'deepseek' }] }) })
