@@ -59,6 +59,8 @@ export type DecidedMember = {
   cost_nanos: number
   latency_ms: number
   won: boolean
+  /** The request id of every call that was booked for it, in order. Rows of an earlier release lack it. */
+  calls?: readonly string[]
 }
 
 export type DecidedHelper = Pick<DecidedMember, 'target' | 'request_id' | 'outcome' | 'cost_nanos' | 'latency_ms'> & {

@@ -24,8 +24,10 @@ export function partsOf({ members, helpers, voters, judged }: PanelResult): Part
         : call,
     )
   })
-  return [...ofMembers, ...helpers].filter(({ ending }) => ending.attempts > 0).map(partOf)
+  return booked([...ofMembers, ...helpers]).map(partOf)
 }
+
+const booked = (calls: readonly PanelCall[]): PanelCall[] => calls.filter(({ ending }) => ending.attempts > 0)
 
 const partOf = ({ requestId, startedMs, endedMs, ending, decision, taskType, quality }: PartOfCall): PartOfCall => ({
   requestId,
@@ -76,6 +78,13 @@ export function decidedOf({ settings }: Pick<PanelPlan, 'settings'>, result: Pan
   }
 }
 
+/** The same where no answer was given: nobody has won, whoever would have been chosen of too few. */
+export const withoutChoice = (told: DecidedEnsemble): DecidedEnsemble => ({
+  ...told,
+  voting_method: null,
+  members: told.members.map((member) => ({ ...member, won: false })),
+})
+
 function decidedMember(member: Member, { voters, choice, judged, merged }: PanelResult): DecidedMember {
   const at = voters.indexOf(member)
   const score = judged?.[at]
@@ -86,6 +95,7 @@ function decidedMember(member: Member, { voters, choice, judged, merged }: Panel
     score: choice?.scores[at] ?? null,
     quality: score === undefined ? null : score * QUALITY_PER_SCORE,
     won: !merged && at !== -1 && choice?.winner === at,
+    calls: booked(member.calls).map(({ requestId }) => requestId),
   }
 }
 

@@ -22,7 +22,7 @@ import { everybody, panelSettings } from './panel-ask.ts'
 import { covered, panelBound } from './panel-hold.ts'
 import { type Panel, panelFor } from './panel-members.ts'
 import { type PanelPlan, type PanelResult, runPanel } from './panel-run.ts'
-import { decidedOf, givenIn, partsOf, totalOf } from './panel-told.ts'
+import { decidedOf, givenIn, partsOf, totalOf, withoutChoice } from './panel-told.ts'
 import type { Asked } from './request.ts'
 
 /** What the ledger calls the call itself, beside those that it made. */
@@ -75,10 +75,11 @@ export async function answerOf(ctx: Ctx, plan: PanelPlan): Promise<Answered> {
     releaseUnused(ctx)
     throw error
   })
-  const given = givenIn(result)
-  noteDecision(ctx, plan, result)
+  const isEnough = result.voters.length >= plan.settings.least || plan.settings.fallsBack
+  const given = isEnough ? givenIn(result) : undefined
+  noteDecision(ctx, plan, { result, given })
   const total = totalOf(result)
-  if (given && (result.voters.length >= plan.settings.least || plan.settings.fallsBack)) {
+  if (given) {
     ctx.defer(countWins(ctx, plan, result))
     return { plan, result, total, given }
   }
@@ -142,12 +143,16 @@ function notePlan(
   arrival.decision.plan = { strategy, targets: members.map((target) => ({ target, reason: 'member' })), excluded }
 }
 
-function noteDecision({ arrival }: Ctx, plan: PanelPlan, result: PanelResult): void {
+type Outcome = { result: PanelResult; given: Answered['given'] | undefined }
+
+function noteDecision({ arrival }: Ctx, plan: PanelPlan, { result, given }: Outcome): void {
   if (!arrival?.decision) return
   const calls = [...result.members.flatMap((member) => member.calls), ...result.helpers]
   arrival.decision.attempts.push(...calls.flatMap(({ decision }) => decision.attempts))
-  const chosen = givenIn(result)?.call.target.id ?? null
-  arrival.decision.ensemble = { told: decidedOf(plan, result), chosen }
+  const told = decidedOf(plan, result)
+  arrival.decision.ensemble = given
+    ? { told, chosen: given.call.target.id }
+    : { told: withoutChoice(told), chosen: null }
 }
 
 /** Too few have answered. Where all of them found fault with the call, its caller is told that. */

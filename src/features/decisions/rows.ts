@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
+import type { DecidedMember } from '../../core/ensemble.ts'
 import { notFound } from '../../core/errors.ts'
 import { usdFromNano } from '../../core/money.ts'
 import type { DecisionsQuery, WholeDecision } from './schema.ts'
@@ -19,8 +20,13 @@ export const viewOf = ({ saved_nanos, ensemble, ...row }: Row) => ({
   attempts: [...row.attempts],
   relaxed: [...(row.relaxed ?? [])],
   experiment: row.experiment ?? null,
-  ensemble: ensemble && { ...ensemble, members: ensemble.members.map(inUsd), helpers: ensemble.helpers.map(inUsd) },
+  ensemble: ensemble && { ...ensemble, members: ensemble.members.map(memberOf), helpers: ensemble.helpers.map(inUsd) },
   saved_usd: saved_nanos === null ? null : usdFromNano(saved_nanos),
+})
+
+const memberOf = ({ calls, ...member }: DecidedMember) => ({
+  ...inUsd(member),
+  calls: [...(calls ?? [member.request_id])],
 })
 
 const inUsd = <T extends { cost_nanos: number }>({ cost_nanos, ...rest }: T) => ({

@@ -44,6 +44,9 @@ const Ensemble = z.object({
       score: Share.describe('0 to 1.'),
       quality: Share.describe('0 to 10, where it was judged.'),
       won: z.boolean(),
+      calls: z
+        .array(z.string())
+        .describe('The request id of every call that was made to it, as its row of usage has it.'),
     }),
   ),
   helpers: z.array(Helper.extend({ role: z.enum(['judge', 'merge']) })).describe('Calls that weighed or merged.'),

@@ -199,6 +199,15 @@ describe('an ensemble', () => {
       choices: [{ message: { content: '42' } }],
       ensemble: { voting_method: 'round', metadata: { calls: 6 }, selection_score: 1 },
     })
+    const parts = (await gateway.rows()).filter(({ parent_request_id }) => parent_request_id)
+    const [decision] = gateway.ledger.decisions()
+    const named = decision?.ensemble?.members.map(({ target, calls = [] }) => ({ target, calls: [...calls].sort() }))
+    const booked = members.map((target) => {
+      const own = parts.filter(({ provider }) => target.startsWith(`${provider}/`))
+      return { target, calls: own.map(({ request_id }) => request_id).sort() }
+    })
+    expect(named).toEqual(booked)
+    expect(booked.map(({ calls }) => calls.length)).toEqual([2, 2, 2])
     const second = gateway.sent.filter(({ to }) => to === 'openai')[1]
     expect(JSON.stringify(second?.body.messages)).toContain('mistral does not know')
     expect(JSON.stringify(second?.body.messages)).not.toContain('mistral/')
@@ -308,6 +317,11 @@ describe('too few answers', () => {
     const rows = await gateway.rows()
     expect(rows.at(-1)).toMatchObject({ provider: 'helix', status: 'error', error_code: 'ensemble_failed' })
     expect(rows).toHaveLength(8)
+    const [answered, failed] = gateway.ledger.decisions()
+    expect(answered).toMatchObject({ outcome: 'ok', chosen: members[1] })
+    expect(answered?.ensemble?.members.map(({ won }) => won)).toEqual([false, true, false])
+    expect(failed).toMatchObject({ outcome: 'error', chosen: null, ensemble: { voting_method: null } })
+    expect(failed?.ensemble?.members.map(({ won }) => won)).toEqual([false, false, false])
   })
 
   it('are told in the words of the models where the caller is at fault', async () => {

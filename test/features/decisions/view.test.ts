@@ -76,7 +76,8 @@ describe('a decision', () => {
       routing_policy_version: 3,
       experiment: { id: 'exp_1', variant: 'b', propensity: 0.5 },
       ensemble: {
-        members: [{ target: 'openai/gpt-4o', cost_usd: 0.0000015, won: true }],
+        // A row of a release that kept no list of calls.
+        members: [{ target: 'openai/gpt-4o', cost_usd: 0.0000015, won: true, calls: ['req_2'] }],
         helpers: [{ role: 'judge', cost_usd: 0.0000015 }],
       },
       saved_usd: 0.00000025,
