@@ -1,7 +1,7 @@
 /** Every strategy on the same tasks of a simulated world, by the code that routes real calls. */
 import type { Provider } from '../../src/core/models.ts'
 import { nanoFromUsd } from '../../src/core/money.ts'
-import type { Figures, Strategy } from '../../src/core/routing.ts'
+import type { Figures, JudgedTargets, Strategy } from '../../src/core/routing.ts'
 import type { Candidate } from '../../src/features/routing/candidates.ts'
 import type { Weighed } from '../../src/features/routing/choice.ts'
 import { classCaps } from '../../src/features/routing/complexity.ts'
@@ -31,6 +31,7 @@ function simulate(world: World, { strategy, tasks }: { strategy: Strategy; tasks
   const candidates = world.models.map(candidateOf)
   const models = new Map(candidates.map(({ target }, at) => [target.id, world.models[at]]))
   const measured = new Map<string, Figures>()
+  const marked: Record<string, JudgedTargets[string]> = {}
   const sum = { costUsd: 0, quality: 0, latencyMs: 0, relaxed: 0 }
   for (let number = 0; number < tasks; number += 1) {
     const task = world.nextTask()
@@ -39,6 +40,7 @@ function simulate(world: World, { strategy, tasks }: { strategy: Strategy; tasks
       shape: shapeOfTask(task),
       standing: { openBreakers: NOTHING_OUT, nowMs: 0 },
       figuresOf: ({ id }) => measured.get(id),
+      marked,
       unpaid: () => undefined,
       random: world.random(),
       turn: number,
@@ -47,10 +49,9 @@ function simulate(world: World, { strategy, tasks }: { strategy: Strategy; tasks
     const model = models.get(id)
     if (!model) throw new Error(`nothing was chosen for a ${task.kind} task`)
     const quality = world.qualityOf(model, task)
-    measured.set(
-      id,
-      learn(measured.get(id), { model, task, judged: world.judged(model), isJudged: number % JUDGED_ONE_IN === 0 }),
-    )
+    measured.set(id, learn(measured.get(id), { model, task }))
+    const judged = world.judged(model)
+    if (number % JUDGED_ONE_IN === 0) marked[id] = markedOnce(marked[id], judged)
     sum.costUsd += costUsdOf(model, task)
     sum.quality += quality
     sum.latencyMs += model.latencyMs
@@ -122,11 +123,11 @@ function candidateOf({
   return { target, tier: 0, isSpare: false, isTrusted: false, row: {}, isBuiltIn: false }
 }
 
-type Lesson = { model: WorldModel; task: Task; judged: number; isJudged: boolean }
+type Lesson = { model: WorldModel; task: Task }
 
 /** What a call adds to what is known of its target. */
-function learn(before: Figures | undefined, { model, task, judged, isJudged }: Lesson): Figures {
-  const { calls = 0, outputTokens = task.outputTokens, quality: { sum, count } = { sum: 0, count: 0 } } = before ?? {}
+function learn(before: Figures | undefined, { model, task }: Lesson): Figures {
+  const { calls = 0, outputTokens = task.outputTokens } = before ?? {}
   return {
     calls: calls + 1,
     latencyMs: model.latencyMs,
@@ -135,6 +136,11 @@ function learn(before: Figures | undefined, { model, task, judged, isJudged }: L
     tokensPerSecond: undefined,
     errorRate: 0,
     outputTokens: outputTokens + (task.outputTokens - outputTokens) / 20,
-    quality: isJudged ? { sum: sum + judged, count: count + 1 } : { sum, count },
   }
+}
+
+/** One more judged answer. */
+function markedOnce(before: JudgedTargets[string] | undefined, judged: number): JudgedTargets[string] {
+  const [mean, count] = before ?? [0, 0]
+  return [(mean * count + judged) / (count + 1), count + 1]
 }

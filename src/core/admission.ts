@@ -3,7 +3,7 @@ import type { Deps } from './context.ts'
 import type { EnsembleConfig } from './ensemble.ts'
 import type { BudgetRef, CallFacts } from './ledger.ts'
 import type { Role } from './roles.ts'
-import type { Figures, ModelMark, Priority, RoutingPolicy, TargetState } from './routing.ts'
+import type { Figures, JudgedTargets, ModelMark, Priority, RoutingPolicy, TargetState } from './routing.ts'
 
 /** Seconds that slide along, or a period of the UTC calendar. */
 export type LimitWindow = number | 'day' | 'month'
@@ -65,6 +65,11 @@ export type Policy = {
   routing?: RoutingPolicy | undefined
   /** Models that are out of use. Records of an earlier release have none. */
   marks?: readonly ModelMark[] | undefined
+  /**
+   * How good answers were that its organisation had judged: its own alone, so that nobody's judge moves another's order.
+   * Absent when there were none. Records of an earlier release have none.
+   */
+  marked?: JudgedTargets | undefined
   /** What its organisation has said of ensembles; absent when nothing. */
   ensemble?: EnsembleConfig | undefined
 }

@@ -11,8 +11,6 @@ export type Measured = {
   ttftMs?: number | undefined
   outputTokens?: number | undefined
   taskType?: string | undefined
-  /** A judge's mark of the answer, 0 to 10. */
-  quality?: number | undefined
 }
 
 /** What a target's figures go by: accounts of two organisations may have one name, and share nothing. */
@@ -50,8 +48,6 @@ export type Batch = {
   /** Tokens written, and in how much time. */
   tokens: number
   writingMs: number
-  qualitySum: number
-  qualityCount: number
   /** Output tokens by the kind of task. */
   outputs: Map<string, Map<number, number>>
 }
@@ -75,20 +71,14 @@ const emptyBatch = (id: string): Batch => ({
   ttfts: new Map(),
   tokens: 0,
   writingMs: 0,
-  qualitySum: 0,
-  qualityCount: 0,
   outputs: new Map(),
 })
 
-function add(batch: Batch, { ok, latencyMs, ttftMs, outputTokens, taskType, quality }: Measured): void {
+function add(batch: Batch, { ok, latencyMs, ttftMs, outputTokens, taskType }: Measured): void {
   batch.calls += 1
   if (!ok) batch.failures += 1
   if (latencyMs !== undefined) count(batch.latencies, latencyMs)
   if (ttftMs !== undefined) count(batch.ttfts, ttftMs)
-  if (quality !== undefined) {
-    batch.qualitySum += quality
-    batch.qualityCount += 1
-  }
   if (outputTokens === undefined || latencyMs === undefined) return
   batch.tokens += outputTokens
   batch.writingMs += Math.max(1, latencyMs - (ttftMs ?? 0))
@@ -113,10 +103,8 @@ type Kept = [
   tokensPerSecond: number | null,
   failures: number,
   recentCalls: number,
-  qualitySum: number,
-  qualityCount: number,
 ]
-const KEPT_FIELDS = 10
+const KEPT_FIELDS = 8
 
 const isKept = (value: unknown): value is Kept =>
   Array.isArray(value) &&
@@ -127,7 +115,7 @@ const isKept = (value: unknown): value is Kept =>
 export function readFigures(text: string, outputTokens: string | null, nowMs: number): Figures | undefined {
   const kept = parse(text)
   if (!kept) return undefined
-  const [atMs, calls, latencyMs, latencyP95Ms, ttftMs, tokensPerSecond, failures, recentCalls, sum, count] = kept
+  const [atMs, calls, latencyMs, latencyP95Ms, ttftMs, tokensPerSecond, failures, recentCalls] = kept
   const elapsedMs = Math.max(0, nowMs - atMs)
   const recent = 0.5 ** (elapsedMs / FADE_FAILURES_MS)
   const output = outputTokens === null ? Number.NaN : Number(outputTokens)
@@ -139,7 +127,6 @@ export function readFigures(text: string, outputTokens: string | null, nowMs: nu
     tokensPerSecond: tokensPerSecond ?? undefined,
     errorRate: (failures * recent) / (recentCalls * recent + CALM_CALLS),
     outputTokens: Number.isFinite(output) ? output : undefined,
-    quality: count > 0 ? { sum, count } : undefined,
   }
 }
 

@@ -81,6 +81,12 @@ export type RoutingPolicy = {
 /** A model that somebody has taken out of use for an organisation. `untilMs` (Unix ms) undefined: until it is put back. */
 export type ModelMark = { model: string; reason: string; untilMs?: number | undefined }
 
+/**
+ * What an organisation's own judges thought of a target's answers in the last thirty days, by `provider/model`: the mean,
+ * 0 to 10, and of how many.
+ */
+export type JudgedTargets = Readonly<Record<string, readonly [mean: number, count: number]>>
+
 /** What has been measured of a target. Counts fade: `calls` is how much is behind the figures now. */
 export type Figures = {
   calls: number
@@ -94,8 +100,6 @@ export type Figures = {
   errorRate: number
   /** Third quartile of the output tokens of a call of the kind that was asked about. */
   outputTokens: number | undefined
-  /** Sum and count of judged answers, 0 to 10 each. */
-  quality: { sum: number; count: number } | undefined
   /** Calls under way, of all isolates as far as they have told; undefined where it was not asked. */
   inFlight?: number | undefined
 }

@@ -37,7 +37,6 @@ const UNKNOWN: Figures = {
   tokensPerSecond: undefined,
   errorRate: 0,
   outputTokens: undefined,
-  quality: undefined,
 }
 
 /** What was measured of the targets; undefined where nothing was asked. */

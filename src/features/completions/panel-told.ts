@@ -9,34 +9,21 @@ import type { Member, PanelPlan, PanelResult } from './panel-run.ts'
 const QUALITY_PER_SCORE = 10
 
 /**
- * Every call of a panel, as the ledger books it: the judge's opinion goes with the answer that it judged. A target whose
- * breaker opened in the meantime was not asked at all. What is known of the installation's targets is everybody's, so the
- * opinion of a judge that an organisation has itself says nothing of them.
+ * Every call of a panel, as the ledger books it. A target whose breaker opened in the meantime was not asked at all. What
+ * a judge thought stays with the decision: it is the organisation's own, and what is told of targets is everybody's.
  */
-export function partsOf({ members, helpers, voters, judged }: PanelResult): PartOfCall[] {
-  const isOwnJudge = helpers.some(({ role, target }) => role === 'judge' && target.provider.account)
-  const counts = ({ target }: PanelCall): boolean => !isOwnJudge || target.provider.account !== undefined
-  const ofMembers = members.flatMap((member) => {
-    const score = judged?.[voters.indexOf(member)]
-    return member.calls.map((call) =>
-      call === member.answered && score !== undefined && counts(call)
-        ? { ...call, quality: score * QUALITY_PER_SCORE }
-        : call,
-    )
-  })
-  return booked([...ofMembers, ...helpers]).map(partOf)
-}
+export const partsOf = ({ members, helpers }: Pick<PanelResult, 'members' | 'helpers'>): PartOfCall[] =>
+  booked([...members.flatMap(({ calls }) => calls), ...helpers]).map(partOf)
 
 const booked = (calls: readonly PanelCall[]): PanelCall[] => calls.filter(({ ending }) => ending.attempts > 0)
 
-const partOf = ({ requestId, startedMs, endedMs, ending, decision, taskType, quality }: PartOfCall): PartOfCall => ({
+const partOf = ({ requestId, startedMs, endedMs, ending, decision, taskType }: PartOfCall): PartOfCall => ({
   requestId,
   startedMs,
   endedMs,
   ending,
   decision,
   taskType,
-  quality,
 })
 
 /** The tokens and the cost of all calls together. */

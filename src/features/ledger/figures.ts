@@ -10,8 +10,8 @@ const KEPT_SECONDS = 14 * 86_400
  * multiplied before anything is added, and what has faded away is dropped.
  *
  * KEYS  per target: its histograms, its figures
- * ARGV  now in ms · per target: calls · failures · tokens · writing ms · sum and count of marks · latencies · times to
- *       first content · kinds of tasks, and for each: name · output tokens.  A histogram is `bucket=count …`
+ * ARGV  now in ms · per target: calls · failures · tokens · writing ms · latencies · times to first content · kinds of
+ *       tasks, and for each: name · output tokens.  A histogram is `bucket=count …`
  */
 const script = `local now, arg = tonumber(ARGV[1]), 2
 local function fade(text, factor, more)
@@ -42,7 +42,7 @@ local function quantile(hist, share)
   return 'null'
 end
 for k = 1, #KEYS, 2 do
-  local old = redis.call('HMGET', KEYS[k], 'at', 'n', 'l', 't', 'w', 'm', 'e', 'r', 'q', 'c')
+  local old = redis.call('HMGET', KEYS[k], 'at', 'n', 'l', 't', 'w', 'm', 'e', 'r')
   local since = math.max(0, now - (tonumber(old[1]) or now))
   local slow, fast = 0.5 ^ (since / ${FADE_MS}), 0.5 ^ (since / ${FADE_FAILURES_MS})
   local calls, failures = tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])
@@ -51,11 +51,9 @@ for k = 1, #KEYS, 2 do
   local writing = (tonumber(old[6]) or 0) * slow + tonumber(ARGV[arg + 3])
   local failed = (tonumber(old[7]) or 0) * fast + failures
   local recent = (tonumber(old[8]) or 0) * fast + calls
-  local marks = (tonumber(old[9]) or 0) + tonumber(ARGV[arg + 4])
-  local marked = (tonumber(old[10]) or 0) + tonumber(ARGV[arg + 5])
-  local latencies, ttfts = fade(old[3], slow, ARGV[arg + 6]), fade(old[4], slow, ARGV[arg + 7])
-  local tasks = tonumber(ARGV[arg + 8])
-  arg = arg + 9
+  local latencies, ttfts = fade(old[3], slow, ARGV[arg + 4]), fade(old[4], slow, ARGV[arg + 5])
+  local tasks = tonumber(ARGV[arg + 6])
+  arg = arg + 7
   for _ = 1, tasks do
     local field = 'o:' .. ARGV[arg]
     local outputs = fade(redis.call('HGET', KEYS[k], field), slow, ARGV[arg + 1])
@@ -65,12 +63,11 @@ for k = 1, #KEYS, 2 do
   end
   redis.call('HSET', KEYS[k], 'at', string.format('%.0f', now), 'n', string.format('%.6g', n), 'l', latencies.text,
     't', ttfts.text, 'w', string.format('%.6g', written), 'm', string.format('%.6g', writing),
-    'e', string.format('%.6g', failed), 'r', string.format('%.6g', recent),
-    'q', string.format('%.6g', marks), 'c', string.format('%.6g', marked))
+    'e', string.format('%.6g', failed), 'r', string.format('%.6g', recent))
   local speed = 'null'
   if writing > 0 and written > 0 then speed = string.format('%.2f', written / writing * 1000) end
-  redis.call('HSET', KEYS[k + 1], 'f', string.format('[%.0f,%.6g,%s,%s,%s,%s,%.6g,%.6g,%.6g,%.6g]', now, n,
-    quantile(latencies, 0.5), quantile(latencies, 0.95), quantile(ttfts, 0.5), speed, failed, recent, marks, marked))
+  redis.call('HSET', KEYS[k + 1], 'f', string.format('[%.0f,%.6g,%s,%s,%s,%s,%.6g,%.6g]', now, n,
+    quantile(latencies, 0.5), quantile(latencies, 0.95), quantile(ttfts, 0.5), speed, failed, recent))
   redis.call('EXPIRE', KEYS[k], ${KEPT_SECONDS})
   redis.call('EXPIRE', KEYS[k + 1], ${KEPT_SECONDS})
 end
@@ -90,8 +87,6 @@ function argsOf(batch: Batch): (string | number)[] {
     batch.failures,
     batch.tokens,
     batch.writingMs,
-    batch.qualitySum,
-    batch.qualityCount,
     textOf(batch.latencies),
     textOf(batch.ttfts),
     batch.outputs.size,

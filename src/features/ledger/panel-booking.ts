@@ -13,8 +13,6 @@ export type PartOfCall = {
   ending: Ending
   decision: Pick<Decision, 'attempts' | 'failed'>
   taskType?: string | undefined
-  /** What its answer was judged to be worth, 0 to 10. */
-  quality?: number | undefined
 }
 
 /**
@@ -45,18 +43,17 @@ export async function bookAttempt(ctx: World, ending: Ending): Promise<void> {
   await settle(ctx, { row, budgets: countedIn(ctx, row), tokenCorrections: [], counters: [] })
 }
 
-function partSettlement(ctx: World, { requestId, startedMs, endedMs, quality, ...part }: PartOfCall): Settlement {
+function partSettlement(ctx: World, { requestId, startedMs, endedMs, ...part }: PartOfCall): Settlement {
   const { ending, decision, taskType } = part
   const own = rowOf({ ...ctx, requestId, startedMs, now: () => endedMs }, ending)
   const row: LedgerRow = { ...own, parent_request_id: ctx.requestId }
-  const measured = measuredOf(decision, { ending, row, taskType })
   return {
     row,
     budgets: countedIn(ctx, row),
     // The caller's windows were charged for all parts at once; those of a provider are its own part's.
     tokenCorrections: correctionsOf({ policy: ctx.admission.policy, tokenCharges: [] }, row, ctx.now()),
     counters: [],
-    measured: measured.map((told) => (told.ok && quality !== undefined ? { ...told, quality } : told)),
+    measured: measuredOf(decision, { ending, row, taskType }),
   }
 }
 

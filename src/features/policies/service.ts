@@ -33,7 +33,7 @@ const USE_STEP_SECONDS = 300
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
   const { orgId } = subject
   const nowSeconds = secondsOf(now())
-  const [rules, caps, [key], own, credentials, wrapped, routing, marks, [ensemble]] = await db.atomically(
+  const [rules, caps, [key], own, credentials, wrapped, routing, marks, judged, [ensemble]] = await db.atomically(
     orgId,
     (query) => [
       query
@@ -87,7 +87,7 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
     limits: compileLimits(rules),
     ...budgetsOf(caps),
     ...(accounts && { accounts }),
-    ...routingOf(routing, marks),
+    ...routingOf(routing, marks, judged),
     ...ensembleOf(ensemble?.config),
   }
   return { ...body, version: await versionOf(body) }
@@ -137,7 +137,10 @@ const isKey = ({ orgId, id }: Subject) => and(eq(apiKeys.org_id, orgId), eq(apiK
 const agentOf = ({ orgId, id }: Subject): SQL =>
   sql`select k.agent_id from ${apiKeys} k where k.org_id = ${orgId} and k.id = ${id}`
 
-type Own = Omit<Policy, 'version' | 'limits' | 'budgets' | 'watched' | 'accounts' | 'routing' | 'marks' | 'ensemble'>
+type Own = Omit<
+  Policy,
+  'version' | 'limits' | 'budgets' | 'watched' | 'accounts' | 'routing' | 'marks' | 'marked' | 'ensemble'
+>
 
 const ofKey = (key: KeyRecord, agentId: string | undefined): Own => ({
   orgId: key.orgId,

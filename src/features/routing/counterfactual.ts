@@ -1,5 +1,5 @@
 import type { Ctx } from '../../core/context.ts'
-import type { Figures, RoutingPolicy } from '../../core/routing.ts'
+import type { Figures, JudgedTargets, RoutingPolicy } from '../../core/routing.ts'
 import { type TaskType, taskTypes } from '../../core/tasks.ts'
 import { type Choice, choicesFor } from './choice.ts'
 import { oddsOf } from './odds.ts'
@@ -52,7 +52,10 @@ export function createJudge(
   return (own) => {
     const choice = choiceOf(own)
     const first = own.row.candidates[0]?.target
-    const made = choice?.kind === 'weighed' ? inputsFor(own, { choice, figuresOf, nowMs: world.now() }) : undefined
+    const made =
+      choice?.kind === 'weighed'
+        ? inputsFor(own, { choice, figuresOf, marked: world.admission.policy.marked, nowMs: world.now() })
+        : undefined
     const odds = made ? oddsOf(made) : plainOdds(choice, own)
     const had = oddsOf(own.inputs)
     const supported = [...odds].reduce((sum, [id, share]) => sum + ((had.get(id) ?? 0) > 0 ? share : 0), 0)
@@ -89,10 +92,11 @@ function plainOdds(choice: Choice | undefined, { inputs }: OwnChoice): ReadonlyM
 type About = {
   choice: Extract<Choice, { kind: 'weighed' }>
   figuresOf: (target: Target) => Figures | undefined
+  marked: JudgedTargets | undefined
   nowMs: number
 }
 
-function inputsFor({ row, inputs }: OwnChoice, { choice, figuresOf, nowMs }: About): PlanInputs | undefined {
+function inputsFor({ row, inputs }: OwnChoice, { choice, figuresOf, marked, nowMs }: About): PlanInputs | undefined {
   const standing: Standing = { openBreakers: new Map(), nowMs }
   const { task_type: task = '', complexity = 'medium', stream = false } = inputs
   const shape = {
@@ -104,7 +108,7 @@ function inputsFor({ row, inputs }: OwnChoice, { choice, figuresOf, nowMs }: Abo
     taskType: isTask(task) ? task : ('text_generation' as const),
     needs: [],
   }
-  const { plan } = weigh({ choice, shape, standing, figuresOf, unpaid: () => undefined, random: 0, turn: 0 })
+  const { plan } = weigh({ choice, shape, standing, figuresOf, marked, unpaid: () => undefined, random: 0, turn: 0 })
   const logged = new Map(inputs.options.map((option) => [option.id, option]))
   return plan.inputs && { ...plan.inputs, options: plan.inputs.options.map((one) => asItWas(one, logged.get(one.id))) }
 }

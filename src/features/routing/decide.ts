@@ -83,6 +83,7 @@ function weighingOf(ctx: World, { call, choice, standing }: About): Weighing {
     shape: call.shape(),
     standing,
     figuresOf: (target) => (figures ? figures.get(target.id) : recallFigures(ctx, target)),
+    marked: ctx.admission.policy.marked,
     unpaid: createPurse(ctx.admission.policy, call, ctx.admission),
     random: ctx.random(),
     turn,

@@ -1,4 +1,4 @@
-import type { Figures } from '../../core/routing.ts'
+import type { Figures, JudgedTargets } from '../../core/routing.ts'
 import { costNanoUsd, modelOf, type Prior } from '../catalog/service.ts'
 import type { Candidate } from './candidates.ts'
 import type { Option, PlanStrategy } from './plan.ts'
@@ -38,6 +38,8 @@ export function wantsOf(strategy: PlanStrategy, capped: Pick<Wants, 'cost' | 'la
 export type Known = {
   shape: Shape
   figures: Figures | undefined
+  /** What judges of the caller's organisation thought of its answers. */
+  judged: JudgedTargets[string] | undefined
   wants: Wants
   /** It was out, and this call may try it. */
   isProbe: boolean
@@ -48,7 +50,7 @@ export type Known = {
 /** A candidate as a plan wants to know it. */
 export function optionOf(candidate: Candidate, known: Known): Option {
   const { target, tier, fallbackTier, isSpare, isTrusted, row, isBuiltIn } = candidate
-  const { shape, figures, wants, isProbe } = known
+  const { shape, figures, judged, wants, isProbe } = known
   const place = {
     id: target.id,
     ...(tier > 0 && { tier }),
@@ -69,7 +71,7 @@ export function optionOf(candidate: Candidate, known: Known): Option {
     ...(cost && { cost_nanos: cost.nanoUsd }),
     ...(isOver && { dear: true as const }),
     ...(wants.latency && { latency_ms: expectedLatencyMs(target, { shape, figures }) }),
-    ...(wants.quality && { quality: expectedQuality(target, figures) }),
+    ...(wants.quality && { quality: expectedQuality(target, judged) }),
     ...(wants.load && { load: rounded((figures?.inFlight ?? 0) / capacityOf(target)) }),
     ...(wants.health && { health: isProbe ? PROBE_HEALTH : 1, error_rate: rounded(figures?.errorRate ?? 0) }),
   }
@@ -130,10 +132,9 @@ function expectedLatencyMs(target: Target, { shape, figures }: Measured): number
   return prior ? Math.round(prior.latencySeconds * 1000) : UNKNOWN_LATENCY_MS
 }
 
-function expectedQuality(target: Target, figures: Figures | undefined): number {
+function expectedQuality(target: Target, [mean, count]: JudgedTargets[string] = [0, 0]): number {
   const prior = priorOf(target)?.quality ?? UNKNOWN_QUALITY
-  const { sum, count } = figures?.quality ?? { sum: 0, count: 0 }
-  return rounded((sum + PRIOR_WEIGHT * prior) / (count + PRIOR_WEIGHT))
+  return rounded((count * mean + PRIOR_WEIGHT * prior) / (count + PRIOR_WEIGHT))
 }
 
 const capacityOf = ({ provider: { kind, maxConcurrency } }: Target): number =>

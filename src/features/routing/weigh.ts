@@ -1,4 +1,4 @@
-import type { Figures } from '../../core/routing.ts'
+import type { Figures, JudgedTargets } from '../../core/routing.ts'
 import type { Candidate } from './candidates.ts'
 import { planCaps, type Weighed } from './choice.ts'
 import { optionOf, type Wants, wantsOf } from './option.ts'
@@ -12,6 +12,8 @@ export type Weighing = {
   shape: Shape
   standing: Standing
   figuresOf: (target: Target) => Figures | undefined
+  /** What judges of the caller's organisation thought, by target. */
+  marked: JudgedTargets | undefined
   /** Why a target cannot be paid for; undefined for one that can. */
   unpaid: (target: Target) => string | undefined
   random: number
@@ -47,13 +49,14 @@ type About = { wants: Wants; obstacle: Obstacle | undefined }
 
 function ofCandidate(
   candidate: Candidate,
-  { shape, standing, figuresOf, unpaid }: Weighing,
+  { shape, standing, figuresOf, marked, unpaid }: Weighing,
   { wants, obstacle }: About,
 ): Option {
   const { target } = candidate
   return optionOf(candidate, {
     shape,
     figures: figuresOf(target),
+    judged: marked?.[target.id],
     wants,
     isProbe: standing.states?.get(target.id)?.kind === 'probe',
     out: obstacle?.reason ?? unpaid(target),

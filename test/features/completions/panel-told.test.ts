@@ -33,24 +33,21 @@ function callOf(target: PanelCall['target']): PanelCall {
   }
 }
 
-describe('what a judge thinks of an answer', () => {
-  it.each([
-    ['of the installation', ours, [5, 5]],
-    ['of an organisation’s own', theirs, [undefined, 5]],
-  ])('is kept of a judge %s as far as it is its business', (_whose, judge, wanted) => {
+describe('what a panel books', () => {
+  it('is every call that asked its target, and nothing of what a judge thought', () => {
     const members = [ours, theirs].map((target) => {
       const answered = callOf(target)
       return { calls: [answered], answered }
     })
-    const helpers = [{ ...callOf(judge), role: 'judge' as const }]
-    const parts = partsOf({
-      members,
-      helpers,
-      choice: undefined,
-      voters: members,
-      judged: [0.5, 0.5],
-      merged: undefined,
-    })
-    expect(parts.map(({ quality }) => quality)).toEqual([...wanted, undefined])
+    const unasked = callOf(theirs)
+    const helpers = [
+      { ...callOf(ours), role: 'judge' as const },
+      { ...unasked, ending: { ...unasked.ending, attempts: 0 }, role: 'judge' as const },
+    ]
+    const parts = partsOf({ members, helpers })
+    expect(parts.map(({ requestId }) => requestId)).toEqual([ours, theirs, ours].map(({ id }) => `req_${id}`))
+    for (const part of parts) {
+      expect(Object.keys(part).sort()).toEqual(['decision', 'endedMs', 'ending', 'requestId', 'startedMs', 'taskType'])
+    }
   })
 })

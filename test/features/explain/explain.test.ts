@@ -72,7 +72,7 @@ describe('an explanation', () => {
     const gateway = await start({ routing: { ...rules, strategy } })
     await gateway.redis.pipeline([
       ['HSET', redisKeys.target('openai/gpt-4o-mini'), { u: String(NOW_MS + 60_000) }],
-      ['HSET', redisKeys.figures('deepseek/deepseek-chat'), { f: `[${NOW_MS},90,700,2000,300,50,9,90,0,0]` }],
+      ['HSET', redisKeys.figures('deepseek/deepseek-chat'), { f: `[${NOW_MS},90,700,2000,300,50,9,90]` }],
     ])
     const body = { model: 'auto', messages }
     for (const _turn of [1, 2]) {

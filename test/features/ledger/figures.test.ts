@@ -33,7 +33,7 @@ describe('a bucket', () => {
 })
 
 describe('figures that were kept', () => {
-  it.each(['', 'nonsense', '{}', '[1,2]', '["a",1,1,1,1,1,1,1,1,1]', '[1e999,1,1,1,1,1,1,1,1,1]'])(
+  it.each(['', 'nonsense', '{}', '[1,2]', '["a",1,1,1,1,1,1,1]', '[1e999,1,1,1,1,1,1,1]'])(
     'are unknown when they are %j',
     (text) => {
       expect(readFigures(text, null, START_MS)).toBeUndefined()
@@ -120,13 +120,6 @@ describe.each(backends)('what calls told of a target, on $name', ({ start }) => 
     expect((await read(START_MS + 20 * FADE_FAILURES_MS))?.errorRate).toBeLessThan(0.001)
   })
 
-  it('keeps the marks of judges', async () => {
-    const { tell, read } = target()
-    await tell([{ ok: true, quality: 8 }])
-    await tell([{ ok: true, quality: 6 }, { ok: true }])
-    expect((await read())?.quality).toEqual({ sum: 14, count: 2 })
-  })
-
   it('says the same of many targets at once as of each alone', async () => {
     const [one, other] = [target(), target()]
     const calls = [
@@ -138,7 +131,7 @@ describe.each(backends)('what calls told of a target, on $name', ({ start }) => 
     if (command) await backend.redis.pipeline([command])
     expect((await one.read(START_MS, 'b'))?.outputTokens).toBeGreaterThan(17)
     expect(await one.read()).toMatchObject({ calls: 2, errorRate: 0 })
-    expect(await other.read()).toMatchObject({ calls: 1, latencyMs: undefined, quality: undefined })
+    expect(await other.read()).toMatchObject({ calls: 1, latencyMs: undefined })
   })
 
   it('never leaves anything that cannot be read, whatever was told', async () => {
@@ -148,7 +141,6 @@ describe.each(backends)('what calls told of a target, on $name', ({ start }) => 
       ttftMs: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true }), { nil: undefined }),
       outputTokens: fc.option(fc.nat(2_000_000), { nil: undefined }),
       taskType: fc.option(fc.constantFrom('text_generation', 'code_generation'), { nil: undefined }),
-      quality: fc.option(fc.double({ min: 0, max: 10, noNaN: true }), { nil: undefined }),
     })
     await fc.assert(
       fc.asyncProperty(

@@ -204,6 +204,34 @@ describe('a policy', () => {
     expect((await policyOf(apiKey))?.accounts?.providers.map(({ id }) => id)).toEqual([`${orgId}node`])
   })
 
+  it('carries what judges of its organisation thought in the last thirty days, and nobody else’s marks', async () => {
+    const [{ apiKey, orgId }, other] = await Promise.all([
+      insert(pool, PEPPER, { name: 'One' }),
+      insert(pool, PEPPER, { name: 'Another' }),
+    ])
+    const nowSeconds = Math.floor(Date.now() / 1000)
+    const hour = (daysAgo: number, model: string, marks: { mean: number | null; count: number; task?: string }) =>
+      pool.query(
+        `insert into model_stats (org_id, hour, provider, model, task_type, calls, ok, errors, prompt_tokens,
+           completion_tokens, cost_nanos, quality_mean, quality_count)
+         values ($1, $2, 'openai', $3, $6, 9, 9, '{}', 0, 0, 0, $4, $5)`,
+        [orgId, nowSeconds - daysAgo * 86_400, model, marks.mean, marks.count, marks.task ?? 'unknown'],
+      )
+    const before = [await policyOf(apiKey), await policyOf(other.apiKey)]
+    for (const policy of before) expect(policy).not.toHaveProperty('marked')
+    await hour(1, 'gpt-4o', { mean: 9, count: 1 })
+    await hour(1, 'gpt-4o', { mean: 5, count: 2, task: 'code_generation' })
+    await hour(29, 'gpt-4o', { mean: 3, count: 3 })
+    await hour(31, 'gpt-4o', { mean: 0, count: 99 })
+    await hour(2, 'gpt-4', { mean: 10, count: 2 })
+    await hour(2, 'gpt-4o-mini', { mean: null, count: 0 })
+    const policy = await policyOf(apiKey)
+    expect(policy?.marked).toEqual({ 'openai/gpt-4o': [4.667, 6], 'openai/gpt-4': [10, 2] })
+    expect(policy?.version).not.toBe(before[0]?.version)
+    expect((await policyOf(apiKey))?.version).toBe(policy?.version)
+    expect(await policyOf(other.apiKey)).toEqual(before[1])
+  })
+
   it('is of nobody for a hash that no key has', async () => {
     expect(await findKey({ db }, await hashKey(PEPPER, 'hx_live_nobody'))).toBeUndefined()
   })

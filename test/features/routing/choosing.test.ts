@@ -42,12 +42,11 @@ async function decided(gateway: TestGateway, { headers }: Response): Promise<Dec
   return JSON.parse(JSON.stringify(made))
 }
 
-type Measured = { calls: number; latencyMs: number; quality?: { sum: number; count: number } }
+type Measured = { calls: number; latencyMs: number }
 
 /** As the ledgers write what they were told of a target. */
-const measured = ({ redis }: TestGateway, target: string, { calls, latencyMs, quality }: Measured) => {
-  const { sum = 0, count = 0 } = quality ?? {}
-  const kept = [Date.now(), calls, latencyMs, latencyMs, latencyMs, 50, 0, calls, sum, count]
+const measured = ({ redis }: TestGateway, target: string, { calls, latencyMs }: Measured) => {
+  const kept = [Date.now(), calls, latencyMs, latencyMs, latencyMs, 50, 0, calls]
   return redis.pipeline([['HSET', redisKeys.figures(target), { f: JSON.stringify(kept) }]])
 }
 
@@ -167,10 +166,21 @@ describe('a model that is left to us', () => {
     expect((await by('latency')).candidates[0]).toMatchObject({ target: 'qwen/qwen-turbo', latency_ms: 1000 })
     await measured(gateway, 'openai/gpt-4', { calls: 20, latencyMs: 300 })
     expect((await by('latency')).chosen).toBe('qwen/qwen-turbo')
-    await measured(gateway, 'openai/gpt-4', { calls: 60, latencyMs: 300, quality: { sum: 2000, count: 200 } })
+    await measured(gateway, 'openai/gpt-4', { calls: 60, latencyMs: 300 })
     expect((await by('latency')).candidates[0]).toMatchObject({ target: 'openai/gpt-4', latency_ms: 300 })
+  })
+
+  it('weighs what its own organisation had judged, and nobody else’s marks', async () => {
+    const marking = await start({ orgId: 'org_marking', marked: { 'openai/gpt-4': [10, 200] } })
+    const other = await start({ orgId: 'org_other' })
+    const before = (await ask(other, { model: 'auto:quality' })).candidates
     // (200 judged answers of 10, and 20 expected of 9)
-    expect((await by('quality')).candidates[0]).toMatchObject({ target: 'openai/gpt-4', quality: 9.909 })
+    expect((await ask(marking, { model: 'auto:quality' })).candidates[0]).toMatchObject({
+      target: 'openai/gpt-4',
+      quality: 9.909,
+    })
+    expect((await ask(other, { model: 'auto:quality' })).candidates).toEqual(before)
+    expect(before[0]?.target).not.toBe('openai/gpt-4')
   })
 
   it('gives each its turn', async () => {
@@ -212,6 +222,20 @@ describe('a model that is left to us', () => {
     })
     expect(gateway.sent).toEqual([])
     expect(await decided(gateway, response)).toMatchObject({ outcome: 'refused', chosen: null, candidates: [] })
+  })
+})
+
+describe('auto with a word that is no strategy', () => {
+  it.each(['auto:foo', 'auto:', 'auto:cost:x', 'auto:COST'])('is no model: %s', async (model) => {
+    const gateway = await start({ routing: rules({ fallbacks: { '*': ['gpt-4o'] } }) })
+    for (const more of [{}, { helix: { fallback_models: ['gpt-4o'] } }, { ensemble: true }]) {
+      const response = await gateway.chat({ model, messages, ...more })
+      expect(response.status).toBe(404)
+      expect(await response.json()).toMatchObject({
+        error: { code: 'model_not_found', message: expect.stringContaining('priority, cost, latency, quality') },
+      })
+    }
+    expect(gateway.sent).toEqual([])
   })
 })
 

@@ -29,7 +29,6 @@ const figures = (given: Partial<Figures>): Figures => ({
   tokensPerSecond: undefined,
   errorRate: 0,
   outputTokens: undefined,
-  quality: undefined,
   ...given,
 })
 
@@ -45,6 +44,7 @@ const weighed = (routing: RoutingWish, given: Partial<Weighing> = {}) =>
     shape,
     standing: { openBreakers: new Map(), nowMs: 0 },
     figuresOf: () => undefined,
+    marked: undefined,
     unpaid: () => undefined,
     random: 0.5,
     turn: undefined,
@@ -94,8 +94,10 @@ describe('what a plan knows of a candidate', () => {
   })
 
   it('is the mean of its marks, drawn to what was expected', () => {
-    const figuresOf = known(gpt4o, { quality: { sum: 20 * 5, count: 20 } })
-    expect(optionOf(weighed({ strategy: 'quality' }, { figuresOf }), gpt4o)?.quality).toBe(7)
+    const marked = { [gpt4o]: [5, 20] } as const
+    const plan = weighed({ strategy: 'quality' }, { marked })
+    expect(optionOf(plan, gpt4o)?.quality).toBe(7)
+    expect(optionOf(plan, 'shed/llama3.1:8b')?.quality).toBe(7.8)
   })
 
   it('is how busy it is for what it takes at once, and how well it is', () => {
