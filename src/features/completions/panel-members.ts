@@ -1,7 +1,7 @@
 import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { asksJudge, type EnsembleSettings } from '../ensembles/service.ts'
-import { isOutOfUse, listTargets, type Target, targetsFor, type Wanted } from '../routing/service.ts'
+import { isAuto, isOutOfUse, listTargets, type Target, targetsFor, type Wanted } from '../routing/service.ts'
 import type { Asked } from './request.ts'
 
 /** Beside those that are to be asked, so many that can take the place of one that is out. */
@@ -73,8 +73,6 @@ function chosenMembers(world: World, policy: Caller, { asked, settings }: Wish):
   const others = listTargets(world, policy).filter((target) => isUsable(target, asked) && target.entry?.prior)
   return unique([...found, ...byPreference(others, settings)]).slice(0, wanted)
 }
-
-const isAuto = (name: string): boolean => name === 'auto' || name.startsWith('auto:')
 
 const unique = (targets: readonly Target[]): Target[] => [
   ...new Map(targets.map((target) => [target.id, target])).values(),

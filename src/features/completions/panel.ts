@@ -13,6 +13,7 @@ import {
   refreshNodes,
   refuseUnheld,
   releaseUnused,
+  requireSpelling,
   requireTargets,
   type Target,
   taskOf,
@@ -44,6 +45,7 @@ export function preparePanel(ctx: Ctx, asked: Asked): Prepared {
   openDecision(ctx, { model: asked.wanted.model, isStream: asked.stream, taskType })
   try {
     refuseChoices(asked)
+    requireSpelling(asked.wanted)
     refreshNodes(ctx)
     const { policy } = ctx.admission
     const settings = panelSettings(policy, asked)

@@ -2,11 +2,10 @@ import type { Policy } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import type { DecidedExperiment } from '../../core/decision.ts'
 import type { Caps, Strategy } from '../../core/routing.ts'
-import { isAuto } from './auto.ts'
+import { isAuto, strategyOfAuto } from './auto.ts'
 import { type Candidate, namedCandidates, openCandidates } from './candidates.ts'
 import { classCaps } from './complexity.ts'
 import { assign, unitOf } from './experiment.ts'
-import { strategyOfAuto } from './options.ts'
 import type { PlanCaps, PlanStrategy } from './plan.ts'
 import type { Shape } from './shape.ts'
 import { MAX_TARGETS, type Target, targetsFor, type Wanted } from './target.ts'
@@ -43,7 +42,7 @@ export type Weighed = {
  * experiment assigns by request and the request has no id yet.
  */
 export function choicesFor(world: World, policy: Chooser, { wanted, requestId }: Choosing): Choice[] {
-  const own = wanted.routing?.strategy ?? (isAuto(wanted.model) ? strategyOfAuto(wanted.model) : undefined)
+  const own = wanted.routing?.strategy ?? strategyOfAuto(wanted.model)
   if (!isAuto(wanted.model)) return [ofName(world, policy, wanted)]
   const { routing } = policy
   const strategy = own ?? routing?.strategy

@@ -1,11 +1,11 @@
 import * as z from 'zod'
 import { LABEL } from '../../core/ids.ts'
 import { nanoFromUsd } from '../../core/money.ts'
-import { type Caps, type Complexity, complexities, priorities, type Strategy, strategies } from '../../core/routing.ts'
+import { type Caps, type Complexity, complexities, priorities, type Strategy } from '../../core/routing.ts'
 import { taskTypes } from '../../core/tasks.ts'
+import { strategyNames, strategyOf } from './auto.ts'
 
-const StrategyName = z.enum([...strategies, 'performance', 'balanced'])
-type StrategyName = z.infer<typeof StrategyName>
+const StrategyName = z.enum(strategyNames)
 
 /** More than any request costs. */
 const MOST_USD = 1_000_000
@@ -70,16 +70,4 @@ export function wishOf(options: z.infer<typeof HelixOptions>['routing']): Routin
     timeoutMs: options.timeout_ms,
     allowDoubleCost: options.allow_double_cost,
   }
-}
-
-/** Some strategies have two names. */
-function strategyOf(name: StrategyName): Strategy {
-  if (name === 'performance') return 'latency'
-  return name === 'balanced' ? 'smart' : name
-}
-
-/** What `auto:<name>` asks for; undefined for plain `auto`, and for a name that says nothing. */
-export function strategyOfAuto(model: string): Strategy | undefined {
-  const { data } = StrategyName.safeParse(model.slice('auto:'.length))
-  return data && strategyOf(data)
 }

@@ -1,6 +1,6 @@
 import type { Ctx, Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
-import { isAuto } from './auto.ts'
+import { isAuto, isMisspeltAuto, strategyNames } from './auto.ts'
 import { type Choice, choicesFor } from './choice.ts'
 import { NODE_RETRY_SECONDS } from './failure.ts'
 import { listingOf } from './listing.ts'
@@ -13,6 +13,7 @@ type World = Pick<Ctx, 'providers' | 'memory' | 'now' | 'log' | 'defer' | 'admis
 export function requireTargets(ctx: World, wanted: Wanted): readonly Target[] {
   // Also for a call that finds no target: a node that was away is asked again by those who want it.
   refreshNodes(ctx)
+  requireSpelling(wanted)
   const { targets, forbidden } = targetsFor(ctx, ctx.admission.policy, wanted)
   requireSome(ctx, wanted, { forbidden, isEmpty: targets.length === 0 })
   return targets
@@ -21,6 +22,7 @@ export function requireTargets(ctx: World, wanted: Wanted): readonly Target[] {
 /** What may answer a request and by what it is chosen, or why nothing may. Throws as `requireTargets`. */
 export function requireChoice(ctx: World & Pick<Ctx, 'requestId'>, wanted: Wanted): Choice {
   refreshNodes(ctx)
+  requireSpelling(wanted)
   const [choice] = choicesFor(ctx, ctx.admission.policy, { wanted, requestId: ctx.requestId })
   if (!choice) throw new TypeError('routing: an experiment without variants')
   const found = choice.kind === 'plain' ? choice.targets : choice.candidates
@@ -32,6 +34,13 @@ export function requireChoice(ctx: World & Pick<Ctx, 'requestId'>, wanted: Wante
 export function mayAnswer(ctx: World & Pick<Ctx, 'requestId'>, wanted: Wanted): readonly Target[] {
   const choice = requireChoice(ctx, wanted)
   return choice.kind === 'plain' ? choice.targets : choice.candidates.map(({ target }) => target)
+}
+
+/** Throws 404 for `auto:` with a word that says nothing, whatever is there to fall back to. */
+export function requireSpelling({ model }: Pick<Wanted, 'model'>): void {
+  if (!isMisspeltAuto(model)) return
+  const message = `There is no model '${model}': after 'auto:' comes one of ${strategyNames.join(', ')}.`
+  throw new AppError('model_not_found', message, { param: 'model' })
 }
 
 function requireSome(

@@ -94,7 +94,6 @@ describe('a model that is left to us', () => {
       'quality',
       'smart',
     ])
-    expect(await by('nothing')).toBe('first')
   })
 
   it('goes by the routing policy, and the decision names it', async () => {
@@ -228,7 +227,7 @@ describe('a model that is left to us', () => {
 describe('auto with a word that is no strategy', () => {
   it.each(['auto:foo', 'auto:', 'auto:cost:x', 'auto:COST'])('is no model: %s', async (model) => {
     const gateway = await start({ routing: rules({ fallbacks: { '*': ['gpt-4o'] } }) })
-    for (const more of [{}, { helix: { fallback_models: ['gpt-4o'] } }, { ensemble: true }]) {
+    for (const more of [{}, { helix: { fallback_models: ['gpt-4o'] } }, { helix: { ensemble_config: {} } }]) {
       const response = await gateway.chat({ model, messages, ...more })
       expect(response.status).toBe(404)
       expect(await response.json()).toMatchObject({
