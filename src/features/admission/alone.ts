@@ -4,7 +4,7 @@ import { AppError } from '../../core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
 import { authorise } from './authority.ts'
 import { askForHold, holdRequest, holdsMoney, requireHeld, withdraw, withdrawBefore } from './holding.ts'
-import { adopt, loadPolicy } from './load.ts'
+import { loadAlone } from './load.ts'
 import type { createLocalLimit } from './local-limit.ts'
 import type { Known } from './recognise.ts'
 import { invalidCredential } from './refusals.ts'
@@ -27,10 +27,8 @@ export async function admitAlone(
   { deps, request, entry, localLimit, earlier }: Alone,
   ask: (policy: Policy) => Ask | Promise<Ask>,
 ): Promise<Admission> {
-  if (!entry.policy || deps.now() - entry.confirmedMs > UNCONFIRMED_MS) {
-    const askedMs = deps.now()
-    adopt(entry, await loadPolicy(deps, entry.points), askedMs)
-  }
+  const isTrusted = () => entry.policy !== undefined && deps.now() - entry.confirmedMs <= UNCONFIRMED_MS
+  if (!isTrusted()) await loadAlone(deps, entry, isTrusted)
   const { policy } = entry
   if (!policy) throw invalidCredential()
   const admission: Admission = {

@@ -12,6 +12,8 @@ import type { ScriptReply } from './script-call.ts'
 /** A request that loads a credential and is cut off tells nobody: after this long another one loads it. */
 const LONGEST_LOAD_MS = 3000
 const LOOK_AGAIN_MS = 10
+/** Postgres has just failed to tell: for so long nobody asks it for the same credential again. */
+const FAILED_MS = 1000
 /** How long a call waits to have a record confirmed that would also do as it is. */
 const CONFIRM_TIMEOUT_MS = 1500
 const LOOKUPS = 'key_lookups_per_ip'
@@ -73,14 +75,41 @@ export function adopt(entry: Known, policy: Policy | undefined, confirmedMs: num
 
 async function load(deps: Deps, request: AdmissionRequest, entry: Known, seen: Seen): Promise<void> {
   if (await isLoadedByAnother(entry)) return
-  entry.loadingSinceMs = Date.now()
-  try {
+  await loadOnce(deps, entry, async () => {
     if (entry.points.kind === 'api_key') await refuseGuessing(deps, request.ip)
     const askedMs = deps.now()
     const policy = await loadPolicy(deps, entry.points)
     if (!policy && entry.points.kind === 'api_key') await countGuess(deps, request.ip)
     await remember(deps, { record: entry.record, seen, policy, askedMs })
     adopt(entry, policy, askedMs)
+  })
+}
+
+/**
+ * The credential's policy from Postgres alone, for an isolate that no longer trusts what it knows. Of a crowd one asks:
+ * while Redis is slow everybody comes this way, and Postgres must not break down under it, too. Throws as `load`.
+ */
+export async function loadAlone(deps: Deps, entry: Known, isTrusted: () => boolean): Promise<void> {
+  if ((await isLoadedByAnother(entry)) && isTrusted()) return
+  await loadOnce(deps, entry, async () => {
+    const askedMs = deps.now()
+    adopt(entry, await loadPolicy(deps, entry.points), askedMs)
+  })
+}
+
+/** Marks the credential as being loaded; a failure of Postgres is everybody's for a second. */
+async function loadOnce(deps: Pick<Deps, 'now'>, entry: Known, loading: () => Promise<void>): Promise<void> {
+  const { failed } = entry
+  if (failed && deps.now() - failed.atMs < FAILED_MS) throw new DependencyError('postgres', failed.cause)
+  entry.loadingSinceMs = Date.now()
+  try {
+    await loading()
+    entry.failed = undefined
+  } catch (error) {
+    if (error instanceof DependencyError && error.dependency === 'postgres') {
+      entry.failed = { atMs: deps.now(), cause: error.cause }
+    }
+    throw error
   } finally {
     entry.loadingSinceMs = undefined
   }

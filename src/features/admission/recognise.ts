@@ -29,6 +29,8 @@ export type Known = {
   verifiedMs: number
   /** Since when one of the requests has been loading it from Postgres. */
   loadingSinceMs: number | undefined
+  /** When Postgres last failed to tell, and how; undefined once it told. */
+  failed: { atMs: number; cause: unknown } | undefined
 }
 
 /**
@@ -69,6 +71,7 @@ function remembered({ now }: Deps, known: Map<string, Known>, credential: string
     confirmedMs: 0,
     verifiedMs: now(),
     loadingSinceMs: undefined,
+    failed: undefined,
   }
   if (known.size >= MAX_REMEMBERED) {
     const [oldest] = known.keys()

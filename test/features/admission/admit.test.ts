@@ -257,6 +257,28 @@ describe('without Redis', () => {
     })
   })
 
+  it('has one of a crowd ask Postgres, and nobody for a second after it failed', async () => {
+    const { admit, state } = world()
+    const crowd = () => Promise.allSettled(Array.from({ length: 50 }, () => admit()))
+    await admit()
+    await withoutRedis(async () => {
+      state.nowMs += 60_001
+      const before = state.lookups
+      expect((await crowd()).every(({ status }) => status === 'fulfilled')).toBe(true)
+      expect(state.lookups).toBe(before + 2)
+      state.nowMs += 60_001
+      state.postgresAway = true
+      for (let wave = 0; wave < 2; wave++) {
+        const reasons = (await crowd()).map((outcome) => outcome.status === 'rejected' && outcome.reason)
+        expect(reasons.every((reason) => reason instanceof DependencyError)).toBe(true)
+      }
+      expect(state.lookups).toBe(before + 3)
+      state.postgresAway = false
+      state.nowMs += 1000
+      await admit()
+    })
+  })
+
   it('admits a cold key by Postgres alone, and refuses an unknown one', async () => {
     const { admit, state, forget } = world()
     await withoutRedis(async () => {

@@ -184,6 +184,7 @@ describe('a change that is marked', () => {
     state.postgresAway = true
     await expect(admit()).rejects.toMatchObject({ dependency: 'postgres' })
     state.postgresAway = false
+    state.nowMs += 1000
     await admit()
   })
 })
