@@ -113,5 +113,9 @@ export const modelStats = pgTable(
     quality_mean: doublePrecision(),
     quality_count: integer().notNull(),
   },
-  (table) => [primaryKey({ columns: [table.org_id, table.hour, table.provider, table.model, table.task_type] })],
+  (table) => [
+    primaryKey({ columns: [table.org_id, table.hour, table.provider, table.model, table.task_type] }),
+    // Every policy that is compiled asks for the few hours in which answers were judged.
+    index().on(table.org_id, table.hour).where(sql`quality_count > 0`),
+  ],
 )

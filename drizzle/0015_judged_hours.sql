@@ -1,0 +1,1 @@
+CREATE INDEX "model_stats_org_id_hour_index" ON "model_stats" USING btree ("org_id","hour") WHERE quality_count > 0;
