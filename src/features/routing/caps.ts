@@ -7,6 +7,8 @@ const GIVEN_UP: readonly CapName[] = ['latency', 'quality', 'cost']
 
 const hardReasons = { latency: 'over_max_latency', quality: 'below_min_quality', cost: 'over_max_cost' } as const
 const softReasons = { latency: 'over_class_latency', quality: 'below_class_quality', cost: 'over_class_cost' } as const
+/** More than the built-in list lets a target cost, whatever the class. */
+const OVER_LIST = 'over_list_cost'
 
 type Fitting = {
   options: readonly Option[]
@@ -17,7 +19,8 @@ type Fitting = {
 const NONE: readonly CapName[] = []
 
 /** The options within the caps: the request's without mercy, those of its class as long as anything keeps them. */
-export function keepCaps(open: readonly Option[], { hard, soft }: Pick<PlanInputs, 'hard' | 'soft'>): Fitting {
+export function keepCaps(open: readonly Option[], given: Pick<PlanInputs, 'hard' | 'soft' | 'most_in_all'>): Fitting {
+  const { hard, soft, most_in_all: mostInAll } = given
   if (!hard && !soft && !open.some(({ dear }) => dear)) return { options: open, excluded: [], relaxed: [] }
   const excluded: { id: string; reason: string }[] = []
   const within = open.filter((option) => {
@@ -28,7 +31,11 @@ export function keepCaps(open: readonly Option[], { hard, soft }: Pick<PlanInput
   const relaxed = relaxation(within, soft)
   const options = within.filter((option) => {
     const broken = brokenSoftly(option, soft).find((cap) => !relaxed.includes(cap))
-    if (broken) excluded.push({ id: option.id, reason: softReasons[broken] })
+    if (broken) {
+      const isOfList =
+        broken === 'cost' && mostInAll !== undefined && !(soft && brokenBy(option, soft).includes('cost'))
+      excluded.push({ id: option.id, reason: isOfList ? OVER_LIST : softReasons[broken] })
+    }
     return broken === undefined
   })
   return { options, excluded, relaxed }

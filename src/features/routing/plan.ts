@@ -31,7 +31,7 @@ export type Option = {
   weight?: number
   /** What this request is expected to cost, nano-USD; absent when nobody knows. */
   cost_nanos?: number
-  /** It costs more than the built-in list lets it; counts like a cost above the class's. */
+  /** It costs more than the built-in list lets it; it is relaxed like the cost of a class. */
   dear?: true
   latency_ms?: number
   /** 0 to 10. */

@@ -202,6 +202,19 @@ describe('an arrangement', () => {
     expect(relaxedBy({ ...fine, dear: true })).toEqual(['cost'])
   })
 
+  it('tells what is too dear for the built-in list from what is too dear for a class', () => {
+    const options: Option[] = [
+      { id: 'a/1', cost_nanos: 1 },
+      { id: 'b/2', cost_nanos: 5, dear: true },
+      { id: 'c/3', cost_nanos: 99, dear: true },
+    ]
+    const given = { strategy: 'cost', options, most: 3, soft: { max_cost_nanos: 10 } } as const
+    const reasonsOf = (inputs: PlanInputs) => arrange(inputs).excluded.map(({ reason }) => reason)
+    expect(reasonsOf({ ...given, most_in_all: 6 })).toEqual(['over_list_cost', 'over_class_cost'])
+    // As it was called before.
+    expect(reasonsOf(given)).toEqual(['over_class_cost', 'over_class_cost'])
+  })
+
   it('leaves the default model for the end, without the caps of the class', () => {
     const some: Option[] = [
       { id: 'z/default', spare: true, quality: 1 },
