@@ -8,7 +8,7 @@ import { classCaps } from './complexity.ts'
 import { assign, unitOf } from './experiment.ts'
 import type { PlanCaps, PlanStrategy } from './plan.ts'
 import type { Shape } from './shape.ts'
-import { MAX_TARGETS, type Target, targetsFor, type Wanted } from './target.ts'
+import { type Candidates, MAX_TARGETS, targetsFor, type Wanted } from './target.ts'
 
 /** A call whose model is left to us is tried at so many targets. */
 export const MOST_TRIED = 3
@@ -20,7 +20,7 @@ export type Chooser = Pick<Policy, 'allowedModels' | 'mode' | 'routing' | 'marks
 export type Choice = { forbidden: boolean } & (Plain | Weighed)
 
 /** The order is the caller's: nothing has to be known of the targets but how they stand. */
-export type Plain = { kind: 'plain'; targets: readonly Target[] }
+export type Plain = { kind: 'plain' } & Pick<Candidates, 'targets' | 'asked'>
 
 /** The order comes of figures, caps, lots or turns. */
 export type Weighed = {

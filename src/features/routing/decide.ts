@@ -50,9 +50,9 @@ export async function decide(ctx: World, call: RoutedCall): Promise<Plan> {
     if (arrival?.decision) arrival.decision.plan = made
   }
   if (choice.kind === 'plain') {
-    const { targets } = choice
+    const { targets, asked } = choice
     call.refuse?.(targets)
-    return plan({ ...standing, targets, model: call.wanted.model }, note)
+    return plan({ ...standing, targets, asked, model: call.wanted.model }, note)
   }
   const weighing = weighingOf(ctx, { call, choice, standing })
   const made = await affordable(weighing, call)

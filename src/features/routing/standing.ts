@@ -2,6 +2,7 @@ import type { Admission, Policy, UsedUp } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { ModelMark } from '../../core/routing.ts'
+import { isAuto } from './auto.ts'
 import type { Target } from './target.ts'
 
 /** How candidates stand now, whatever the request: what admission told of them, and what their organisation said. */
@@ -69,7 +70,11 @@ export function nowhere(model: string, obstacles: readonly Obstacle[], nowMs: nu
     const message = `No provider of '${model}' has capacity left right now.`
     return new AppError('rate_limit_exceeded', message, { retryAfterSeconds: soonest(obstacles) })
   }
-  return new AppError('model_overloaded', `No provider of '${model}' is healthy right now.`, {
+  const isTakenOut = obstacles.length > 0 && obstacles.every(({ reason }) => reason === 'unavailable')
+  const takenOut = isAuto(model)
+    ? 'Whatever could answer was taken out of use.'
+    : `The model '${model}' was taken out of use.`
+  return new AppError('model_overloaded', isTakenOut ? takenOut : `No provider of '${model}' is healthy right now.`, {
     param: 'model',
     retryAfterSeconds: soonest(obstacles),
   })

@@ -44,7 +44,12 @@ export type Wanted = {
 
 export type Need = 'vision' | 'tools' | 'json_schema'
 
-export type Candidates = { targets: readonly Target[]; forbidden: boolean }
+export type Candidates = {
+  targets: readonly Target[]
+  /** So many of them, the first, serve the name that was asked for; absent where all do. */
+  asked?: number
+  forbidden: boolean
+}
 
 type World = Pick<Deps, 'providers' | 'memory' | 'now'>
 
@@ -55,12 +60,13 @@ type World = Pick<Deps, 'providers' | 'memory' | 'now'>
 export function targetsFor(world: World, policy: Pick<Policy, 'allowedModels' | 'mode'>, wanted: Wanted): Candidates {
   const names = [wanted.model, ...(wanted.fallbacks ?? [])]
   const served = names.map((name) => servedAs(name, world, policy, wanted))
-  const chosen = served.flatMap(({ allowed }, at) =>
+  const chosen = served.map(({ allowed }, at) =>
     isAuto(names[at] ?? '') ? allowed.slice(0, MAX_AUTO_TARGETS) : allowed,
   )
-  const unique = uniqueTargets(chosen)
+  const unique = uniqueTargets(chosen.flat())
   const forbidden = unique.length === 0 && served.some(({ isReachable }) => isReachable)
-  return { targets: unique.slice(0, MAX_TARGETS), forbidden }
+  const asked = uniqueTargets(chosen[0] ?? []).length
+  return { targets: unique.slice(0, MAX_TARGETS), ...(asked < unique.length && { asked }), forbidden }
 }
 
 /** Each target once, where it came first. */

@@ -347,9 +347,10 @@ describe('a model that was named', () => {
     const response = await gateway.chat({ model: 'gpt-4o', messages })
     expect([response.status, Number(response.headers.get('retry-after')) > 50]).toEqual([503, true])
     expect(await decided(gateway, response)).toMatchObject({ excluded: [{ target: gpt4o, reason: 'unavailable' }] })
-    expect((await ask(gateway, { model: 'gpt-4o', helix: { fallback_models: ['qwen-plus'] } })).chosen).toBe(
-      'qwen/qwen-plus',
-    )
+    expect(await response.json()).toMatchObject({ error: { message: "The model 'gpt-4o' was taken out of use." } })
+    const fallback = [{ target: 'qwen/qwen-plus', reason: 'fallback' }]
+    const other = await ask(gateway, { model: 'gpt-4o', helix: { fallback_models: ['qwen-plus'] } })
+    expect([other.chosen, other.candidates]).toMatchObject(['qwen/qwen-plus', fallback])
   })
 })
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/core/errors.ts'
 import { plan } from '../../../src/features/routing/named.ts'
 import { longestMs, timeoutsFor } from '../../../src/features/routing/patience.ts'
+import { arrange } from '../../../src/features/routing/plan.ts'
 import { node, target, timeouts } from './world.ts'
 
 const ids = (result: ReturnType<typeof plan>) => result.targets.map(({ target: one }) => one.id)
@@ -19,6 +20,16 @@ describe('a plan', () => {
       ],
       excluded: [],
     })
+  })
+
+  it('calls a fallback one where what was asked for is out', () => {
+    const targets = [target('openai/gpt-4o'), target('qwen/qwen-plus'), target('groq/llama')]
+    const openBreakers = new Map([['openai/gpt-4o', nowMs + 5000]])
+    const made = plan({ targets, asked: 1, openBreakers, model: 'gpt-4o', nowMs })
+    expect(made.targets.map(({ reason }) => reason)).toEqual(['fallback', 'fallback'])
+    const { tried, excluded, propensity } = arrange(made.inputs ?? { strategy: 'explicit', options: [], most: 0 })
+    expect(tried).toEqual(made.targets.map(({ target: { id }, reason }) => ({ id, reason })))
+    expect([excluded, propensity]).toEqual([made.excluded, made.propensity])
   })
 
   it('of auto takes the first whose breaker is closed', () => {
