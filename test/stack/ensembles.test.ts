@@ -113,6 +113,10 @@ describe('an ensemble', () => {
     for (const body of [{ strategy: 'best' }, { members: ['one'] }, { confidence_threshold: 2 }, { unknown: 1 }]) {
       expect((await stack.call(admin, path, body, { method: 'PUT' })).status).toBe(422)
     }
+    const unknown = await stack.call(admin, path, { members: [members[0], 'no-such-model'] }, { method: 'PUT' })
+    expect([unknown.status, await unknown.json()]).toMatchObject([422, { errors: [{ pointer: '/members/1' }] }])
+    expect((await stack.call(admin, '/v1/ensemble/configure', {})).status).toBe(400)
+    expect(await (await stack.call(admin, path)).json()).toMatchObject({ config: { strategy: 'majority' } })
     expect((await stack.call(apiKey, path, config, { method: 'PUT' })).status).toBe(403)
   })
 

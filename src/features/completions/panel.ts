@@ -1,7 +1,7 @@
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { TaskType } from '../../core/tasks.ts'
-import { noteWins } from '../ensembles/service.ts'
+import { type EnsembleSettings, noteWins } from '../ensembles/service.ts'
 import { bookPanel, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   failureOf,
@@ -49,6 +49,7 @@ export function preparePanel(ctx: Ctx, asked: Asked): Prepared {
     refreshNodes(ctx)
     const { policy } = ctx.admission
     const settings = panelSettings(policy, asked)
+    refuseUnreachable(asked, settings)
     const panel = panelFor(ctx, policy, { asked, settings })
     if (panel.missing) throw unknownModel(panel.missing)
     // With nobody at all it says why.
@@ -113,6 +114,13 @@ const taskTypeOf = ({ wanted, body }: Asked): TaskType => wanted.taskType ?? tas
 function refuseChoices({ body }: Asked): void {
   if ((body.n ?? 1) === 1) return
   throw new AppError('invalid_request', 'An ensemble gives one answer: n must be 1.', { param: 'n' })
+}
+
+/** Of answers that the call itself wants; what its organisation has said gives way to what the call says. */
+function refuseUnreachable({ ensemble }: Asked, { most }: EnsembleSettings): void {
+  if ((ensemble?.min_providers ?? 0) <= most) return
+  const message = `ensemble_config.min_providers: must not be above the ${most} models that are asked.`
+  throw new AppError('invalid_request', message, { param: 'ensemble_config.min_providers' })
 }
 
 const unpaid = (): AppError =>

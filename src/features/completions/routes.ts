@@ -1,5 +1,5 @@
 import { post } from '../../http/route.ts'
-import { EnsembleConfigView, EnsembleOptions, saveConfig } from '../ensembles/service.ts'
+import { EnsembleConfigView, SomeEnsemble, saveConfig } from '../ensembles/service.ts'
 import { askChat, askCompletion } from './ask.ts'
 import { complete } from './complete.ts'
 import { readEnsemble, readRequest } from './request.ts'
@@ -55,9 +55,9 @@ export const routes = [
     '/v1/ensemble/configure',
     {
       summary: 'Say how several models answer together',
-      description: 'The same as `PUT /api/v1/ensemble/config`.',
+      description: 'The same as `PUT /api/v1/ensemble/config`, which alone takes an empty object.',
       scope: 'routing:write',
-      body: EnsembleOptions,
+      body: SomeEnsemble,
       response: EnsembleConfigView,
     },
     (ctx, { body }) => saveConfig(ctx, body),

@@ -1,12 +1,12 @@
 import * as z from 'zod'
 import { CacheOptions } from '../cache/service.ts'
-import { EnsembleOptions } from '../ensembles/service.ts'
+import { SaidEnsemble } from '../ensembles/service.ts'
 import { HelixOptions } from '../routing/service.ts'
 
 export const ChatOptions = HelixOptions.extend({
   on_disconnect: z.enum(['cancel', 'drain']).optional(),
   cache: CacheOptions.optional(),
-  ensemble_config: EnsembleOptions.optional(),
+  ensemble_config: SaidEnsemble.optional(),
 })
 
 /** https://platform.openai.com/docs/api-reference/chat/create#chat-create-metadata */
@@ -59,7 +59,7 @@ export const ChatRequest = z.looseObject({
   helix: ChatOptions.nullish(),
   provider: z.union([z.string().min(1).max(64), z.looseObject({})]).nullish(),
   force_provider: z.string().min(1).max(64).nullish(),
-  ensemble_config: EnsembleOptions.nullish(),
+  ensemble_config: SaidEnsemble.nullish(),
 })
 
 export type ChatRequest = z.infer<typeof ChatRequest>

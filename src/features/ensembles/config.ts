@@ -3,6 +3,7 @@ import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { markSubject } from '../subjects/service.ts'
+import { requireKnown } from './known.ts'
 import type { EnsembleConfigView, EnsembleOptions } from './schema.ts'
 import { ensembleConfigs } from './table.ts'
 
@@ -27,8 +28,9 @@ async function rowOf({ db, caller: { orgId } }: Ctx): Promise<Row | undefined> {
   return row
 }
 
-/** In place of what there was: what is left out has its default again. It holds from the next call on. */
+/** In place of what there was: what is left out has its default again. It holds from the next call on. Throws 422. */
 export async function saveConfig(ctx: Ctx, config: EnsembleOptions): Promise<EnsembleConfigView> {
+  await requireKnown(ctx, config)
   const { orgId, userId } = ctx.caller
   const now = nowSeconds(ctx)
   const before = await rowOf(ctx)

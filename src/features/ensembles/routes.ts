@@ -1,6 +1,6 @@
 import { get, put, type Route } from '../../http/route.ts'
 import { readConfig, saveConfig } from './config.ts'
-import { EnsembleConfigView, EnsembleOptions, EnsembleStatus } from './schema.ts'
+import { EnsembleConfigView, EnsembleStatus, SaidEnsemble } from './schema.ts'
 import { ensembleStatus } from './status.ts'
 
 export const routes: readonly Route[] = [
@@ -21,9 +21,9 @@ export const routes: readonly Route[] = [
       summary: 'Say how several models answer together',
       description:
         'It holds from the next call on, field by field, for calls of `/v1/ensemble/completions` and those with an ' +
-        '`ensemble_config` of their own, as far as they leave the field out. It makes no other call one of several models.',
+        '`ensemble_config` of their own, as far as they leave the field out. It makes no other call one of several models. Models that no provider serves are refused; an empty object puts everything back.',
       scope: 'routing:write',
-      body: EnsembleOptions,
+      body: SaidEnsemble,
       response: EnsembleConfigView,
     },
     (ctx, { body }) => saveConfig(ctx, body),

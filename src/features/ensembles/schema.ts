@@ -46,9 +46,24 @@ const fields = {
     .describe('Stream the fastest answer, and tell at its end if another one was chosen.'),
 }
 
-/** What a call wants of its ensemble, or an organisation of those of calls that say nothing. */
+/** What a call wants of its ensemble, or an organisation of those of calls that say nothing, as it is kept. */
 export const EnsembleOptions = z.strictObject(fields)
 export type EnsembleOptions = z.output<typeof EnsembleOptions>
+
+/** The same as it is said: nobody can wait for more answers than models are asked. */
+export const SaidEnsemble = EnsembleOptions.refine(
+  ({ min_providers: least = 1, max_providers: most = least }) => least <= most,
+  { path: ['min_providers'], error: 'must not be above max_providers' },
+).refine(({ min_providers: least = 1, members }) => members === undefined || least <= members.length, {
+  path: ['min_providers'],
+  error: 'must not be above the number of members',
+})
+
+/** The same where saying nothing is taken for an oversight. */
+export const SomeEnsemble = SaidEnsemble.refine(
+  (config) => Object.keys(config).length > 0,
+  'must have at least one field',
+)
 
 export const EnsembleConfigView = z.object({
   object: z.literal('ensemble_config'),

@@ -402,6 +402,17 @@ describe('a call', () => {
     })
   })
 
+  it('that wants more answers than its organisation has models asked is refused', async () => {
+    const gateway = await start(byVendor({}), { ensemble: { members: members.slice(0, 2), min_providers: 2 } })
+    const wants = (ensemble_config: object) => gateway.call('/v1/ensemble/completions', { messages, ensemble_config })
+    expect(await errorIn(await wants({ min_providers: 3 }))).toMatchObject({
+      status: 400,
+      param: 'ensemble_config.min_providers',
+    })
+    expect(gateway.sent).toEqual([])
+    expect((await wants({ members, min_providers: 3 })).status).toBe(200)
+  })
+
   it('with tools is answered by one model', async () => {
     const gateway = await start(byVendor({}))
     const tools = [{ type: 'function', function: { name: 'look', parameters: {} } }]
@@ -416,6 +427,11 @@ describe('a call', () => {
       'a model that nobody has',
       { ensemble_config: { members: ['openai/gpt-4o', 'no-such-model'] } },
       'ensemble_config.members',
+    ],
+    [
+      'more answers than models are named',
+      { ensemble_config: { members, min_providers: 4 } },
+      'ensemble_config.min_providers',
     ],
     [
       'a judge that nobody is',
