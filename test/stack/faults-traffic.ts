@@ -62,10 +62,10 @@ export async function openLoop(
   return Promise.all(calls)
 }
 
-/** So many clients, each of which asks again once it is answered; `callers` take turns. */
+/** So many clients, each of which asks again once it is answered, but not sooner than `everyMs`; `callers` take turns. */
 export async function closedLoop(
   callers: readonly Caller[],
-  { clients, isOver }: { clients: number; isOver: (calls: number) => boolean },
+  { clients, everyMs = 0, isOver }: { clients: number; everyMs?: number; isOver: (calls: number) => boolean },
 ): Promise<Seen[]> {
   const seen: Seen[] = []
   let begun = 0
@@ -73,7 +73,9 @@ export async function closedLoop(
     for (let turn = no; !isOver(begun); turn += 1) {
       begun += 1
       const caller = callers[turn % callers.length]
+      const pause = new Promise((resolve) => setTimeout(resolve, everyMs))
       if (caller) seen.push(await ask(caller, turn % 2 === 1))
+      await pause
     }
   }
   await Promise.all(Array.from({ length: clients }, (_, no) => client(no)))

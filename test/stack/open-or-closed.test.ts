@@ -160,7 +160,8 @@ describe('while Postgres is away', () => {
     for (const [route, body] of writes) expect({ route, ...(await api(route, body)) }).toMatchObject(unavailable)
     stack.postgres.mode('pass')
     expect(await actionsOf(stack, orgId)).toEqual(before)
-    expect(await api('GET /limits')).toMatchObject({ body: { data: [{ amount: 100 }] } })
+    // Nobody asks Postgres for a credential for a second after it failed.
+    await expect.poll(() => api('GET /limits'), { timeout: 10_000 }).toMatchObject({ body: { data: [{ amount: 100 }] } })
     expect(await stack.query('select name from api_keys where org_id = $1', [orgId])).toHaveLength(1)
     for (const list of ['budgets', 'secrets']) {
       expect(await api(`GET /${list}`)).toMatchObject({ status: 200, body: { data: [] } })
