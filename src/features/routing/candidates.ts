@@ -48,7 +48,12 @@ export type Candidate = {
   listed?: ListedModel | undefined
 }
 
-export type Candidates = { candidates: readonly Candidate[]; forbidden: boolean }
+export type Candidates = {
+  candidates: readonly Candidate[]
+  /** What the policy names of providers that are not configured: `provider/model`, or the provider alone. */
+  unconfigured?: readonly string[]
+  forbidden: boolean
+}
 
 /** Strategies that know one model from another, so that every model is worth a look; for the others one speaks for its provider. */
 const measured: ReadonlySet<Strategy> = new Set(['cost', 'latency', 'quality', 'smart', 'bandit'])
@@ -79,7 +84,17 @@ export function openCandidates(
     return found.map((target): Candidate => ({ ...plain(world, target), row: governing, isBuiltIn }))
   })
   const candidates = backed(uniqueCandidates(own), behindThem(world, policy, { routing, wanted, own }))
-  return { candidates, forbidden: candidates.length === 0 && isReachable }
+  const unconfigured = unconfiguredOf(world, rows, wanted)
+  return {
+    candidates,
+    ...(unconfigured.length > 0 && { unconfigured }),
+    forbidden: candidates.length === 0 && isReachable,
+  }
+}
+
+function unconfiguredOf({ providers }: World, rows: readonly PolicyTarget[], { provider: only }: Wanted): string[] {
+  const missing = rows.filter(({ provider }) => !providers.has(provider) && (only ?? provider) === provider)
+  return [...new Set(missing.map(({ provider, model }) => (model === undefined ? provider : `${provider}/${model}`)))]
 }
 
 /** Whoever names a fallback knows what it costs: the built-in list does not keep it out. */

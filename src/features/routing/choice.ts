@@ -26,6 +26,8 @@ export type Plain = { kind: 'plain' } & Pick<Candidates, 'targets' | 'asked'>
 export type Weighed = {
   kind: 'weighed'
   candidates: readonly Candidate[]
+  /** Of these nothing is known but that they cannot be chosen. */
+  unconfigured?: readonly string[]
   strategy: PlanStrategy
   most: number
   hard: Caps | undefined

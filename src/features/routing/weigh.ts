@@ -34,7 +34,8 @@ export function weigh(weighing: Weighing): Weighted {
     if (obstacle) obstacles.push(obstacle)
     return ofCandidate(candidate, weighing, { wants, obstacle })
   })
-  const inputs = inputsOf(weighing, { options, hard, soft })
+  const missing = choice.unconfigured?.map((id): Option => ({ id, out: 'not_configured' })) ?? []
+  const inputs = inputsOf(weighing, { options: [...options, ...missing], hard, soft })
   const arrangement = arrange(inputs)
   return { plan: toPlan(weighing, { inputs, arrangement }), arrangement, obstacles }
 }

@@ -251,6 +251,17 @@ describe('a policy', () => {
     })
   })
 
+  it('of which one is not configured goes by the others, and says so', async () => {
+    const targets = [{ provider: 'anthropic', model: 'claude-sonnet-4-5' }, { provider: 'groq' }, { provider: 'qwen' }]
+    const gateway = await start({ routing: rules({ targets }) })
+    const decision = await ask(gateway, {})
+    expect(decision).toMatchObject({ status: 200, chosen: 'qwen/qwen-plus' })
+    const excluded = ['anthropic/claude-sonnet-4-5', 'groq'].map((id) => ({ id, reason: 'not_configured' }))
+    expect(decision.excluded).toEqual(excluded.map(({ id, reason }) => ({ target: id, reason })))
+    expect(again(decision).excluded).toEqual(excluded)
+    expect((await ask(gateway, { helix: { provider: 'qwen' } })).excluded).toEqual([])
+  })
+
   it('is named where its caps of a target leave nothing', async () => {
     const targets = [{ provider: 'deepseek', model: 'deepseek-chat', maxCostPerRequestNanoUsd: 0 }]
     const gateway = await start({ routing: rules({ strategy: 'cost', targets }) })
