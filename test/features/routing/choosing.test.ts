@@ -415,6 +415,15 @@ describe('money for a model that is left to us', () => {
     expect(held).toBeLessThan(nanoFromUsd(0.01))
   })
 
+  it('is held for fallbacks, too', async () => {
+    const gateway = await start({ budgets: [budget(1)] })
+    const helix = { fallback_models: ['openai/gpt-4'] }
+    const decision = await ask(gateway, { ...body, model: 'auto:cost', helix })
+    expect(decision.candidates[3]).toMatchObject({ target: 'openai/gpt-4', reason: 'fallback' })
+    expect(gateway.ledger.calls().extend).toBe(0)
+    expect(gateway.ledger.heldNanoUsd()).toBe(0)
+  })
+
   it('is held anew where all that it was held for are out', async () => {
     const gateway = await start({ budgets: [budget(1)] })
     const first = await ask(gateway, { ...body, model: 'auto:cost' })
