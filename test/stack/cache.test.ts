@@ -79,7 +79,8 @@ const spentSince = (before: ReturnType<typeof costs>) => {
 }
 
 describe('an answer that is kept', () => {
-  it('costs one Redis request more when it is made, and one request to Redis alone when it is told again', { // A store that is slow for once is asked again: noise adds requests, it never takes one away.
+  it('costs one Redis request more when it is made, and one request to Redis alone when it is told again', {
+    // A store that is slow for once is asked again: noise adds requests, it never takes one away.
     retry: 3,
   }, async () => {
     const of = await org()

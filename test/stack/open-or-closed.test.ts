@@ -161,7 +161,9 @@ describe('while Postgres is away', () => {
     stack.postgres.mode('pass')
     expect(await actionsOf(stack, orgId)).toEqual(before)
     // Nobody asks Postgres for a credential for a second after it failed.
-    await expect.poll(() => api('GET /limits'), { timeout: 10_000 }).toMatchObject({ body: { data: [{ amount: 100 }] } })
+    await expect
+      .poll(() => api('GET /limits'), { timeout: 10_000 })
+      .toMatchObject({ body: { data: [{ amount: 100 }] } })
     expect(await stack.query('select name from api_keys where org_id = $1', [orgId])).toHaveLength(1)
     for (const list of ['budgets', 'secrets']) {
       expect(await api(`GET /${list}`)).toMatchObject({ status: 200, body: { data: [] } })
