@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import * as z from 'zod'
-import { redisCommand } from '../support/upstreams.ts'
+import { redisCommand } from '../support/stores.ts'
 import {
   type AccountStack,
   addCredential,

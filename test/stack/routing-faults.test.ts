@@ -4,7 +4,7 @@ import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.
 import { count, full } from '../support/lane.ts'
 import { parseMetrics } from '../support/prometheus.ts'
 import { type Stack, startStack } from '../support/stack.ts'
-import { redisCommand } from '../support/upstreams.ts'
+import { redisCommand } from '../support/stores.ts'
 import { budgetWorld } from './budgets-kit.ts'
 import { ask, attemptsPerCall, type Caller, closedLoop, openLoop, type Seen } from './faults-traffic.ts'
 import { randomOf } from './truth-traffic.ts'

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { redisKeys } from '../../src/features/admission/keys.ts'
 import { errorIn } from '../support/client-error.ts'
-import { asksOf, inBothForms, redisCommand, startUpstreams, type Upstreams } from '../support/upstreams.ts'
+import { redisCommand } from '../support/stores.ts'
+import { asksOf, inBothForms, startUpstreams, type Upstreams } from '../support/upstreams.ts'
 
 let up: Upstreams
 

@@ -3,7 +3,7 @@ import type { Miniflare } from 'miniflare'
 import { openPool } from '../../scripts/database.ts'
 import { insert, type Seeded, type SeedOptions } from '../../scripts/seed.ts'
 import { type FaultProxy, type Rewrite, startFaultProxy } from './fault-proxy.ts'
-import { storesHere } from './stores.ts'
+import { forgetTargets, storesHere } from './stores.ts'
 import { startWorkers } from './workers.ts'
 
 const pepper = 'the-quick-pepper-of-keys-in-these-tests'
@@ -43,6 +43,7 @@ export type Stack = {
 export async function startStack(given: StackOptions = {}): Promise<Stack> {
   const { persistTo, jobsScript, assets, rewriteSql } = given
   const stores = storesHere()
+  await forgetTargets()
   const [redis, postgres] = await Promise.all([
     startFaultProxy(stores.redisUrl),
     startFaultProxy(stores.proxyUrl, rewriteSql),

@@ -1,10 +1,8 @@
 import { expect, vi } from 'vitest'
-import * as z from 'zod'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
 import type { DemoScript } from '../../scripts/local/demo-node/types.ts'
 import { type FakeVendor, startFakeVendor } from './fake-vendor/server.ts'
 import { type Stack, startStack } from './stack.ts'
-import { storesHere } from './stores.ts'
 
 type Fields = Record<string, unknown>
 
@@ -79,12 +77,4 @@ export const asksOf = (vendor: FakeVendor, model: string): number =>
 /** Both forms of an answer side by side: waiting for the books takes a second each time. */
 export async function inBothForms(check: (stream: boolean) => Promise<void>): Promise<void> {
   await Promise.all([check(false), check(true)])
-}
-
-/** A command at the Redis behind the gateway. */
-export async function redisCommand(...command: string[]): Promise<unknown> {
-  const { redisUrl, redisToken } = storesHere()
-  const headers = { authorization: `Bearer ${redisToken}` }
-  const response = await fetch(redisUrl, { method: 'POST', headers, body: JSON.stringify(command) })
-  return z.object({ result: z.unknown() }).parse(await response.json()).result
 }
