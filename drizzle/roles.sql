@@ -10,3 +10,6 @@ grant helix_system to helix_owner;
 do $$ begin execute format('grant create on database %I to helix_owner', current_database()); end $$;
 grant usage, create on schema public to helix_owner, helix_system;
 grant usage on schema public to helix_app;
+
+-- Where an administrator has to make it, the migrations find it made. Without pgvector it is they who say what is missing.
+do $$ begin create extension if not exists vector; exception when undefined_file or feature_not_supported then raise notice 'pgvector is not installed'; end $$;

@@ -25,7 +25,10 @@ export type DatabaseUrls = {
 
 const folder = join(import.meta.dirname, '../drizzle')
 
-export async function migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl }: DatabaseUrls): Promise<void> {
+export async function migrate(
+  { adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl }: DatabaseUrls,
+  migrationsFolder = folder,
+): Promise<void> {
   if (adminUrl !== undefined) {
     await withDatabase({ url: adminUrl, proxyUrl }, async (pool) => {
       await pool.query(await readFile(`${folder}/roles.sql`, 'utf8'))
@@ -33,7 +36,7 @@ export async function migrate({ adminUrl, ownerUrl, appUrl, systemUrl, proxyUrl 
     })
   }
   await withDatabase({ url: ownerUrl, proxyUrl }, async (pool) => {
-    await runMigrations(drizzle({ client: pool }), { migrationsFolder: folder })
+    await runMigrations(drizzle({ client: pool }), { migrationsFolder })
     await checkRole(pool, appUrl)
     await writePrices(pool)
   })

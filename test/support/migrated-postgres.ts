@@ -5,8 +5,8 @@ import type { Pool } from '@neondatabase/serverless'
 import { inject } from 'vitest'
 import { openHttpDatabase, openPool } from '../../scripts/database.ts'
 import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
-import { migrate } from '../../scripts/migrate.ts'
 import type { Database } from '../../src/core/db.ts'
+import { migrateAsFarAsPossible } from './real-postgres.ts'
 
 /** A Postgres with this release's schema, for one file of tests. */
 export type MigratedPostgres = {
@@ -74,8 +74,8 @@ async function startCopy(snapshots: string): Promise<Started> {
   }
 }
 
-function migrateAll({ urlFor, proxyUrl }: LocalPostgres): Promise<void> {
-  return migrate({
+async function migrateAll({ urlFor, proxyUrl }: LocalPostgres): Promise<void> {
+  await migrateAsFarAsPossible({
     adminUrl: urlFor('postgres'),
     ownerUrl: urlFor('helix_owner'),
     appUrl: urlFor('helix_app'),

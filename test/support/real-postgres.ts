@@ -1,10 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chown, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { withDatabase } from '../../scripts/database.ts'
+import { type DatabaseUrls, migrate } from '../../scripts/migrate.ts'
 
 /** A real Postgres server on a temporary data folder. */
 export type RealPostgres = {
@@ -105,4 +107,36 @@ function freePort(): Promise<number> {
       probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
     })
   })
+}
+
+/** Migrations that no server can run without pgvector. */
+const NEED_PGVECTOR = ['vectors', 'vectors_rules']
+const migrations = join(import.meta.dirname, '../../drizzle')
+
+/**
+ * Brings a database to this release's schema; on a server without pgvector all of it but what holds vectors, and says so.
+ * @returns whether vectors can be held
+ */
+export async function migrateAsFarAsPossible(urls: DatabaseUrls & { adminUrl: string }): Promise<boolean> {
+  const { adminUrl, proxyUrl } = urls
+  const { rows } = await withDatabase({ url: adminUrl, proxyUrl }, (pool) =>
+    pool.query("select from pg_available_extensions where name = 'vector'"),
+  )
+  if (rows.length > 0) {
+    await migrate(urls)
+    return true
+  }
+  console.info('Tables of vectors are left out: this Postgres has no pgvector.')
+  const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
+  try {
+    await cp(migrations, folder, { recursive: true })
+    const file = join(folder, 'meta/_journal.json')
+    const journal: { entries: { tag: string }[] } = JSON.parse(await readFile(file, 'utf8'))
+    const isPossible = ({ tag }: { tag: string }) => !NEED_PGVECTOR.includes(tag.slice(5))
+    await writeFile(file, JSON.stringify({ ...journal, entries: journal.entries.filter(isPossible) }))
+    await migrate(urls, folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+  return false
 }
