@@ -22,6 +22,10 @@ const codes = {
   request_exceeds_limit: { status: 429, type: 'rate_limit_error', retryable: false },
   insufficient_quota: { status: 429, type: 'insufficient_quota', retryable: false },
   wrong_capability: { status: 400, type: 'invalid_request_error', retryable: false },
+  too_long: { status: 422, type: 'invalid_request_error', retryable: false },
+  undecodable_image: { status: 422, type: 'invalid_request_error', retryable: false },
+  no_audio_stream: { status: 422, type: 'invalid_request_error', retryable: false },
+  already_finished: { status: 409, type: 'invalid_request_error', retryable: false },
   outbound_blocked: { status: 422, type: 'invalid_request_error', retryable: false },
   no_target_within_caps: { status: 400, type: 'invalid_request_error', retryable: false },
   model_overloaded: { status: 503, type: 'server_error', retryable: true },
@@ -29,6 +33,7 @@ const codes = {
   provider_error: { status: 502, type: 'upstream_error', retryable: true },
   network_error: { status: 502, type: 'upstream_error', retryable: true },
   all_providers_failed: { status: 502, type: 'upstream_error', retryable: true },
+  model_output_invalid: { status: 502, type: 'upstream_error', retryable: true },
   ensemble_failed: { status: 502, type: 'upstream_error', retryable: true },
   upstream_timeout: { status: 504, type: 'upstream_error', retryable: true },
   configuration_error: { status: 503, type: 'server_error', retryable: false },
@@ -102,7 +107,7 @@ export const unfit = (field: string, detail: string) =>
 /** A store or binding that this program needs did not answer. Shown as 503, never as a bad key or an empty answer. */
 export class DependencyError extends Error {
   override readonly name = 'DependencyError'
-  readonly dependency: 'redis' | 'postgres' | 'ledger' | 'mail' | 'health' | 'gate'
+  readonly dependency: 'redis' | 'postgres' | 'ledger' | 'mail' | 'health' | 'gate' | 'queue' | 'bucket'
 
   constructor(dependency: DependencyError['dependency'], cause: unknown) {
     super(`${dependency} did not answer`, { cause })

@@ -1,6 +1,7 @@
 /** Ports of the models a call can reach. Bodies are in OpenAI's shape; fields we do not know travel untouched. */
 
 import type { Account, AccountKind, AccountQuirks } from './accounts.ts'
+import type { NodeLink } from './node.ts'
 
 export type ChatMessage = {
   role: string
@@ -184,6 +185,8 @@ export type Provider = {
   account?: Account | undefined
   /** Calls at once that it takes; undefined for as many as there are. Its gate keeps the others waiting. */
   maxConcurrency?: number | undefined
+  /** Of a node of the team's own: how to reach its servers, and how many it lets work at once. */
+  node?: NodeLink | undefined
   /** Throws `UpstreamError`. */
   chat(call: ChatCall): Promise<ChatAnswer>
   /** Throws `UpstreamError`. */

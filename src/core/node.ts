@@ -116,3 +116,38 @@ export type ModelChanges = { added: string[]; removed: string[]; changed: string
 
 /** A place to be taken at a node for a piece of work. */
 export type NodeWork = { class: NodeClass; priority?: Priority | undefined }
+
+/** The servers of a node. */
+export type NodeServer = 'ollama' | 'speech' | 'agent'
+
+export type NodeRequest = {
+  server: NodeServer
+  method: 'GET' | 'POST' | 'DELETE'
+  /** From the server's own root, as it is on the list of what may be asked: `/api/tags`. */
+  path: string
+  headers?: Record<string, string>
+  body?: string | Uint8Array
+  signal?: AbortSignal
+  /** From now until the response's headers. */
+  headersTimeoutMs: number
+}
+
+/**
+ * The one way to a node: only methods and paths on the list pass, with the node's credential and nobody else's headers.
+ * Throws `OutboundError` for what is not on the list and what the tunnel does, and `UpstreamError` for a credential that
+ * cannot be opened.
+ */
+export type NodeSend = (request: NodeRequest) => Promise<Response>
+
+/** What a provider is that runs on a node. */
+export type NodeLink = {
+  /** `node_…`. */
+  id: string
+  /** The installation's own: everybody's calls may reach it. */
+  isShared: boolean
+  endpoints: NodeEndpoints
+  limits: NodeLimits
+  /** Takes no new work. */
+  isDraining: boolean
+  send: NodeSend
+}

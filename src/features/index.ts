@@ -24,6 +24,8 @@ export const areas: readonly Area[] = [
   { name: 'limits', at: ['/api/v1/limits'], errors: 'problem', load: () => import('./limits/routes.ts') },
   area('providers'),
   area('gates'),
+  area('nodes'),
+  area('media'),
   { name: 'budgets', at: ['/api/v1/budgets'], errors: 'problem', load: () => import('./budgets/routes.ts') },
   {
     name: 'routing-rules',
@@ -42,6 +44,8 @@ export const areas: readonly Area[] = [
   area('admission'),
   area('idempotency'),
   area('ledger'),
+  area('job-queue'),
+  area('uploads'),
   { name: 'decisions', at: ['/v1/decisions'], errors: 'openai', load: () => import('./decisions/routes.ts') },
   {
     name: 'decision-list',
@@ -68,6 +72,7 @@ export const areas: readonly Area[] = [
   },
   { name: 'cache', at: ['/api/v1/cache'], errors: 'problem', load: () => import('./cache/routes.ts') },
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
+  area('node-models'),
   {
     name: 'completions',
     at: ['/v1/chat', '/v1/completions', '/v1/ensemble'],
@@ -84,6 +89,11 @@ export const areas: readonly Area[] = [
   { name: 'messages', at: ['/v1/messages'], errors: 'anthropic', load: () => import('./messages/routes.ts') },
   { name: 'embeddings', at: ['/v1/embeddings'], errors: 'openai', load: () => import('./embeddings/routes.ts') },
   { name: 'responses', at: ['/v1/responses'], errors: 'openai', load: () => import('./responses/routes.ts') },
+  area('calls'),
+  area('spaces'),
+  area('semantic'),
+  area('vision'),
+  area('audio'),
   { name: 'secrets', at: ['/api/v1/secrets'], errors: 'problem', load: () => import('./secrets/routes.ts') },
   { name: 'oidc', at: ['/api/v1/oidc-providers'], errors: 'problem', load: () => import('./oidc/routes.ts') },
   {

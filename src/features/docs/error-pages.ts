@@ -82,6 +82,22 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
     cause: 'The model exists but cannot do what the endpoint asks of it: an embedding model cannot chat.',
     remedy: 'Choose a model with the capability that the message names.',
   },
+  too_long: {
+    cause: 'A text, a file or a list is longer than this endpoint takes; nothing is cut off silently.',
+    remedy: 'Send less at once: the message names the limit.',
+  },
+  undecodable_image: {
+    cause: 'The first bytes are those of a picture, but the rest is broken, or it has more pixels than are taken.',
+    remedy: 'Open the picture in a viewer and save it again.',
+  },
+  no_audio_stream: {
+    cause: 'The file is of a kind that holds sound, but there is none in it.',
+    remedy: 'Send a recording: some files of this kind hold pictures only, or nothing at all.',
+  },
+  already_finished: {
+    cause: 'The job has ended, so that it can no longer be cancelled.',
+    remedy: 'Read its result instead.',
+  },
   outbound_blocked: {
     cause:
       'The request makes the gateway fetch an address that it does not connect to, such as one of a private network.',
@@ -110,6 +126,10 @@ export const errorPages: Readonly<Record<ErrorCode, { cause: string; remedy: str
   all_providers_failed: {
     cause: 'Every target that was allowed for this request was tried and failed.',
     remedy: 'Try again. The field attempted lists what was tried.',
+  },
+  model_output_invalid: {
+    cause: 'The model answered twice with something that does not have the form that was asked for.',
+    remedy: 'Try again, or name a model that follows schemas better.',
   },
   ensemble_failed: {
     cause: 'Of the models that were to answer together too few did.',
