@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LABEL } from '../../core/ids.ts'
 import { isWholeNano } from '../../core/money.ts'
-import { pageFields, pageOf } from '../../http/page.ts'
+import { pageFields } from '../../http/page.ts'
 
 /** Up to here a USD number stands for one whole number of nano-USD and the other way round. */
 const MAX_LIMIT_USD = 8_000_000
@@ -103,8 +103,6 @@ export const BudgetView = z.object({
   updated_at: z.int(),
 })
 export type BudgetView = z.output<typeof BudgetView>
-
-export const BudgetPage = pageOf(BudgetView)
 
 export const SpendView = z.object({
   id: z.string(),

@@ -1,10 +1,9 @@
-import { toPage } from '../../http/page.ts'
-import { del, get, patch, post } from '../../http/route.ts'
+import { resource } from '../../http/resource.ts'
+import { post } from '../../http/route.ts'
 import { type MadeKey, makeKey, patchKey, revokeKey, rotateKey } from './changes.ts'
 import { listKeys, readKey, viewOf } from './rows.ts'
 import {
   CreateKey,
-  KeyPage,
   KeyParams,
   KeysQuery,
   KeyView,
@@ -18,18 +17,15 @@ import { verify } from './verify.ts'
 
 const withSecret = ({ row, secret }: MadeKey) => ({ ...viewOf(row), secret })
 
+const key = resource({ at: '/api/v1/keys', area: 'keys', params: KeyParams, view: KeyView, viewOf })
+
 export const routes = [
-  get(
-    '/api/v1/keys',
-    {
-      summary: 'List API keys',
-      description: 'A member sees their own; administrators, owners and keys that belong to nobody see all.',
-      scope: 'keys:read',
-      query: KeysQuery,
-      response: KeyPage,
-    },
-    async (ctx, { query }) => toPage((await listKeys(ctx, query)).map(viewOf), query.limit),
-  ),
+  key.list({
+    summary: 'List API keys',
+    description: 'A member sees their own; administrators, owners and keys that belong to nobody see all.',
+    query: KeysQuery,
+    run: listKeys,
+  }),
 
   post(
     '/api/v1/keys',
@@ -62,40 +58,22 @@ export const routes = [
     async (ctx, { body }) => verify(ctx, body.key),
   ),
 
-  get(
-    '/api/v1/keys/:id',
-    { summary: 'Get an API key', scope: 'keys:read', params: KeyParams, response: KeyView },
-    async (ctx, { params }) => viewOf(await readKey(ctx, params.id)),
-  ),
+  key.read({ summary: 'Get an API key', run: readKey }),
 
-  patch(
-    '/api/v1/keys/:id',
-    {
-      summary: 'Change an API key',
-      description:
-        'What is absent stays as it is; null lifts a restriction. It holds from the next call on. A key that is ' +
-        'revoked, has ended or was replaced does not change any more (409).',
-      scope: 'keys:write',
-      params: KeyParams,
-      body: PatchKey,
-      response: KeyView,
-    },
-    async (ctx, { params, body }) => viewOf(await patchKey(ctx, params.id, body)),
-  ),
+  key.change({
+    summary: 'Change an API key',
+    description:
+      'What is absent stays as it is; null lifts a restriction. It holds from the next call on. A key that is ' +
+      'revoked, has ended or was replaced does not change any more (409).',
+    body: PatchKey,
+    run: patchKey,
+  }),
 
-  del(
-    '/api/v1/keys/:id',
-    {
-      summary: 'Revoke an API key',
-      description: 'It is refused from the next call on, for good. Revoking it again changes nothing and answers 204.',
-      scope: 'keys:write',
-      params: KeyParams,
-    },
-    async (ctx, { params }) => {
-      await revokeKey(ctx, params.id)
-      return undefined
-    },
-  ),
+  key.remove({
+    summary: 'Revoke an API key',
+    description: 'It is refused from the next call on, for good. Revoking it again changes nothing and answers 204.',
+    run: revokeKey,
+  }),
 
   post(
     '/api/v1/keys/:id/rotate',

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { LABEL } from '../../core/ids.ts'
 import { isIpRule } from '../../core/ip-rules.ts'
 import { isGrantedScope } from '../../core/roles.ts'
-import { pageFields, pageOf } from '../../http/page.ts'
+import { pageFields } from '../../http/page.ts'
 
 const MAX_SCOPES = 100
 const MAX_IP_RULES = 100
@@ -102,8 +102,6 @@ export const KeyView = z.object({
   updated_at: z.int(),
 })
 export type KeyView = z.output<typeof KeyView>
-
-export const KeyPage = pageOf(KeyView)
 
 export const NewKeyView = KeyView.extend({ secret: z.string().describe('The key itself. Shown this once.') })
 

@@ -1,5 +1,5 @@
-import { toPage } from '../../http/page.ts'
-import { del, get, patch, post, put, type Route } from '../../http/route.ts'
+import { resource } from '../../http/resource.ts'
+import { del, get, post, type Route } from '../../http/route.ts'
 import { applyPreset, createLimit, deleteLimit, patchLimit, replaceLimit } from './changes.ts'
 import { currentLimits, wouldHaveRefused } from './current.ts'
 import { listedPresets } from './presets.ts'
@@ -11,7 +11,6 @@ import {
   CurrentLimits,
   CurrentQuery,
   LimitDetail,
-  LimitPage,
   LimitParams,
   LimitRule,
   LimitsQuery,
@@ -20,29 +19,21 @@ import {
   Presets,
 } from './schema.ts'
 
-export const routes: readonly Route[] = [
-  get(
-    '/api/v1/limits',
-    { summary: 'List limits', scope: 'governance:read', query: LimitsQuery, response: LimitPage },
-    async (ctx, { query }) => toPage((await listLimits(ctx, query)).map(viewOf), query.limit),
-  ),
+const limit = resource({ at: '/api/v1/limits', area: 'governance', params: LimitParams, view: LimitView, viewOf })
 
-  post(
-    '/api/v1/limits',
-    {
-      summary: 'Create a limit',
-      description:
-        'It holds from the next call on. All limits of a key, its person and its organisation apply at once: the ' +
-        'strictest decides. Requests by seconds are counted by token buckets or sliding windows, tokens by sliding ' +
-        'windows, both by days and months in fixed windows. A limit of a provider takes its models out of the choice, ' +
-        'and refuses where nothing else is left. A subject has at most 20 limits, all providers together 50.',
-      scope: 'governance:write',
-      body: CreateLimit,
-      response: LimitView,
-      status: 201,
-    },
-    async (ctx, { body }) => viewOf(await createLimit(ctx, body)),
-  ),
+export const routes: readonly Route[] = [
+  limit.list({ summary: 'List limits', query: LimitsQuery, run: listLimits }),
+
+  limit.create({
+    summary: 'Create a limit',
+    description:
+      'It holds from the next call on. All limits of a key, its person and its organisation apply at once: the ' +
+      'strictest decides. Requests by seconds are counted by token buckets or sliding windows, tokens by sliding ' +
+      'windows, both by days and months in fixed windows. A limit of a provider takes its models out of the choice, ' +
+      'and refuses where nothing else is left. A subject has at most 20 limits, all providers together 50.',
+    body: CreateLimit,
+    run: createLimit,
+  }),
 
   get(
     '/api/v1/limits/current',
@@ -86,31 +77,19 @@ export const routes: readonly Route[] = [
     },
   ),
 
-  put(
-    '/api/v1/limits/:id',
-    {
-      summary: 'Replace what a limit allows',
-      description: 'Fields that are left out get their defaults. Its subject stays. It holds from the next call on.',
-      scope: 'governance:write',
-      params: LimitParams,
-      body: LimitRule,
-      response: LimitView,
-    },
-    async (ctx, { params, body }) => viewOf(await replaceLimit(ctx, params.id, body)),
-  ),
+  limit.replace({
+    summary: 'Replace what a limit allows',
+    description: 'Fields that are left out get their defaults. Its subject stays. It holds from the next call on.',
+    body: LimitRule,
+    run: replaceLimit,
+  }),
 
-  patch(
-    '/api/v1/limits/:id',
-    {
-      summary: 'Change what a limit allows',
-      description: 'What is absent stays as it is. It holds from the next call on.',
-      scope: 'governance:write',
-      params: LimitParams,
-      body: PatchLimit,
-      response: LimitView,
-    },
-    async (ctx, { params, body }) => viewOf(await patchLimit(ctx, params.id, body)),
-  ),
+  limit.change({
+    summary: 'Change what a limit allows',
+    description: 'What is absent stays as it is. It holds from the next call on.',
+    body: PatchLimit,
+    run: patchLimit,
+  }),
 
   del(
     '/api/v1/limits/:id',

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { pageFields, pageOf } from '../../http/page.ts'
+import { pageFields } from '../../http/page.ts'
 
 const MAX_AMOUNT = 1_000_000_000_000
 const MAX_WINDOW_SECONDS = 31 * 86_400
@@ -95,8 +95,6 @@ const described = {
 
 export const LimitView = z.object({ ...described, created_at: z.int(), updated_at: z.int() })
 export type LimitView = z.output<typeof LimitView>
-
-export const LimitPage = pageOf(LimitView)
 
 export const LimitDetail = LimitView.extend({
   would_have_refused: z

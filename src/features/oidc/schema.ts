@@ -1,6 +1,5 @@
 import * as z from 'zod'
 import { roles } from '../../core/roles.ts'
-import { pageOf } from '../../http/page.ts'
 import { algorithms } from './algorithms.ts'
 
 const Role = z.enum(roles)
@@ -71,7 +70,6 @@ export const ProviderView = z.object({
   created_at: time,
   updated_at: time,
 })
-export const ProviderPage = pageOf(ProviderView)
 
 export const ProviderPath = z.strictObject({ id: z.string().regex(/^idp_[0-9a-hjkmnp-tv-z]{26}$/) })
 

@@ -1,5 +1,6 @@
 import { toPage } from '../../http/page.ts'
-import { del, get, patch, post, put, type Route } from '../../http/route.ts'
+import { resource } from '../../http/resource.ts'
+import { get, post, put, type Route } from '../../http/route.ts'
 import { createPolicy, deletePolicy, patchPolicy, replacePolicy, rollBack } from './changes.ts'
 import { listMarks, readMark, setMark } from './marks.ts'
 import { listPolicies, listVersions, readPolicy, versionView, viewOf } from './rows.ts'
@@ -12,81 +13,54 @@ import {
   PatchPolicy,
   PoliciesQuery,
   PolicyBody,
-  PolicyPage,
   PolicyParams,
   PolicyView,
   RollBack,
   VersionPage,
 } from './schema.ts'
 
+const policy = resource({
+  at: '/api/v1/routing/policies',
+  area: 'routing',
+  params: PolicyParams,
+  view: PolicyView,
+  viewOf,
+})
+
 const policies: readonly Route[] = [
-  get(
-    '/api/v1/routing/policies',
-    { summary: 'List routing policies', scope: 'routing:read', query: PoliciesQuery, response: PolicyPage },
-    async (ctx, { query }) => toPage((await listPolicies(ctx, query)).map(viewOf), query.limit),
-  ),
+  policy.list({ summary: 'List routing policies', query: PoliciesQuery, run: listPolicies }),
 
-  post(
-    '/api/v1/routing/policies',
-    {
-      summary: 'Create a routing policy',
-      description:
-        'It governs those whom `attach` names from their next call on: `auto` always, and a model that was named by ' +
-        'its fallbacks alone. 409 where another policy governs the same calls. At most a hundred.',
-      scope: 'routing:write',
-      body: PolicyBody,
-      response: PolicyView,
-      status: 201,
-    },
-    async (ctx, { body }) => viewOf(await createPolicy(ctx, body)),
-  ),
+  policy.create({
+    summary: 'Create a routing policy',
+    description:
+      'It governs those whom `attach` names from their next call on: `auto` always, and a model that was named by ' +
+      'its fallbacks alone. 409 where another policy governs the same calls. At most a hundred.',
+    body: PolicyBody,
+    run: createPolicy,
+  }),
 
-  get(
-    '/api/v1/routing/policies/:id',
-    { summary: 'Get a routing policy', scope: 'routing:read', params: PolicyParams, response: PolicyView },
-    async (ctx, { params }) => viewOf(await readPolicy(ctx, params.id)),
-  ),
+  policy.read({ summary: 'Get a routing policy', run: readPolicy }),
 
-  put(
-    '/api/v1/routing/policies/:id',
-    {
-      summary: 'Replace a routing policy',
-      description: 'Fields that are left out get their defaults. Other rules than before are another version.',
-      scope: 'routing:write',
-      params: PolicyParams,
-      body: PolicyBody,
-      response: PolicyView,
-    },
-    async (ctx, { params, body }) => viewOf(await replacePolicy(ctx, params.id, body)),
-  ),
+  policy.replace({
+    summary: 'Replace a routing policy',
+    description: 'Fields that are left out get their defaults. Other rules than before are another version.',
+    body: PolicyBody,
+    run: replacePolicy,
+  }),
 
-  patch(
-    '/api/v1/routing/policies/:id',
-    {
-      summary: 'Change a routing policy',
-      description:
-        'A merge patch (RFC 7396): what is absent stays, also within objects, null takes away, a list replaces a list.',
-      scope: 'routing:write',
-      params: PolicyParams,
-      body: PatchPolicy,
-      response: PolicyView,
-    },
-    async (ctx, { params, body }) => viewOf(await patchPolicy(ctx, params.id, body)),
-  ),
+  policy.change({
+    summary: 'Change a routing policy',
+    description:
+      'A merge patch (RFC 7396): what is absent stays, also within objects, null takes away, a list replaces a list.',
+    body: PatchPolicy,
+    run: patchPolicy,
+  }),
 
-  del(
-    '/api/v1/routing/policies/:id',
-    {
-      summary: 'Delete a routing policy',
-      description: 'Nobody’s calls go by it any more; decisions that name it stay.',
-      scope: 'routing:write',
-      params: PolicyParams,
-    },
-    async (ctx, { params }) => {
-      await deletePolicy(ctx, params.id)
-      return undefined
-    },
-  ),
+  policy.remove({
+    summary: 'Delete a routing policy',
+    description: 'Nobody’s calls go by it any more; decisions that name it stay.',
+    run: deletePolicy,
+  }),
 
   get(
     '/api/v1/routing/policies/:id/versions',

@@ -104,8 +104,6 @@ export const PolicyView = z.object({
 })
 export type PolicyView = z.input<typeof PolicyView>
 
-export const PolicyPage = pageOf(PolicyView)
-
 const PolicyId = z.string().regex(/^rpl_[0-9a-hjkmnp-tv-z]{26}$/)
 export const PolicyParams = z.object({ id: PolicyId })
 export const PoliciesQuery = z.strictObject(pageFields)

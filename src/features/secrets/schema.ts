@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { pageFields, pageOf } from '../../http/page.ts'
+import { pageFields } from '../../http/page.ts'
 
 const MAX_VALUE_BYTES = 64 * 1024
 
@@ -90,5 +90,4 @@ export const SecretView = z.object({
 })
 export type SecretView = z.output<typeof SecretView>
 
-export const SecretPage = pageOf(SecretView)
 export const RevealedSecret = z.object({ value: z.string() })
