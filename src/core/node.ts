@@ -1,3 +1,4 @@
+import type { WatchTarget } from './gate.ts'
 import type { Priority } from './routing.ts'
 
 /** What a node of the team's own is, what it has, and how it does. Everything here is plain data: it crosses objects. */
@@ -114,6 +115,9 @@ export type NodeState = {
 /** What happened to the models of a node since they were listed before. */
 export type ModelChanges = { added: string[]; removed: string[]; changed: string[] }
 
+/** The node that the environment names: everybody's. */
+export const SHARED_NODE_ID = 'node_00000000000000000000000000'
+
 /** A place to be taken at a node for a piece of work. */
 export type NodeWork = { class: NodeClass; priority?: Priority | undefined }
 
@@ -130,7 +134,14 @@ export type NodeRequest = {
   signal?: AbortSignal
   /** From now until the response's headers. */
   headersTimeoutMs: number
+  /** Whoever asks keeps that time itself (see `OutboundRequest`). */
+  keepsTime?: boolean
 }
+
+/** What a node's tunnel is opened with: a service token of Cloudflare Access, or a token of whatever stands before it. */
+export type NodeCredential =
+  | { type: 'service_token'; clientId: string; clientSecret: string }
+  | { type: 'bearer'; token: string }
 
 /**
  * The one way to a node: only methods and paths on the list pass, with the node's credential and nobody else's headers.
@@ -138,6 +149,9 @@ export type NodeRequest = {
  * cannot be opened.
  */
 export type NodeSend = (request: NodeRequest) => Promise<Response>
+
+/** What is known of a node before anybody asks it. */
+export type NodeFacts = Omit<NodeLink, 'send'>
 
 /** What a provider is that runs on a node. */
 export type NodeLink = {
@@ -149,5 +163,7 @@ export type NodeLink = {
   limits: NodeLimits
   /** Takes no new work. */
   isDraining: boolean
+  /** How the watch behind its gate reaches it. */
+  watch: WatchTarget
   send: NodeSend
 }

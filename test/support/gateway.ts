@@ -11,7 +11,7 @@ import type { LedgerRow } from '../../src/core/ledger.ts'
 import type { Provider } from '../../src/core/models.ts'
 import { redisKeys } from '../../src/features/admission/keys.ts'
 import { createAdmit } from '../../src/features/admission/service.ts'
-import { createGate } from '../../src/features/gates/service.ts'
+import { createGate, unseen } from '../../src/features/gates/service.ts'
 import { areas } from '../../src/features/index.ts'
 import { createKey } from '../../src/features/keys/format.ts'
 import { hashKey } from '../../src/features/keys/service.ts'
@@ -176,10 +176,26 @@ function providersOf(
 function memoryGates(now: () => number): Deps['gateOf'] {
   const gates = new Map<string, Gate>()
   return (id) => {
-    const gate = gates.get(id) ?? createGate({ exec: sqliteStorage().exec, now })
+    const gate = gates.get(id) ?? inProcess(createGate({ exec: sqliteStorage().exec, now }))
     gates.set(id, gate)
     return gate
   }
+}
+
+/** A gate whose node nobody watches. */
+export const inProcess = (gate: ReturnType<typeof createGate>): Gate => ({
+  ...gate,
+  look: async () => unseen(gate.occupancy()),
+  history: async () => [],
+})
+
+/** Keeps nobody waiting and knows nothing. */
+export const idleGate: Gate = {
+  enter: async () => ({ ok: true }),
+  renew: async () => true,
+  leave: async () => undefined,
+  look: async () => unseen({ inFlight: {}, waiting: 0 }),
+  history: async () => [],
 }
 
 const listedModel = (name: string) => ({

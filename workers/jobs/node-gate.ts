@@ -1,12 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { Gate, GateEntry } from '../../src/core/gate.ts'
-import { createGate } from '../../src/features/gates/service.ts'
+import { createGate, unseen } from '../../src/features/gates/service.ts'
 
 type Env = Record<string, unknown>
 
 /** Cloudflare's shell around the gate before one node or account; the object's name is the node's, or the account's id. */
 export class NodeGate extends DurableObject<Env> implements Gate {
-  readonly #gate: Gate
+  readonly #gate: ReturnType<typeof createGate>
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
@@ -21,7 +21,19 @@ export class NodeGate extends DurableObject<Env> implements Gate {
     return this.#gate.enter(entry)
   }
 
+  renew(ticket: string, leaseMs: number) {
+    return this.#gate.renew(ticket, leaseMs)
+  }
+
   leave(ticket: string) {
     return this.#gate.leave(ticket)
+  }
+
+  async look() {
+    return unseen(this.#gate.occupancy())
+  }
+
+  async history() {
+    return []
   }
 }

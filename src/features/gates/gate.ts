@@ -1,4 +1,5 @@
 import type { Gate, GateEntry } from '../../core/gate.ts'
+import { type NodeClass, type NodeLimits, nodeClasses } from '../../core/node.ts'
 import { LONGEST_WAIT_MS } from '../../core/queue.ts'
 import { createWaitingRoom } from '../../core/waiting-room.ts'
 import { createLeases, type Exec } from './leases.ts'
@@ -9,21 +10,33 @@ type Parts = {
   now: () => number
 }
 
+/** Who works at a node, and who waits for it. */
+export type Occupancy = { inFlight: Partial<Record<NodeClass, number>>; waiting: number }
+
+export type Places = Pick<Gate, 'enter' | 'renew' | 'leave'> & { occupancy(): Occupancy }
+
 const IN = { ok: true } as const
 
 /**
  * The gate before one node or account, as its Durable Object runs it. Who waits is of this life only: their callers wait
- * with them, and ask again if the object dies. Who is inside is stored.
+ * with them, and ask again if the object dies. Who is inside is stored. There is a place for a call where its class has
+ * one and all classes together have one: a class at its bound keeps nobody else out, and where the bound of all is
+ * reached the most urgent of any class is next.
  */
-export function createGate({ exec, now }: Parts): Gate {
+export function createGate({ exec, now }: Parts): Places {
   const leases = createLeases(exec)
   let timer: ReturnType<typeof setTimeout> | undefined
-  /** The last that was told: who waits goes by it, too. */
-  let limit = 0
+  /** The last that were told: who waits goes by them, too. */
+  let limits: NodeLimits | undefined
 
-  const trySeat = ({ ticket, leaseMs }: GateEntry): typeof IN | undefined => {
-    if (leases.size() >= limit && !leases.has(ticket)) return undefined
-    leases.add(ticket, now() + leaseMs)
+  const hasPlace = ({ ticket, class: of, limits: told }: GateEntry): boolean => {
+    const { gpu_tasks: inAll, [of]: inClass } = limits ?? told
+    return leases.has(ticket) || (leases.sizeOf(of) < inClass && leases.size() < inAll)
+  }
+
+  const trySeat = (entry: GateEntry): typeof IN | undefined => {
+    if (!hasPlace(entry)) return undefined
+    leases.add(entry.ticket, { class: entry.class, untilMs: now() + entry.leaseMs })
     return IN
   }
   const room = createWaitingRoom<GateEntry, typeof IN>({ now, trySeat })
@@ -39,22 +52,35 @@ export function createGate({ exec, now }: Parts): Gate {
 
   return {
     async enter(entry) {
-      const { ticket, priority, waitMs } = entry
-      limit = entry.limit
+      const { ticket, class: line, priority, waitMs } = entry
+      limits = entry.limits
       room.withdraw(ticket)
       serve()
       const seated = trySeat(entry)
       if (seated) return seated
       const untilMs = now() + Math.min(waitMs, LONGEST_WAIT_MS)
-      const entering = room.enter({ id: ticket, line: '', priority, untilMs, item: entry })
+      const entering = room.enter({ id: ticket, line, priority, untilMs, item: entry })
       serve()
       const answer = await entering
       return 'turnedAway' in answer ? { ok: false, retryAfterMs: answer.retryAfterMs } : answer
     },
 
+    async renew(ticket, leaseMs) {
+      leases.removeOver(now())
+      const isHeld = leases.renew(ticket, now() + leaseMs)
+      serve()
+      return isHeld
+    },
+
     async leave(ticket) {
       room.withdraw(ticket)
       if (leases.remove(ticket)) serve()
+    },
+
+    occupancy() {
+      leases.removeOver(now())
+      const busy = nodeClasses.filter((of) => leases.sizeOf(of) > 0)
+      return { inFlight: Object.fromEntries(busy.map((of) => [of, leases.sizeOf(of)])), waiting: room.size() }
     },
   }
 }

@@ -1,3 +1,4 @@
 export { createGate } from './gate.ts'
 export type { Exec } from './leases.ts'
-export { type Leave, leavingAfter, passGate } from './pass.ts'
+export { isGated, type Leave, leavingAfter, passGate } from './pass.ts'
+export { unseen } from './unseen.ts'

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import type { Policy } from '../../../src/core/admission.ts'
 import { errorIn } from '../../support/client-error.ts'
-import { type Sent, startGateway, type TestGateway } from '../../support/gateway.ts'
+import { idleGate, type Sent, startGateway, type TestGateway } from '../../support/gateway.ts'
 
 type Said = { text: string; usage?: [number, number]; logprobs?: number; finish?: string }
 
@@ -290,7 +290,7 @@ describe('a call that breaks by a fault of ours', () => {
       nodeModels: ['llama3.1:8b'],
       nodeConcurrency: 1,
       policy: { budgets },
-      deps: { gateOf: () => ({ enter: () => Promise.reject(new TypeError('broken')), leave: async () => undefined }) },
+      deps: { gateOf: () => ({ ...idleGate, enter: () => Promise.reject(new TypeError('broken')) }) },
     })
     const response = await ask(gateway, { members: [members[0], 'ollama/llama3.1:8b'] })
     expect(await response.json()).toMatchObject({ choices: [{ message: { content: 'Fine' } }] })

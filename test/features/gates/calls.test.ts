@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createGate } from '../../../src/features/gates/service.ts'
-import { type Sent, startGateway } from '../../support/gateway.ts'
+import { inProcess, type Sent, startGateway } from '../../support/gateway.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
 
 const messages = [{ role: 'user', content: 'Hello' }]
@@ -12,7 +12,7 @@ async function start(nodeConcurrency: number) {
   const running: { sent: Sent; end: () => void }[] = []
   let most = 0
   let entered = 0
-  const gate = createGate({ exec: sqliteStorage().exec, now: Date.now })
+  const gate = inProcess(createGate({ exec: sqliteStorage().exec, now: Date.now }))
   const counted: typeof gate = {
     ...gate,
     enter: (entry) => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { GateAnswer, GateEntry } from '../../../src/core/gate.ts'
+import type { NodeLimits } from '../../../src/core/node.ts'
 import { priorities } from '../../../src/core/routing.ts'
 import { createGate } from '../../../src/features/gates/service.ts'
 import { count } from '../../support/lane.ts'
@@ -8,6 +9,15 @@ import { sqliteStorage } from '../../support/sqlite-storage.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
+
+const limitsOf = (limit: number): NodeLimits => ({
+  chat: limit,
+  embed: limit,
+  vision: limit,
+  audio: limit,
+  gpu_workflows: limit,
+  gpu_tasks: limit,
+})
 
 /** A gate that lets so many in at once. */
 function gateOf(limit: number) {
@@ -17,7 +27,15 @@ function gateOf(limit: number) {
   const answers = new Map<string, GateAnswer | 'withdrawn'>()
   const enter = async (ticket: string, given: Partial<GateEntry> = {}) => {
     answers.delete(ticket)
-    const entry = { ticket, priority: 'normal' as const, limit, waitMs: 30_000, leaseMs: 60_000, ...given }
+    const entry = {
+      ticket,
+      class: 'chat' as const,
+      priority: 'normal' as const,
+      limits: limitsOf(limit),
+      waitMs: 30_000,
+      leaseMs: 60_000,
+      ...given,
+    }
     void gate.enter(entry).then(
       (answer) => answers.set(ticket, answer),
       () => answers.set(ticket, 'withdrawn'),
@@ -100,9 +118,9 @@ describe('a gate', () => {
     const { enter, answerOf } = gateOf(1)
     await enter('one')
     await enter('two')
-    expect(await enter('three', { limit: 2 })).toBeUndefined()
+    expect(await enter('three', { limits: limitsOf(2) })).toBeUndefined()
     expect(answerOf('two')).toEqual(IN)
-    expect(await enter('four', { limit: 1, waitMs: 0 })).toMatchObject({ ok: false })
+    expect(await enter('four', { limits: limitsOf(1), waitMs: 0 })).toMatchObject({ ok: false })
   })
 
   it('lets nobody in who has left while they waited', async () => {

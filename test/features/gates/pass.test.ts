@@ -20,10 +20,13 @@ function worldOf(answer: (entry: GateEntry) => Promise<GateAnswer>, leaving: () 
       entered.push(entry)
       return answer(entry)
     },
+    renew: async () => true,
     leave: (ticket) => {
       left.push(ticket)
       return leaving()
     },
+    look: away,
+    history: away,
   }
   const gateOf = (id: string) => {
     asked.push(id)
@@ -50,7 +53,9 @@ describe('an attempt before a gate', () => {
     const { pass, entered, left, asked, settled, leaver } = worldOf(async () => ({ ok: true }))
     const leave = await pass()
     expect(asked).toEqual(['node'])
-    expect(entered).toMatchObject([{ priority: 'normal', limit: 4, waitMs: 10_000, leaseMs: 25_000 }])
+    expect(entered).toMatchObject([
+      { class: 'chat', priority: 'normal', limits: { chat: 4, gpu_tasks: 4 }, waitMs: 10_000, leaseMs: 25_000 },
+    ])
     leave()
     leave()
     leaver.abort()
