@@ -11,16 +11,24 @@ export type Bundles = Record<'bare' | 'floor' | 'floorLedger' | 'loader' | 'pass
 
 /** Builds the two Workers as a deployment would, into folders of their own, and the Workers they are compared with. */
 export async function buildBundles(): Promise<Bundles> {
-  const [bare, floor, floorLedger, loader, password, gateway, jobs] = await Promise.all([
+  const [bare, floor, floorLedger, loader, password, helix] = await Promise.all([
     bundle('bare', []),
     bundle('floor', []),
     bundle('floor-ledger', ['FloorLedger']),
     bundle('loader', []),
     bundle('password', []),
+    buildHelix(),
+  ])
+  return { bare, floor, floorLedger, loader, password, ...helix }
+}
+
+/** The two Workers alone. */
+export async function buildHelix(): Promise<Pick<Bundles, 'gateway' | 'jobs'>> {
+  const [gateway, jobs] = await Promise.all([
     deployable([], 'gateway.js'),
     deployable(['-c', 'workers/jobs/wrangler.toml'], 'index.js'),
   ])
-  return { bare, floor, floorLedger, loader, password, gateway, jobs }
+  return { gateway, jobs }
 }
 
 export const gzipBytes = (source: string | Buffer): number => gzipSync(source, { level: 9 }).length

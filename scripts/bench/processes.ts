@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import type { StoreCounts, StoresReady } from './stores.ts'
 
 export type Stores = StoresReady & {
+  pid: number
   /** Requests that the bridges have served so far. */
   counts(): Promise<StoreCounts>
   close(): Promise<void>
@@ -26,6 +27,7 @@ export async function startStores(): Promise<Stores> {
   const ready = (await next()) as StoresReady
   return {
     ...ready,
+    pid: pidOf(child),
     counts: async () => {
       child.send('counts')
       return (await next()) as StoreCounts
@@ -34,7 +36,7 @@ export async function startStores(): Promise<Stores> {
   }
 }
 
-export type Vendor = { url: string; close(): Promise<void> }
+export type Vendor = { url: string; pid: number; close(): Promise<void> }
 
 export async function startVendor(): Promise<Vendor> {
   const file = join(import.meta.dirname, '../../test/support/fake-vendor/run.ts')
@@ -45,7 +47,12 @@ export async function startVendor(): Promise<Vendor> {
   const lines = createInterface({ input: child.stdout })
   const [line] = await once(lines, 'line')
   const { url } = JSON.parse(String(line)) as { url: string }
-  return { url, close: () => end(child) }
+  return { url, pid: pidOf(child), close: () => end(child) }
+}
+
+function pidOf({ pid }: ChildProcess): number {
+  if (pid === undefined) throw new Error('A process did not start.')
+  return pid
 }
 
 /** Whatever ends this process, its children do not outlive it. */

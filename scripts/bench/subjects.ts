@@ -48,7 +48,7 @@ async function loadScript({ redisUrl, redisToken }: Stores, script: string): Pro
 }
 
 /** The gateway's variables, as a deployment to these stores and this vendor would set them. */
-export const gatewayVariables = (vendor: Vendor, stores: Stores): Record<string, string> => ({
+export const gatewayVariables = (vendor: Pick<Vendor, 'url'>, stores: Stores): Record<string, string> => ({
   ENVIRONMENT: 'test',
   LOG_LEVEL: 'error',
   DATABASE_URL: stores.databaseUrl,
@@ -63,8 +63,14 @@ export const gatewayVariables = (vendor: Vendor, stores: Stores): Record<string,
   OPENAI_BASE_URL: vendor.url,
 })
 
-export function startHelix(bundles: Bundles, vendor: Vendor, stores: Stores): Promise<Subject> {
-  const texts = gatewayVariables(vendor, stores)
+/** `more` are variables beside those that a deployment to one vendor sets. */
+export function startHelix(
+  bundles: Pick<Bundles, 'gateway' | 'jobs'>,
+  vendor: Pick<Vendor, 'url'>,
+  stores: Stores,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Subject> {
+  const texts = { ...gatewayVariables(vendor, stores), ...more }
   const ledger = { className: 'OrgLedger', workerName: 'helix-jobs' }
   return startSubject('helix', stores.apiKey, [
     { name: 'helix', source: bundles.gateway, texts, ledger },

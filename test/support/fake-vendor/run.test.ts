@@ -33,10 +33,14 @@ describe('a vendor that runs as a process of its own', () => {
       })
       await fetch(`${root}/__always?directives=status=503`, { method: 'POST' })
       expect((await ask()).status).toBe(503)
+      await fetch(`${root}/__always?per_second=1&directives=status=503&directives=status=500`, { method: 'POST' })
+      expect((await ask()).status).toBe(200)
+      expect([500, 503]).toContain((await ask()).status)
       await fetch(`${root}/__reset`, { method: 'POST' })
       expect(await (await fetch(`${root}/__truth?totals`)).json()).toEqual({
         requests: 0,
         aborted: 0,
+        most: 0,
         totals: { prompt: 0, completion: 0, calls: 0 },
       })
     } finally {

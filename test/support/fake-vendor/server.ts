@@ -3,6 +3,7 @@ import { errorBody, unknownModel, wrongKey } from './errors.ts'
 import { type Asked, answer, speechOf } from './exchange.ts'
 import { checkChat, checkCompletion, checkEmbedding } from './request.ts'
 import { directivesIn, parseScript, plainScript, type Script } from './script.ts'
+import { type Directives, standingFrom } from './standing.ts'
 import { createTruth, type TruthRow } from './truth.ts'
 
 export type { TruthRow } from './truth.ts'
@@ -24,8 +25,6 @@ export type FakeVendor = {
   reset(): void
   close(): Promise<void>
 }
-
-type Directives = string | undefined | (() => string | undefined)
 
 const models = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'text-embedding-3-small', 'text-embedding-3-large']
 const modelRow = (id: string) => ({ id, object: 'model', created: 1_715_367_049, owned_by: 'system' })
@@ -72,11 +71,21 @@ function createState() {
   const truth = createTruth()
   const uses = new Map<string, number>()
   let standing: Directives
+  let [running, most] = [0, 0]
   let last: { body: unknown; headers: IncomingMessage['headers'] } = { body: undefined, headers: {} }
   const standingNow = (): string | undefined => (typeof standing === 'function' ? standing() : standing)
   return {
     truth,
     last: () => last,
+    /** The most calls that ran at once. */
+    most: () => most,
+    ran: (response: ServerResponse) => {
+      running += 1
+      most = Math.max(most, running)
+      response.once('close', () => {
+        running -= 1
+      })
+    },
     remember: (body: unknown, { headers }: IncomingMessage) => {
       last = { body, headers }
     },
@@ -97,6 +106,7 @@ function createState() {
     },
     reset: () => {
       truth.reset()
+      most = running
       uses.clear()
       standing = undefined
       last = { body: undefined, headers: {} }
@@ -120,6 +130,7 @@ async function handleCall(
     state.truth.open({ marker: undefined, endpoint: 'other', model: '', stream: false, fault: undefined }).status = 400
     return send(response, 400, read.refusal)
   }
+  state.ran(response)
   const { endpoint, body } = read.asked
   const marker = body.metadata?.marker ?? body.user ?? undefined
   const script = state.scriptFor(read.asked, marker)
@@ -142,10 +153,10 @@ function handleControl(state: State, route: string, query: URLSearchParams): unk
   const { truth } = state
   if (route === 'GET /__truth') {
     const rows = query.has('totals') ? undefined : truth.rows()
-    return { requests: truth.requests(), aborted: truth.aborted(), totals: truth.totals(), rows }
+    return { requests: truth.requests(), aborted: truth.aborted(), most: state.most(), totals: truth.totals(), rows }
   }
   if (route === 'POST /__reset') state.reset()
-  else if (route === 'POST /__always') state.always(query.get('directives') ?? undefined)
+  else if (route === 'POST /__always') state.always(standingFrom(query))
   else throw new Error(`No control ${route}`)
   return {}
 }
