@@ -1,3 +1,4 @@
+import { type BucketBinding, createBucket } from './adapters/bucket.ts'
 import { createGates, type GateNamespace } from './adapters/gate.ts'
 import { createHealth, type HealthNamespace } from './adapters/health.ts'
 import { createLedgers, type LedgerNamespace } from './adapters/ledger.ts'
@@ -10,6 +11,7 @@ import { createAccountProvider } from './adapters/providers/account.ts'
 import { createOllama } from './adapters/providers/ollama.ts'
 import { createVendors, vendorOrigins } from './adapters/providers/vendors.ts'
 import { createRedis, createUpstash } from './adapters/upstash.ts'
+import { createWorkQueue, type QueueBinding } from './adapters/work-queue.ts'
 import type { Deps } from './core/context.ts'
 import { newId } from './core/ids.ts'
 import type { JobDeps } from './core/jobs.ts'
@@ -25,6 +27,10 @@ export type Bindings = {
   /** Without it nobody counts the calls that a node has at once. */
   GATES?: GateNamespace
   ASSETS?: { fetch(request: Request): Promise<Response> }
+  /** Without it jobs wait until the clock sends them. */
+  WORK?: QueueBinding
+  /** Without it nothing can be kept that is too large for a row. */
+  FILES?: BucketBinding
 }
 
 /** Name of the node that OLLAMA_BASE_URL points to. */
@@ -48,6 +54,8 @@ export function createDeps(settings: Settings, bindings: Bindings): Deps {
     providers: createProviders(settings, outbound, now),
     makeProvider: (spec) => createAccountProvider(spec, { outbound, now }),
     assets: bindings.ASSETS,
+    workQueue: createWorkQueue(bindings.WORK),
+    bucket: createBucket(bindings.FILES),
     memory: createMemory(),
     log: createLog(settings.logLevel, now),
     now,
@@ -70,7 +78,10 @@ export function createLedgerDeps(settings: LedgerSettings): Pick<Deps, 'db' | 'r
 }
 
 /** What scheduled work uses: what the ledger object does, the objects themselves, and a way across organisations. */
-export function createJobDeps(settings: JobsSettings, { LEDGER }: Pick<Bindings, 'LEDGER'>): JobDeps {
+export function createJobDeps(
+  settings: JobsSettings,
+  { LEDGER, WORK, FILES }: Pick<Bindings, 'LEDGER' | 'WORK' | 'FILES'>,
+): JobDeps {
   const { systemDatabaseUrl, neonProxyUrl: proxyUrl, kekCurrent, kekPrevious } = settings
   const ledgerDeps = createLedgerDeps(settings)
   const systemOrigin = databaseOrigin({ databaseUrl: systemDatabaseUrl, proxyUrl })
@@ -81,6 +92,8 @@ export function createJobDeps(settings: JobsSettings, { LEDGER }: Pick<Bindings,
     settings: { kekCurrent, kekPrevious },
     system: { query },
     ledgerOf: createLedgers(LEDGER),
+    workQueue: createWorkQueue(WORK),
+    bucket: createBucket(FILES),
     memory: createMemory(),
   }
 }

@@ -9,6 +9,13 @@ const ORGS_PAGE = 500
 /** A Worker may wait for six responses at once. */
 const ORGS_AT_ONCE = 4
 
+/** When the platform calls: at half past every hour, and every five minutes for what cannot wait so long. */
+export const OFTEN = '*/5 * * * *'
+
+/** What is run by one of the two. */
+export const runBy = (cron: string, jobs: readonly Job[]): readonly Job[] =>
+  jobs.filter(({ hourUtc }) => (hourUtc === 'often') === (cron === OFTEN))
+
 /**
  * Runs what is due at this time, and goes on with what earlier hours have left, one after the other; what fails keeps
  * nothing else from running. Never throws.
@@ -35,7 +42,7 @@ const turnOf = (left: ReadonlyMap<string, Left>, { name }: Job): number => (left
 
 /** What is new begins at the beginning; what runs every hour goes on where it was, so that it comes round. */
 function startOf({ hourUtc }: Job, dueMs: number, left: Start | undefined): Start | undefined {
-  if (hourUtc === 'every') return { dueMs, after: left?.after ?? '' }
+  if (hourUtc === 'every' || hourUtc === 'often') return { dueMs, after: left?.after ?? '' }
   return hourUtc === new Date(dueMs).getUTCHours() ? { dueMs, after: '' } : left
 }
 

@@ -1,4 +1,5 @@
 import type { Admission, Policy } from './admission.ts'
+import type { Bucket } from './bucket.ts'
 import type { Database } from './db.ts'
 import type { Gate } from './gate.ts'
 import type { HealthMonitor } from './health.ts'
@@ -11,6 +12,7 @@ import type { Outbound } from './outbound.ts'
 import type { Redis } from './redis.ts'
 import type { Arrival } from './request-log.ts'
 import type { Settings } from './settings.ts'
+import type { WorkQueue } from './work.ts'
 
 /** Structured log: an event's name in snake_case and its facts. Never a key, a token, a prompt or an answer. */
 export type Log = Record<'debug' | 'info' | 'warn' | 'error', (event: string, facts?: Record<string, unknown>) => void>
@@ -34,6 +36,10 @@ export type Deps = {
   makeProvider: (spec: ProviderSpec) => Provider
   /** Static files of the release (the reference page's script); undefined where the binding is absent. */
   assets: { fetch(request: Request): Promise<Response> } | undefined
+  /** Where jobs are handed to those who do them. */
+  workQueue: WorkQueue
+  /** Files that are too large for a row. */
+  bucket: Bucket
   memory: Memory
   log: Log
   /** Unix milliseconds. */

@@ -12,7 +12,10 @@ export type SystemDatabase = {
 }
 
 /** What a job can use. */
-export type JobDeps = Pick<Deps, 'db' | 'redis' | 'ledgerOf' | 'memory' | 'log' | 'now' | 'newId'> & {
+export type JobDeps = Pick<
+  Deps,
+  'db' | 'redis' | 'ledgerOf' | 'workQueue' | 'bucket' | 'memory' | 'log' | 'now' | 'newId'
+> & {
   settings: JobSettings
   system: SystemDatabase
 }
@@ -37,8 +40,8 @@ export type JobRun = {
 export type Job = {
   /** In snake_case, as the log and the counters name it. */
   name: string
-  /** At half past this hour, every day; `'every'` hour for what is small. */
-  hourUtc: number | 'every'
+  /** At half past this hour, every day; `'every'` hour for what is small; `'often'` is every five minutes. */
+  hourUtc: number | 'every' | 'often'
   /** How long it may begin further work; four minutes unless said. All jobs of an hour have fourteen together. */
   limitMs?: number
   run(deps: JobDeps, run: JobRun): Promise<JobOutcome>

@@ -74,6 +74,8 @@ export function fakeDeps(given: Partial<Deps> = {}): Deps {
     providers: new Map(),
     makeProvider: refuse('provider of an account'),
     assets: undefined,
+    workQueue: { send: refuse('queue of jobs') },
+    bucket: { put: refuse('bucket'), get: refuse('bucket'), remove: refuse('bucket') },
     memory: createMemory(),
     log: keptLog().log,
     now,
@@ -146,6 +148,7 @@ export function fakeExecution() {
 
 /** The same for a job. */
 export function fakeJobDeps(given: Partial<JobDeps> = {}): JobDeps {
-  const { db, redis, ledgerOf, memory, log, now, newId, settings } = fakeDeps()
-  return { db, redis, ledgerOf, memory, log, now, newId, settings, system: { query: refuse('system') }, ...given }
+  const { db, redis, ledgerOf, workQueue, bucket, memory, log, now, newId, settings } = fakeDeps()
+  const system = { query: refuse('system') }
+  return { db, redis, ledgerOf, workQueue, bucket, memory, log, now, newId, settings, system, ...given }
 }

@@ -1,0 +1,52 @@
+import type { Bucket } from '../core/bucket.ts'
+import { DependencyError } from '../core/errors.ts'
+
+/** The part of an R2 bucket that is used here. */
+export type BucketBinding = Pick<R2Bucket, 'get' | 'put' | 'delete'>
+
+/** Files in R2. Without a binding nothing can be kept. */
+export function createBucket(bound: BucketBinding | undefined): Bucket {
+  const answered = async <T>(work: (bucket: BucketBinding) => Promise<T>): Promise<T> => {
+    try {
+      if (!bound) throw new Error('nothing is bound')
+      return await work(bound)
+    } catch (cause) {
+      throw new DependencyError('bucket', cause)
+    }
+  }
+  return {
+    put: (key, { body, sizeBytes, contentType }) =>
+      answered(async (bucket) => {
+        const options = contentType === undefined ? {} : { httpMetadata: { contentType } }
+        if (body instanceof Uint8Array) {
+          const [digest] = await Promise.all([crypto.subtle.digest('SHA-256', body), bucket.put(key, body, options)])
+          return { sha256: hex(digest) }
+        }
+        // R2 must be told how much is coming, and a file that breaks off is none.
+        const whole = new FixedLengthStream(sizeBytes)
+        const digest = new crypto.DigestStream('SHA-256')
+        const [forBucket, forDigest] = body.tee()
+        await Promise.all([
+          forBucket.pipeTo(whole.writable),
+          forDigest.pipeTo(digest),
+          bucket.put(key, whole.readable, options),
+        ])
+        return { sha256: hex(await digest.digest) }
+      }),
+
+    get: (key) =>
+      answered(async (bucket) => {
+        const found = await bucket.get(key)
+        if (!found) return undefined
+        return {
+          sizeBytes: found.size,
+          stream: () => found.body,
+          bytes: async () => new Uint8Array(await found.arrayBuffer()),
+        }
+      }),
+
+    remove: (keys) => answered(async (bucket) => bucket.delete([...keys])),
+  }
+}
+
+const hex = (digest: ArrayBuffer): string => Buffer.from(digest).toString('hex')
