@@ -17,8 +17,9 @@ import { newId } from './core/ids.ts'
 import type { JobDeps } from './core/jobs.ts'
 import { createMemory } from './core/memory.ts'
 import type { Provider } from './core/models.ts'
+import { DEFAULT_NODE_LIMITS, type NodeCredential, type NodeFacts, SHARED_NODE_ID } from './core/node.ts'
 import type { Outbound } from './core/outbound.ts'
-import type { HealthSettings, JobsSettings, LedgerSettings, Settings } from './core/settings.ts'
+import type { HealthSettings, JobsSettings, LedgerSettings, Settings, SharedNodeSettings } from './core/settings.ts'
 
 export type Bindings = {
   LEDGER: LedgerNamespace
@@ -122,10 +123,10 @@ const storeOrigins = ({ databaseUrl, neonProxyUrl, redisUrl }: LedgerSettings): 
   redisUrl,
 ]
 
-const nodeUrls = ({ ollamaBaseUrl }: Pick<Settings, 'ollamaBaseUrl'>): string[] =>
-  ollamaBaseUrl === undefined ? [] : [ollamaBaseUrl]
+const nodeUrls = ({ ollamaBaseUrl, nodeSpeechUrl, nodeAgentUrl }: SharedNodeSettings): string[] =>
+  [ollamaBaseUrl, nodeSpeechUrl, nodeAgentUrl].filter((url) => url !== undefined)
 
-const providerOrigins = (settings: Pick<Settings, 'ollamaBaseUrl' | 'vendors'>): string[] => [
+const providerOrigins = (settings: SharedNodeSettings & Pick<Settings, 'vendors'>): string[] => [
   ...nodeUrls(settings),
   ...vendorOrigins(settings.vendors),
 ]
@@ -145,18 +146,43 @@ function createSettingsOutbound(settings: Settings, now: () => number): Outbound
   })
 }
 
-type ProviderSettings = Pick<Settings, 'vendors' | 'ollamaBaseUrl' | 'nodeToken'> &
-  Partial<Pick<Settings, 'ollamaConcurrency'>>
-
 function createProviders(
-  settings: ProviderSettings,
+  settings: SharedNodeSettings & Pick<Settings, 'vendors'>,
   outbound: Outbound,
   now: () => number,
 ): ReadonlyMap<string, Provider> {
   const providers = createVendors({ vendors: settings.vendors, outbound })
-  if (settings.ollamaBaseUrl !== undefined) {
-    const { ollamaBaseUrl: baseUrl, ollamaConcurrency: maxConcurrency, nodeToken } = settings
-    providers.push(createOllama({ name: NODE_NAME, baseUrl, nodeToken, maxConcurrency, outbound, now }))
+  const node = sharedNodeOf(settings)
+  if (node) {
+    const { baseUrl } = node.endpoints
+    const { ollamaConcurrency: maxConcurrency, nodeToken } = settings
+    const credential = serviceTokenOf(settings)
+    providers.push(
+      createOllama({ name: NODE_NAME, baseUrl, nodeToken, credential, node, maxConcurrency, outbound, now }),
+    )
   }
   return new Map(providers.map((provider) => [provider.name, provider]))
 }
+
+function sharedNodeOf(settings: SharedNodeSettings): NodeFacts | undefined {
+  const { ollamaBaseUrl, nodeSpeechUrl, nodeAgentUrl, ollamaConcurrency } = settings
+  if (ollamaBaseUrl === undefined) return undefined
+  return {
+    id: SHARED_NODE_ID,
+    isShared: true,
+    endpoints: { baseUrl: ollamaBaseUrl, speechUrl: nodeSpeechUrl, agentUrl: nodeAgentUrl },
+    limits: {
+      ...DEFAULT_NODE_LIMITS,
+      chat: ollamaConcurrency,
+      embed: ollamaConcurrency,
+      gpu_tasks: ollamaConcurrency,
+    },
+    isDraining: false,
+    watch: 'shared',
+  }
+}
+
+const serviceTokenOf = ({ nodeAccessId, nodeAccessSecret }: SharedNodeSettings): NodeCredential | undefined =>
+  nodeAccessId === undefined || nodeAccessSecret === undefined
+    ? undefined
+    : { type: 'service_token', clientId: nodeAccessId, clientSecret: nodeAccessSecret }

@@ -1,5 +1,12 @@
 import * as z from 'zod'
-import type { HealthSettings, JobsSettings, LedgerSettings, Settings, VendorSettings } from './core/settings.ts'
+import type {
+  HealthSettings,
+  JobsSettings,
+  LedgerSettings,
+  Settings,
+  SharedNodeSettings,
+  VendorSettings,
+} from './core/settings.ts'
 import { vendorCatalog } from './core/vendors.ts'
 
 /** Vendors whose `<NAME>_API_KEY` and `<NAME>_BASE_URL` are read. */
@@ -7,6 +14,10 @@ export const vendorNames: readonly string[] = vendorCatalog.map(({ name }) => na
 
 const httpUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
   message: 'must be an http or https URL',
+})
+/** The path of an endpoint is put behind it. */
+const nodeUrl = httpUrl.refine((text) => !/[?#@\\]/.test(text), {
+  message: 'may not have a user, a query or a fragment',
 })
 /** A credential that travels in a header: what cannot be sent is found out here, not by the first call. */
 const credential = z
@@ -69,9 +80,13 @@ const Variables = z.object({
   KEK_PREVIOUS: kek.optional(),
   JWT_ISSUER: httpUrl.transform((text) => text.replace(/\/+$/, '')).optional(),
   REGISTRATION: z.enum(['open', 'closed']).default('closed'),
-  OLLAMA_BASE_URL: httpUrl.optional(),
+  OLLAMA_BASE_URL: nodeUrl.optional(),
   OLLAMA_CONCURRENCY: z.coerce.number().int().min(1).max(1000).default(4),
   NODE_TOKEN: credential.optional(),
+  NODE_SPEECH_URL: nodeUrl.optional(),
+  NODE_AGENT_URL: nodeUrl.optional(),
+  NODE_ACCESS_ID: credential.optional(),
+  NODE_ACCESS_SECRET: credential.optional(),
   METRICS_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
   MAIL_URL: httpUrl.optional(),
   MAIL_API_KEY: credential.optional(),
@@ -156,7 +171,12 @@ export function parseJobsEnv(env: Readonly<Record<string, unknown>>): JobsSettin
 const HealthVariables = Variables.pick({
   LOG_LEVEL: true,
   OLLAMA_BASE_URL: true,
+  OLLAMA_CONCURRENCY: true,
   NODE_TOKEN: true,
+  NODE_SPEECH_URL: true,
+  NODE_AGENT_URL: true,
+  NODE_ACCESS_ID: true,
+  NODE_ACCESS_SECRET: true,
   HEALTH_INTERVAL_MS: true,
 })
 
@@ -168,14 +188,37 @@ export function parseHealthEnv(env: Readonly<Record<string, unknown>>): HealthSe
   if (!parsed.success || !vendors.success) {
     throw wrongVariables([...(parsed.error?.issues ?? []), ...(vendors.error?.issues ?? [])], given)
   }
-  const { LOG_LEVEL, OLLAMA_BASE_URL, NODE_TOKEN, HEALTH_INTERVAL_MS } = parsed.data
+  const problems = wrongNode(parsed.data)
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  const { LOG_LEVEL, HEALTH_INTERVAL_MS } = parsed.data
   return {
     logLevel: LOG_LEVEL,
     vendors: vendorSettings(vendors.data),
-    ollamaBaseUrl: OLLAMA_BASE_URL,
-    nodeToken: NODE_TOKEN,
+    ...nodeSettings(parsed.data),
     healthIntervalMs: HEALTH_INTERVAL_MS,
   }
+}
+
+type NodeVariables = Omit<z.output<typeof HealthVariables>, 'LOG_LEVEL' | 'HEALTH_INTERVAL_MS'>
+
+const nodeSettings = (variables: NodeVariables): SharedNodeSettings => ({
+  ollamaBaseUrl: variables.OLLAMA_BASE_URL,
+  ollamaConcurrency: variables.OLLAMA_CONCURRENCY,
+  nodeToken: variables.NODE_TOKEN,
+  nodeSpeechUrl: variables.NODE_SPEECH_URL,
+  nodeAgentUrl: variables.NODE_AGENT_URL,
+  nodeAccessId: variables.NODE_ACCESS_ID,
+  nodeAccessSecret: variables.NODE_ACCESS_SECRET,
+})
+
+/** Half a service token opens nothing, and of two credentials nobody could say which one is meant. */
+function wrongNode({ NODE_ACCESS_ID, NODE_ACCESS_SECRET, NODE_TOKEN }: NodeVariables): string[] {
+  if ((NODE_ACCESS_ID === undefined) !== (NODE_ACCESS_SECRET === undefined)) {
+    return ['NODE_ACCESS_ID and NODE_ACCESS_SECRET are the two halves of one token: set both']
+  }
+  return NODE_ACCESS_ID !== undefined && NODE_TOKEN !== undefined
+    ? ['NODE_TOKEN is set beside NODE_ACCESS_ID: a node has one credential']
+    : []
 }
 
 const storeSettings = (variables: z.output<typeof LedgerVariables>): LedgerSettings => ({
@@ -199,6 +242,7 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
   const testing = variables.ENVIRONMENT === 'development' || variables.ENVIRONMENT === 'test'
   const problems = [
     ...repeatedSecrets(variables),
+    ...wrongNode(variables),
     ...(variables.OUTBOUND_TEST_ORIGINS.length > 0 && !testing
       ? ['OUTBOUND_TEST_ORIGINS is only for development and test']
       : []),
@@ -216,9 +260,7 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     issuer: variables.JWT_ISSUER ?? LOCAL_ISSUER,
     registration: variables.REGISTRATION,
     vendors: vendorSettings(vendors.data),
-    ollamaBaseUrl: variables.OLLAMA_BASE_URL,
-    ollamaConcurrency: variables.OLLAMA_CONCURRENCY,
-    nodeToken: variables.NODE_TOKEN,
+    ...nodeSettings(variables),
     metricsToken: variables.METRICS_TOKEN,
     mailUrl: variables.MAIL_URL,
     mailApiKey: variables.MAIL_API_KEY,

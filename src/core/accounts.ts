@@ -1,5 +1,7 @@
 /** Providers that an organisation has accounts of its own with, as a policy carries them. */
 
+import type { NodeLimits } from './node.ts'
+
 export type AccountKind = 'openai_compatible' | 'anthropic' | 'gemini' | 'ollama'
 
 /** What an organisation said of a model that its account serves. Prices are nano-USD per 1,000,000 tokens. */
@@ -44,6 +46,17 @@ export type AccountSpec = {
   quirks: AccountQuirks
   /** In the order in which they are tried. */
   credentials: readonly AccountCredential[]
+  /** Of a registered node. */
+  node?: AccountNode | undefined
+}
+
+/** What a registered node has beside its Ollama. */
+export type AccountNode = {
+  speechUrl?: string | undefined
+  agentUrl?: string | undefined
+  limits: NodeLimits
+  /** Takes no new work. */
+  isDraining: boolean
 }
 
 /** Everything of an organisation's own accounts that a call needs, so that none has to ask Postgres for it. */

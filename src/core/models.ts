@@ -1,7 +1,7 @@
 /** Ports of the models a call can reach. Bodies are in OpenAI's shape; fields we do not know travel untouched. */
 
 import type { Account, AccountKind, AccountQuirks } from './accounts.ts'
-import type { NodeLink } from './node.ts'
+import type { NodeCredential, NodeFacts, NodeLink } from './node.ts'
 
 export type ChatMessage = {
   role: string
@@ -207,6 +207,8 @@ export type ProviderSpec = {
   vendor?: string | undefined
   /** Undefined for a node that asks for none. */
   apiKey: string | undefined
+  /** Of a registered node: what it is, and what its tunnel is opened with instead of a key. */
+  node?: { facts: NodeFacts; credential: NodeCredential | undefined } | undefined
   quirks: AccountQuirks
   timeouts: Timeouts
   /** Bounds `totalMs` for answers that are not streamed. */

@@ -7,10 +7,23 @@ export type LedgerSettings = Pick<
 >
 
 /** What the watch over the providers needs: where they are, and nothing of anybody's data. */
-export type HealthSettings = Pick<Settings, 'logLevel' | 'vendors' | 'ollamaBaseUrl' | 'nodeToken'> & {
-  /** Between two looks at each provider. */
-  healthIntervalMs: number
-}
+export type HealthSettings = Pick<Settings, 'logLevel' | 'vendors'> &
+  SharedNodeSettings & {
+    /** Between two looks at each provider. */
+    healthIntervalMs: number
+  }
+
+/** The node that the environment names, and how it is reached. */
+export type SharedNodeSettings = Pick<
+  Settings,
+  | 'ollamaBaseUrl'
+  | 'ollamaConcurrency'
+  | 'nodeToken'
+  | 'nodeSpeechUrl'
+  | 'nodeAgentUrl'
+  | 'nodeAccessId'
+  | 'nodeAccessSecret'
+>
 
 /** What a job may know of the environment: the keys that sealed values are opened with, and nothing that admits anybody. */
 export type JobSettings = Pick<Settings, 'kekCurrent' | 'kekPrevious'>
@@ -44,6 +57,13 @@ export type Settings = {
   /** Calls that the node takes at once. */
   ollamaConcurrency: number
   nodeToken: string | undefined
+  /** Of an OpenAI-compatible speech server beside the node's Ollama. */
+  nodeSpeechUrl: string | undefined
+  /** Of the node's agent. */
+  nodeAgentUrl: string | undefined
+  /** The two halves of a service token of Cloudflare Access; both or neither, and no `nodeToken` beside them. */
+  nodeAccessId: string | undefined
+  nodeAccessSecret: string | undefined
   metricsToken: string | undefined
   /** Where mails are posted; without it none can be sent. */
   mailUrl: string | undefined

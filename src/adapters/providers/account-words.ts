@@ -1,7 +1,7 @@
 import type { VendorError } from '../../core/models.ts'
 
 /** Whose account and whose address a vendor may tell of; what is not known is not looked for. */
-export type AccountSource = { secret: string | undefined; baseUrl?: string | undefined }
+export type AccountSource = { secret: string | readonly string[] | undefined; baseUrl?: string | undefined }
 
 const REDACTED = '[redacted]'
 
@@ -32,8 +32,8 @@ export function withoutAccount(error: VendorError | undefined, source: AccountSo
 }
 
 function cleaned(text: string, { secret, baseUrl }: AccountSource): string {
-  const known = [secret, ...hostsOf(baseUrl)].filter((word) => word !== undefined && word !== '')
-  const without = known.reduce((rest: string, word) => rest.replaceAll(String(word), REDACTED), text)
+  const known = [secret ?? [], hostsOf(baseUrl)].flat().filter((word) => word !== '')
+  const without = known.reduce((rest: string, word) => rest.replaceAll(word, REDACTED), text)
   return patterns.reduce((rest, pattern) => rest.replace(pattern, REDACTED), without)
 }
 

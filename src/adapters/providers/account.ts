@@ -27,7 +27,17 @@ export function createAccountProvider(
     case 'gemini':
       return createGemini(options)
     case 'ollama':
-      return createOllama({ name, baseUrl, nodeToken: spec.apiKey, outbound: guarded, timeouts, now })
+      return createOllama({
+        name,
+        baseUrl,
+        nodeToken: spec.apiKey,
+        credential: spec.node?.credential,
+        node: spec.node?.facts,
+        outbound,
+        purpose: 'account',
+        timeouts,
+        now,
+      })
   }
 }
 

@@ -8,11 +8,13 @@ import {
   type Timeouts,
   UpstreamError,
 } from '../../core/models.ts'
+import type { NodeCredential, NodeFacts } from '../../core/node.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import { countsOf } from '../../core/usage.ts'
 import { createChatStream } from './chat-stream.ts'
 import { countOf, isObject, type JsonObject } from './json-shape.ts'
 import { inexpressible, isNeutral, refuseLoss } from './neutral.ts'
+import { createNodeSend, openedWith } from './node-send.ts'
 import { ollamaCompletion } from './ollama-answer.ts'
 import { embeddedVectors, taggedModels, withShown } from './ollama-models.ts'
 import { ollamaChatRequest } from './ollama-request.ts'
@@ -38,9 +40,15 @@ export type OllamaOptions = {
   baseUrl: string
   /** For a node behind a tunnel that asks for a bearer token. */
   nodeToken?: string | undefined
+  /** The same where its tunnel asks for something else. */
+  credential?: NodeCredential | undefined
+  /** Of a node of the team's own: what it is. */
+  node?: NodeFacts | undefined
   /** Calls that it takes at once; undefined for as many as there are. */
   maxConcurrency?: number | undefined
   outbound: Outbound
+  /** `account` for an address that an organisation named. */
+  purpose?: 'node' | 'account'
   timeouts?: Timeouts
   /** Unix milliseconds. */
   now?: () => number
@@ -48,18 +56,18 @@ export type OllamaOptions = {
 
 /** A node that speaks Ollama's own wire. Throws `Error` when the token cannot be a header. */
 export function createOllama(options: OllamaOptions): Provider {
-  const { name, outbound, timeouts = nodeTimeouts, now = Date.now } = options
-  const nodeToken = options.nodeToken?.trim()
-  if (nodeToken && !/^[\x21-\x7e]+$/.test(nodeToken)) {
-    throw new Error(`The token of ${name} has characters that no header can carry.`)
-  }
+  const { name, baseUrl, outbound, purpose = 'node', node, timeouts = nodeTimeouts, now = Date.now } = options
+  const token = options.nodeToken?.trim()
+  const { headers, secrets } = openedWith(name, options.credential ?? (token ? { type: 'bearer', token } : undefined))
+  const send = createNodeSend({ endpoints: node?.endpoints ?? { baseUrl }, headers, outbound, purpose })
   const upstream: Upstream = {
     name,
     outbound,
     purpose: 'node',
-    baseUrl: options.baseUrl.replace(/\/+$/, ''),
-    headers: nodeToken ? { authorization: `Bearer ${nodeToken}` } : {},
-    secret: nodeToken,
+    baseUrl,
+    headers: {},
+    send: (request) => send({ server: 'ollama', ...request }),
+    secret: secrets,
     now,
   }
   /** Of the models that the node listed last: bounds what context we may ask for. */
@@ -142,7 +150,17 @@ export function createOllama(options: OllamaOptions): Provider {
     return withShown(model, answer)
   }
 
-  return { name, kind: 'node', timeouts, maxConcurrency: options.maxConcurrency, chat, embed, listModels }
+  const { maxConcurrency } = options
+  return {
+    name,
+    kind: 'node',
+    timeouts,
+    maxConcurrency,
+    ...(node && { node: { ...node, send } }),
+    chat,
+    embed,
+    listModels,
+  }
 }
 
 function textsOf(input: EmbedCall['body']['input']): string[] {

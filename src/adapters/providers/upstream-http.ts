@@ -1,4 +1,5 @@
 import { type Timeouts, UpstreamError, type VendorError } from '../../core/models.ts'
+import type { NodeRequest } from '../../core/node.ts'
 import { type Outbound, OutboundError, type OutboundFault, type OutboundPurpose } from '../../core/outbound.ts'
 import { withoutAccount } from './account-words.ts'
 import { parseJson } from './json-shape.ts'
@@ -35,8 +36,10 @@ export type Upstream = {
   purpose: Extract<OutboundPurpose, 'vendor' | 'node'>
   baseUrl: string
   headers: Readonly<Record<string, string>>
-  /** Blanked out of everything that the upstream says. */
-  secret: string | undefined
+  /** Takes the place of `outbound`, `baseUrl` and the credential in `headers`, where only some paths may be asked. */
+  send?: ((request: Omit<NodeRequest, 'server'>) => Promise<Response>) | undefined
+  /** Blanked out of everything that the upstream says; a credential may have several parts. */
+  secret: string | readonly string[] | undefined
   /** Reads an error's body; without it, what most vendors have in common is read. */
   errorFacts?: ((body: unknown) => ErrorFacts) | undefined
   /** Unix milliseconds. */
@@ -110,12 +113,17 @@ type Ready = { body: string | Uint8Array | undefined; signal: AbortSignal; heade
 
 function fetchHeaders(upstream: Upstream, request: UpstreamRequest, { body, ...timed }: Ready): Promise<Response> {
   const accept = request.expect === 'stream' ? 'text/event-stream' : 'application/json'
-  const about = { url: upstream.baseUrl + request.path, purpose: upstream.purpose, ...timed, keepsTime: true }
-  if (body === undefined) {
-    return upstream.outbound({ ...about, method: 'GET', headers: { accept, ...upstream.headers, ...request.headers } })
-  }
-  const headers = { accept, 'content-type': 'application/json', ...upstream.headers, ...request.headers }
-  return upstream.outbound({ ...about, method: 'POST', headers, body })
+  const sent =
+    body === undefined
+      ? { method: 'GET' as const, headers: { accept, ...upstream.headers, ...request.headers } }
+      : {
+          method: 'POST' as const,
+          headers: { accept, 'content-type': 'application/json', ...upstream.headers, ...request.headers },
+          body,
+        }
+  if (upstream.send) return upstream.send({ path: request.path, ...sent, ...timed, keepsTime: true })
+  const url = upstream.baseUrl + request.path
+  return upstream.outbound({ url, purpose: upstream.purpose, ...sent, ...timed, keepsTime: true })
 }
 
 const encoder = new TextEncoder()

@@ -1,8 +1,10 @@
 import type { AccountCredential, AccountKind, AccountSpec, Accounts } from '../../core/accounts.ts'
 import type { Deps } from '../../core/context.ts'
 import { type Provider, type Timeouts, UpstreamError, type Wire } from '../../core/models.ts'
+import type { NodeFacts, NodeSend } from '../../core/node.ts'
 import { openCarried, SealError } from '../encryption/service.ts'
 import { coolUntilMs, usableOf } from './cooldown.ts'
+import { nodeCredentialOf, nodeCredentialPlace, nodeFactsOf } from './node.ts'
 
 const wires = {
   openai_compatible: 'openai',
@@ -32,18 +34,33 @@ function timeoutsOf({ kind, timeoutMs, connectTimeoutMs }: AccountSpec): Timeout
 }
 
 /** The account with one of its keys; undefined for a node that asks for none. Throws `Error` for what is no key. */
-export const connect = (
+export function connect(
   { makeProvider }: Pick<Deps, 'makeProvider'>,
   spec: AccountSpec,
   apiKey: string | undefined,
-): Provider => makeProvider({ ...spec, apiKey, timeouts: timeoutsOf(spec), wholeTotalMs: spec.timeoutMs })
+): Provider {
+  const { node: _node, ...described } = spec
+  return makeProvider({ ...described, apiKey, timeouts: timeoutsOf(spec), wholeTotalMs: spec.timeoutMs })
+}
+
+/** The same for a registered node, with its credential as it was sealed. Throws `Error` for what is none. */
+export function connectNode(
+  { makeProvider }: Pick<Deps, 'makeProvider'>,
+  spec: AccountSpec,
+  { facts, opened }: { facts: NodeFacts; opened: string | undefined },
+): Provider {
+  const node = { facts, credential: opened === undefined ? undefined : nodeCredentialOf(opened) }
+  return makeProvider({ ...spec, apiKey: undefined, node, timeouts: timeoutsOf(spec), wholeTotalMs: spec.timeoutMs })
+}
 
 /**
  * A provider over an organisation's account. A credential is opened by the first call that uses it; each call uses the
  * first that is not put aside, and its error says which that was.
  */
-export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Described): Provider {
+export function createAccount(deps: AccountDeps, described: Described): Provider {
+  const { orgId, spec, dataKeys } = described
   const { id, name, kind, vendor, models, maxRetries, maxConcurrency, credentials } = spec
+  const facts = nodeFactsOf(described)
   const needsNone = kind === 'ollama' && credentials.length === 0
   const connected = new Map<string, Provider>()
   const upstreamNames = new Map(models.flatMap((one) => (one.upstreamName ? [[one.name, one.upstreamName]] : [])))
@@ -52,14 +69,16 @@ export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Desc
     const known = connected.get(credential?.id ?? '')
     if (known) return known
     if (!credential && !needsNone) throw new UpstreamError('status', `${name} has no credential left.`, { status: 401 })
-    const made = connect(deps, spec, credential && (await opened(credential)))
+    const key = credential && (await opened(credential))
+    const made = facts ? connectNode(deps, spec, { facts, opened: key }) : connect(deps, spec, key)
     connected.set(credential?.id ?? '', made)
     return made
   }
 
   async function opened({ id: credentialId, sealed }: AccountCredential): Promise<string> {
     try {
-      return await openCarried(deps, credentialPlace(orgId, credentialId), { sealed, dataKeys })
+      const place = facts ? nodeCredentialPlace(orgId, credentialId) : credentialPlace(orgId, credentialId)
+      return await openCarried(deps, place, { sealed, dataKeys })
     } catch (error) {
       if (!(error instanceof SealError)) throw error
       deps.log.error('credential_not_opened', { provider_id: id, credential_id: credentialId })
@@ -82,6 +101,12 @@ export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Desc
     model: upstreamNames.get(call.model) ?? call.model,
   })
 
+  const send: NodeSend = (request) =>
+    using(async ({ node }) => {
+      if (!node) throw new UpstreamError('garbage', `${name} is no node.`)
+      return node.send(request)
+    })
+
   const countTokens: Provider['countTokens'] = (call) =>
     using(async (provider) => {
       const tokens = await provider.countTokens?.(named(call))
@@ -95,6 +120,7 @@ export function createAccount(deps: AccountDeps, { orgId, spec, dataKeys }: Desc
     wire: wires[kind],
     timeouts: timeoutsOf(spec),
     maxConcurrency,
+    ...(facts && { node: { ...facts, send } }),
     account: {
       id,
       vendor,

@@ -5,9 +5,10 @@ import type { Provider, UpstreamError } from '../../core/models.ts'
 import { type AccountDeps, createAccount } from './account.ts'
 import { cooldownMs, noteCooldown } from './cooldown.ts'
 
-export { connect, credentialPlace } from './account.ts'
+export { connect, connectNode, credentialPlace } from './account.ts'
 export { blameOf } from './blame.ts'
 export { accountsOf, specOf } from './compile.ts'
+export { nodeCredentialPlace, nodeFactsOf, StoredCredential } from './node.ts'
 export { figuresOf, withPriceId } from './prices.ts'
 
 /** Callers of a few hundred organisations with accounts of their own may meet in one isolate. */
