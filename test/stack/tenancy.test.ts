@@ -19,7 +19,7 @@ const table = await loadTable(areas)
 const guarded = table.filter(({ route }) => route.spec.scope !== 'public')
 const fields = table.flatMap(idFieldsOf)
 const AT_ONCE = 4
-const TIMEOUT_MS = count(60_000, 900_000)
+const TIMEOUT_MS = count(180_000, 900_000)
 
 const predicates = watchPredicates()
 let stack: Stack

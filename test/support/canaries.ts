@@ -26,21 +26,34 @@ export type Planted = {
 /** How ids of a table begin. A table that is not here needs its line before its rows can be looked for by id. */
 const PREFIX_OF: Readonly<Record<string, string>> = {
   api_keys: 'key',
+  audio_runs: 'aur',
   audit_log: 'aud',
   budgets: 'bud',
+  chunks: 'chk',
   decisions: 'dec',
+  duplicate_pairs: 'dup',
+  embedding_spaces: 'spc',
+  entities: 'ent',
+  images: 'img',
   invitations: 'inv',
+  jobs: 'job',
   limits: 'lim',
   login_sessions: 'ses',
+  nodes: 'node',
   oidc_identities: 'idn',
   oidc_providers: 'idp',
   policies: 'pol',
   provider_credentials: 'pcr',
   providers: 'prv',
+  relations: 'rel',
   responses: 'resp',
   routing_policies: 'rpl',
   secrets: 'sec',
+  semantic_searches: 'sse',
+  transcripts: 'trn',
+  uploads: 'upl',
   usage_ledger: 'led',
+  vision_runs: 'vis',
 }
 
 /** Tables whose ids are hashes. */
@@ -55,6 +68,9 @@ const NOUNS: Readonly<Record<string, string>> = {
   rotated_from: 'api_keys',
   invited_by: 'users',
   actor_id: 'users',
+  created_by: 'users',
+  space_id: 'embedding_spaces',
+  owner_id: 'chunks',
 }
 
 /** JSON that is more than notes. */
@@ -74,6 +90,12 @@ const SHAPES: Readonly<Record<string, (text: string) => unknown>> = {
   'oidc_providers.role_map': (text) => ({ [text]: 'member' }),
   'providers.models': (text) => [{ name: text, kind: 'chat' }],
   'providers.quirks': () => ({}),
+  'nodes.limits': () => ({}),
+  'nodes.allowed_pulls': (text) => [text],
+  'images.tags': (text) => [text],
+  'transcripts.segments': () => [],
+  'transcripts.words': () => [],
+  'relations.evidence': (text) => [{ source_id: null, start: 0, end: text.length, text }],
 }
 
 export async function plant(stack: Stack): Promise<Planted> {
@@ -150,7 +172,7 @@ async function plantRows(stack: Stack, of: { word: string; orgId: string; userId
       columns.every(({ table: own, refersTo }) => own !== table || !refersTo || made.has(refersTo.table)),
     )
     if (next === undefined) throw new Error(`no row can be planted in ${[...waiting].join(', ')}`)
-    const own = columns.filter(({ table }) => table === next)
+    const own = columns.filter(({ table, isGenerated }) => table === next && !isGenerated)
     const row = Object.fromEntries(own.map((column) => [column.name, contentOf(column, { ...of, made, vocabularies })]))
     await insert(stack, next, row)
     made.set(next, row)
@@ -224,6 +246,12 @@ function contentOf(
   // One that could be there: what it is changed to stays at the same host.
   if (table === 'providers' && name === 'base_url') return 'https://models.example.com/v1'
   if (table === 'providers' && name === 'vendor') return null
+  if (table === 'nodes' && name.endsWith('_url')) return 'https://node.example.com'
+  // A node that needs no credential: a text that nobody sealed would open for nobody.
+  if (table === 'nodes' && (name === 'credential' || name === 'dek_version')) return null
+  // A source, its chunks and their vectors are one thing, and the generation that is searched.
+  if (name === 'source_id' || name === 'generation') return `${word}-${name}`
+  if (name === 'is_current') return true
   if (table === 'request_log' && name === 'request_id') return newId('req', Date.now())
   const noun = NOUNS[name]
   if (noun !== undefined) return noun === 'users' ? userId : (made.get(noun)?.id ?? null)
@@ -245,7 +273,12 @@ function contentOf(
     case 'integer':
       return 7
     case 'double precision':
+    case 'real':
       return 0.5
+    case 'regconfig':
+      return 'simple'
+    case 'vector':
+      return JSON.stringify([1, 0, 0, 0, 0, 0, 0])
     default:
       throw new Error(`nothing is known about values of ${table}.${name}, which is ${type}`)
   }
@@ -262,7 +295,8 @@ const DAY_SECONDS = 86_400
 /** Rows are alive: made now, not yet over, and nothing has ended them. */
 function timeOf(name: string): number | null {
   const now = Math.floor(Date.now() / 1000)
-  if (name === 'expires_at') return now + DAY_SECONDS
+  // What waits to be done is not due yet.
+  if (name === 'expires_at' || name === 'due_at') return now + DAY_SECONDS
   if (name === 'created_at' || name === 'updated_at') return now
   return name.endsWith('_at') ? null : 7
 }

@@ -7,8 +7,10 @@ import type { Stack } from './stack.ts'
 export type Column = {
   table: string
   name: string
-  /** As information_schema names it. */
+  /** As information_schema names it; that of an extension by its own name. */
   type: string
+  /** Postgres makes its value, and takes none. */
+  isGenerated: boolean
   /** By a foreign key. */
   refersTo: { table: string; column: string } | undefined
 }
@@ -26,7 +28,8 @@ export async function tenantTables(stack: Pick<Stack, 'query'>): Promise<string[
 /** Every column of every table, in order. */
 export async function columnsOf(stack: Pick<Stack, 'query'>): Promise<Column[]> {
   const rows = await stack.query(
-    `select c.table_name, c.column_name, c.data_type, f.to_table, f.to_column
+    `select c.table_name, c.column_name, c.is_generated, f.to_table, f.to_column,
+       case c.data_type when 'USER-DEFINED' then c.udt_name else c.data_type end as data_type
      from information_schema.columns c
      left join (
        select k.conrelid::regclass::text as from_table, a.attname as from_column,
@@ -42,6 +45,7 @@ export async function columnsOf(stack: Pick<Stack, 'query'>): Promise<Column[]> 
     table: String(row.table_name),
     name: String(row.column_name),
     type: String(row.data_type),
+    isGenerated: row.is_generated === 'ALWAYS',
     refersTo: row.to_table === null ? undefined : { table: String(row.to_table), column: String(row.to_column) },
   }))
 }
