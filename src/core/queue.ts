@@ -1,4 +1,4 @@
-import type { Priority } from './routing.ts'
+import { type Priority, priorities } from './routing.ts'
 
 /** What a level counts for in a queue. */
 const LEVELS: Readonly<Record<Priority, number>> = { critical: 4, high: 3, normal: 2, low: 1 }
@@ -20,6 +20,8 @@ const LEAST_RETRY_MS = 1000
 
 /** Each service counts this much of the next one in the rate: the last thirty or so decide, for places come free in bursts. */
 const FADE = 0.97
+/** Services to spare for who is let in: a count that is left to chance deviates by its root. */
+const SPARE_DEVIATIONS = 1
 /** With fewer than that nothing can be said about how fast a line moves. */
 const LEAST_SERVED = 3
 /** How fast a line moved says nothing once nobody was served in it for so long. */
@@ -36,17 +38,23 @@ export type Waiting<T> = {
 }
 type Place<T> = Waiting<T> & { rank: number }
 
-/** What was served of a line while somebody waited in it, and in how many milliseconds; both fade. */
-type Pace = { served: number; ms: number; sinceMs: number }
+/**
+ * What was served of a line while somebody waited in it, in how many milliseconds, and how many of each priority came to
+ * wait in that time; all fade.
+ */
+type Pace = { served: number; ms: number; sinceMs: number; came: Record<Priority, number> }
 
 export type Offered = { ok: true } | { ok: false; retryAfterMs: number }
 export type Queue<T> = ReturnType<typeof createQueue<T>>
+
+/** How many may wait in each line, and in all lines together. */
+export type Room = { most?: number; mostInAll?: number }
 
 /**
  * Those who wait, the most urgent first: by level (critical 4 to low 1) plus one for every ten seconds of waiting, and
  * at the same level by arrival. Pure: the time is always passed in, and never goes back.
  */
-export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) {
+export function createQueue<T>({ most = MOST_WAITING, mostInAll = Number.POSITIVE_INFINITY }: Room = {}) {
   let waiting: Place<T>[] = []
   const lengths = new Map<string, number>()
   const paces = new Map<string, Pace>()
@@ -56,14 +64,15 @@ export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) 
   /** A line begins: from now on it is known how long each service takes. */
   const begin = (line: string, nowMs: number): void => {
     const known = paces.get(line)
-    if (!known || nowMs - known.sinceMs > STALE_MS) paces.set(line, { served: 0, ms: 0, sinceMs: nowMs })
-    else known.sinceMs = nowMs
+    if (known && nowMs - known.sinceMs <= STALE_MS) known.sinceMs = nowMs
+    else paces.set(line, { served: 0, ms: 0, sinceMs: nowMs, came: { critical: 0, high: 0, normal: 0, low: 0 } })
   }
 
   const noteServed = (pace: Pace, nowMs: number): void => {
     pace.served = pace.served * FADE + 1
     pace.ms = pace.ms * FADE + (nowMs - pace.sinceMs)
     pace.sinceMs = nowMs
+    for (const priority of priorities) pace.came[priority] *= FADE
   }
 
   /** Milliseconds until so many of the line are served; undefined where nobody can tell. A line that stalls is slow. */
@@ -72,6 +81,23 @@ export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) 
     if (!pace || pace.served < LEAST_SERVED || nowMs - pace.sinceMs > STALE_MS) return undefined
     const idleMs = length(line) > 0 ? nowMs - pace.sinceMs : 0
     return (count * (pace.ms + idleMs)) / pace.served
+  }
+
+  /** How many will come in so long a wait and be served before one of that priority. */
+  const overtaking = ({ came, ms }: Pace, priority: Priority, waitMs: number): number =>
+    priorities.reduce((sum, other) => {
+      const levels = LEVELS[other] - LEVELS[priority]
+      // Who has waited for as many levels is overtaken no more.
+      return levels > 0 && ms > 0 ? sum + (came[other] / ms) * Math.min(waitMs, levels * LEVEL_MS) : sum
+    }, 0)
+
+  /** Whether their time is too short for all who are served before them, with so many `ahead` already. */
+  const isTooLate = ({ line, priority, untilMs }: Waiting<T>, ahead: number, nowMs: number): boolean => {
+    const leftMs = untilMs - nowMs
+    const pace = paces.get(line)
+    if (leftMs <= 0 || ahead === 0 || !pace) return leftMs <= 0
+    const services = ahead + 1 + overtaking(pace, priority, leftMs)
+    return (estimateMs(line, services + SPARE_DEVIATIONS * Math.sqrt(services), nowMs) ?? 0) > leftMs
   }
 
   const left = ({ line }: Place<T>): void => {
@@ -92,21 +118,23 @@ export function createQueue<T>({ most = MOST_WAITING }: { most?: number } = {}) 
 
   return {
     /**
-     * Lets somebody wait, or says at once when to come back: where the line is as full as their priority allows, and
-     * where they would not be served in their time. The first may always wait: they find out how fast the line moves.
+     * Lets somebody wait, or says at once when to come back: where the line, or all of them together, are as full as
+     * their priority allows, and where they would not be served in their time. The first may always wait: they find out how fast the line moves.
      */
     offer(one: Waiting<T>, nowMs: number): Offered {
-      const { line, priority, untilMs } = one
+      const { line, priority } = one
       // Since ranks do not move with time, neither does the order: levels rise alike for all.
       const rank = nowMs - LEVELS[priority] * LEVEL_MS
       const ahead = waiting.findIndex((other) => other.rank > rank)
       const at = ahead === -1 ? waiting.length : ahead
       const before = waiting.reduce((count, other, index) => count + (index < at && other.line === line ? 1 : 0), 0)
-      const expectedMs = before === 0 ? 0 : (estimateMs(line, before + 1, nowMs) ?? 0)
-      if (length(line) >= most * SHARES[priority] || untilMs <= nowMs || nowMs + expectedMs > untilMs) {
+      const isFull = length(line) >= most * SHARES[priority] || waiting.length >= mostInAll * SHARES[priority]
+      if (isFull || isTooLate(one, before, nowMs)) {
         return { ok: false, retryAfterMs: retryAfterMs(line, nowMs) }
       }
       if (length(line) === 0) begin(line, nowMs)
+      const pace = paces.get(line)
+      if (pace) pace.came[priority] += 1
       lengths.set(line, length(line) + 1)
       waiting.splice(at, 0, { ...one, rank })
       return { ok: true }

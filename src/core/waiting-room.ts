@@ -1,4 +1,4 @@
-import { createQueue, type Waiting } from './queue.ts'
+import { createQueue, type Room, type Waiting } from './queue.ts'
 
 /** Nobody has a place for them in their time. */
 export type TurnedAway = { turnedAway: true; retryAfterMs: number }
@@ -10,11 +10,12 @@ type Parts<T, Answer> = {
   now: () => number
   /** Gives somebody what they wait for and says so; undefined while there is none for them. */
   trySeat: (item: T) => Answer | undefined
+  room?: Room
 }
 
 /** A queue whose members are promises: each is told once, when it has its place or when its time is over. */
-export function createWaitingRoom<T, Answer extends object>({ now, trySeat }: Parts<T, Answer>) {
-  const queue = createQueue<Waiter<T, Answer>>()
+export function createWaitingRoom<T, Answer extends object>({ now, trySeat, room }: Parts<T, Answer>) {
+  const queue = createQueue<Waiter<T, Answer>>(room)
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const dismissLate = (): void => {

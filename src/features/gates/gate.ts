@@ -1,6 +1,6 @@
 import type { Gate, GateEntry } from '../../core/gate.ts'
 import { type NodeClass, type NodeLimits, nodeClasses } from '../../core/node.ts'
-import { LONGEST_WAIT_MS } from '../../core/queue.ts'
+import { LONGEST_WAIT_MS, MOST_WAITING } from '../../core/queue.ts'
 import { createWaitingRoom } from '../../core/waiting-room.ts'
 import { createLeases, type Exec } from './leases.ts'
 
@@ -39,7 +39,7 @@ export function createGate({ exec, now }: Parts): Places {
     leases.add(entry.ticket, { class: entry.class, untilMs: now() + entry.leaseMs })
     return IN
   }
-  const room = createWaitingRoom<GateEntry, typeof IN>({ now, trySeat })
+  const room = createWaitingRoom<GateEntry, typeof IN>({ now, trySeat, room: { mostInAll: MOST_WAITING } })
 
   /** Places of those who never left are given to those who wait, and the next such place is awaited. */
   const serve = (): void => {
