@@ -9,12 +9,12 @@ export const MAX_JSON_DEPTH = 64
 /** The longest input of embeddings has 300 000 tokens; millions of values fill an isolate's memory. */
 export const MAX_JSON_VALUES = 400_000
 
-const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i
+export const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i
 
 const MEGABYTE = 1024 * 1024
 
-const tooLarge = (maxBytes: number) => {
-  const most = maxBytes < MEGABYTE ? `${maxBytes / 1024} KB` : `${maxBytes / MEGABYTE} MB`
+export const tooLarge = (maxBytes: number) => {
+  const most = maxBytes < MEGABYTE ? `${maxBytes / 1024} KB` : `${Math.floor(maxBytes / MEGABYTE)} MB`
   return new AppError('payload_too_large', `The body is larger than ${most}, the most that is taken.`)
 }
 
@@ -88,7 +88,7 @@ function decode(bytes: Uint8Array, request: Request): string {
 }
 
 // Looked at only when the body made no sense: a request that is plain JSON does not pay for the question.
-function refuseEncoded(request: Request): void {
+export function refuseEncoded(request: Request): void {
   const encoding = request.headers.get('content-encoding')
   if (encoding !== null && encoding.toLowerCase() !== 'identity') {
     throw new AppError('unsupported_media_type', 'Compressed bodies are not taken: send it without content-encoding.')
@@ -155,11 +155,18 @@ function checkFormType(request: Request): void {
 }
 
 async function readText(request: Request, check: (request: Request) => void, maxBytes: number): Promise<string> {
+  const text = decode(await readWhole(request, check, maxBytes), request)
+  if (text.length === 0) throw emptyBody()
+  return text
+}
+
+type Check = (request: Request) => void
+
+/** What was sent. Throws 400 when that is nothing, 413 above the limit, by the declared length before anything is read. */
+export async function readWhole(request: Request, check: Check, maxBytes: number): Promise<Uint8Array> {
   const declared = request.headers.get('content-length')
   if (isBodyless(request)) throw emptyBody()
   check(request)
   if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
-  const text = decode(await readBytes(request, declared, maxBytes), request)
-  if (text.length === 0) throw emptyBody()
-  return text
+  return readBytes(request, declared, maxBytes)
 }

@@ -9,6 +9,7 @@ import { addressOf, credentialOf } from './credential.ts'
 import { errorResponse, failureCodeOf } from './errors.ts'
 import { commonHeaders, type Exchange, finishResponse } from './exchange.ts'
 import { inputError } from './input-errors.ts'
+import { readMultipart } from './multipart-body.ts'
 import {
   heedsIdempotencyKey,
   MAX_IDEMPOTENCY_KEY,
@@ -50,6 +51,7 @@ export function queryOf(url: string): Record<string, string | string[]> {
 async function readBody(request: Request, spec: Route['spec'], maxBytes: number): Promise<unknown> {
   if (spec.form) return readForm(request, maxBytes)
   if (isBodyless(request) && mayLackBody(spec)) return {}
+  if (spec.multipart) return readMultipart(request, spec.scope === 'public' ? maxBytes : spec.multipart.maxBytes)
   return readJson(request, maxBytes)
 }
 

@@ -159,8 +159,29 @@ function successOf(route: Route, schemas: Schemas): Json {
   return { [code]: { description: route.spec.summary, ...(Object.keys(content).length > 0 && { content }) } }
 }
 
+const MULTIPART = 'multipart/form-data'
+
+/** The same fields by each media type; files come by one of them only. */
+function bodyContent({ form, multipart }: Route['spec'], schema: Json): Json {
+  if (form) return { [FORM]: { schema } }
+  if (!multipart) return { 'application/json': { schema } }
+  return { [MULTIPART]: { schema }, 'application/json': { schema: withoutFiles(schema) } }
+}
+
+const isFileSchema = (property: unknown): boolean => JSON.stringify(property)?.includes('"format":"binary"') ?? false
+
+function withoutFiles(schema: Json): Json {
+  const { properties, required } = schema
+  if (typeof properties !== 'object' || properties === null) return schema
+  const entries = Object.entries(properties).filter(([, property]) => !isFileSchema(property))
+  const names = new Set(entries.map(([name]) => name))
+  const needed = Array.isArray(required) ? required.filter((name) => names.has(name)) : []
+  const { required: _all, ...rest } = schema
+  return { ...rest, properties: Object.fromEntries(entries), ...(needed.length > 0 && { required: needed }) }
+}
+
 function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
-  const { summary, description, scope, params, query, body, form } = route.spec
+  const { summary, description, scope, params, query, body } = route.spec
   const operationId = operationIdOf(route)
   const errors = errorStatuses(route, area.errors).map((status) => {
     return [status, { $ref: `#/components/responses/${area.errors}_${status}` }]
@@ -182,7 +203,7 @@ function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
     ...(bodySchema !== undefined && {
       requestBody: {
         required: !mayLackBody(route.spec),
-        content: { [form ? FORM : 'application/json']: { schema: bodySchema } },
+        content: bodyContent(route.spec, { ...bodySchema }),
       },
     }),
     responses: {

@@ -33,6 +33,11 @@ type Described<P, Q, B, R, S> = {
   body?: B
   /** The body comes as `application/x-www-form-urlencoded`: strings by name. */
   form?: true
+  /**
+   * The body may come as `multipart/form-data` too: strings and files by name, a name given twice as an array, checked
+   * by the same `body` schema. `maxBytes` is the most that the files have together; it bounds JSON with files as base64.
+   */
+  multipart?: { maxBytes: number }
   /** A plain object without transforms. It is also the projection: what it does not declare does not leave. */
   response?: R
   /** 200 with a response schema and 204 without, unless said here. */

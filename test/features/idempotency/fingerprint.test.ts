@@ -48,6 +48,19 @@ describe('the fingerprint of a call', () => {
     expect(right.id).toBe(left.id)
     expect(right.bodyHash).not.toBe(left.bodyHash)
   })
+
+  it('is of the bytes of files, and of where they stand', async () => {
+    const hashOf = async (body: unknown) => (await fingerprintOf('key_1', { ...call, body })).bodyHash
+    const file = (...bytes: number[]) => ({ filename: 'a', bytes: new Uint8Array(bytes) })
+    const hash = await hashOf({ one: file(1), two: file(2) })
+    expect(await hashOf({ two: file(2), one: file(1) })).toBe(hash)
+    const others = [
+      { one: file(2), two: file(1) },
+      { one: file(1, 2), two: file() },
+      { one: { filename: 'a', bytes: 'bytes1' }, two: file(2) },
+    ]
+    for (const other of others) expect(await hashOf(other)).not.toBe(hash)
+  })
 })
 
 /** Fields in order, by way of the runtime's own serialiser. */
