@@ -150,7 +150,24 @@ describe('a line that fills', () => {
     // Ten wait, and each takes a second.
     expect(offer('hurried', 'normal', { untilMs: clock.nowMs + 8_000 })).toEqual({ ok: false, retryAfterMs: 10_000 })
     expect(offer('urgent', 'critical', { untilMs: clock.nowMs + 8_000 })).toEqual({ ok: true })
-    expect(offer('patient', 'normal', { untilMs: clock.nowMs + 15_000 })).toEqual({ ok: true })
+    expect(offer('patient', 'normal', { untilMs: clock.nowMs + 20_000 })).toEqual({ ok: true })
+  })
+
+  it('refuses at once whom others would overtake until their time is over, as long as others do', () => {
+    const { offer, serve, pass, clock } = queueOf()
+    for (let at = 0; at < 3; at++) offer(`${at}`)
+    const round = (at: number, comes: Priority) => {
+      pass(1000)
+      offer(`${comes}${at}`, comes)
+      serve(1)
+    }
+    for (let at = 0; at < 30; at++) round(at, 'critical')
+    // Three wait, and each takes a second; but in every second somebody comes who goes first.
+    const soon = () => ({ untilMs: clock.nowMs + 8_000 })
+    expect(offer('normal', 'normal', soon()).ok).toBe(false)
+    expect(offer('critical', 'critical', soon())).toEqual({ ok: true })
+    for (let at = 30; at < 130; at++) round(at, 'normal')
+    expect(offer('normal again', 'normal', soon())).toEqual({ ok: true })
   })
 
   it('that has stalled is slow, but lets the first one wait again and forgets how it moved', () => {
