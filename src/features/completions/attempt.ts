@@ -1,7 +1,14 @@
 import type { Ctx } from '../../core/context.ts'
-import { type ChatAnswer, type ChatStream, type StreamPart, UpstreamError } from '../../core/models.ts'
+import {
+  type ChatAnswer,
+  type ChatMessage,
+  type ChatStream,
+  type StreamPart,
+  UpstreamError,
+} from '../../core/models.ts'
+import type { NodeClass } from '../../core/node.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
-import { type Leave, leavingAfter, passGate } from '../gates/service.ts'
+import { isGated, type Leave, leavingAfter, passGate } from '../gates/service.ts'
 import { type PlannedTarget, type Target, timeoutsFor } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { requestFor } from './for-target.ts'
@@ -26,11 +33,11 @@ type Planned = Pick<PlannedTarget, 'target' | 'timeoutMs'> & { isLast?: boolean 
  */
 export async function attemptChat(ctx: World, planned: Planned, wanted: Wanted): Promise<ChatAnswer> {
   const { provider } = planned.target
-  if (provider.maxConcurrency === undefined) return askTarget(ctx, planned, wanted)
+  if (!isGated(provider)) return askTarget(ctx, planned, wanted)
   const { asked, signal } = wanted
   const leave = await passGate(ctx, {
     provider,
-    priority: asked.priority,
+    work: { class: classOf(asked), priority: asked.priority },
     leftMs: timeoutsOf(ctx, planned, asked).totalMs,
     waits: planned.isLast ?? true,
     signal,
@@ -44,6 +51,15 @@ export async function attemptChat(ctx: World, planned: Planned, wanted: Wanted):
     throw error
   }
 }
+
+/** What a chat is to a node: pictures and sounds are work of other kinds than text. */
+function classOf({ wanted, body }: Asked): NodeClass {
+  if (wanted.needs?.includes('vision')) return 'vision'
+  return body.messages.some(hasSound) ? 'audio' : 'chat'
+}
+
+const hasSound = ({ content }: ChatMessage): boolean =>
+  Array.isArray(content) && content.some((part: { type?: unknown } | null) => part?.type === 'input_audio')
 
 const timeoutsOf = ({ startedMs, now }: World, { target, timeoutMs: attemptMs }: Planned, { timeoutMs }: Asked) =>
   timeoutsFor(target, { startedMs, timeoutMs, attemptMs }, now())

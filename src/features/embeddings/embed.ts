@@ -99,7 +99,13 @@ async function attemptEmbed(
   const { timeout_ms: timeoutMs, priority, strict } = request.helix ?? {}
   const timeouts = () => timeoutsFor(target, { startedMs, timeoutMs, attemptMs }, ctx.now())
   const { provider, model } = target
-  const leave = await passGate(ctx, { provider, priority, leftMs: timeouts().totalMs, waits: isLast, signal })
+  const leave = await passGate(ctx, {
+    provider,
+    work: { class: 'embed', priority },
+    leftMs: timeouts().totalMs,
+    waits: isLast,
+    signal,
+  })
   try {
     const body = vendorBody(request)
     return await provider.embed({ requestId: ctx.requestId, model, body, strict, signal, timeouts: timeouts() })
