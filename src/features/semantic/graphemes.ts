@@ -1,0 +1,49 @@
+/** Where a text may be cut: between what readers take for one sign, never in it. */
+
+const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' })
+
+const LINE_FEED = 0x0a
+const CARRIAGE_RETURN = 0x0d
+/** Nothing below is part of a longer sign, but for the two that end a line. */
+const FIRST_COMBINING = 0x300
+/** How much is shown to the segmenter after the place in question, before it is shown more. */
+const LOOK_AHEAD = 64
+
+/**
+ * Signs of Latin, Greek, Cyrillic, Han and whole Hangul syllables: between two of them there is always a boundary. Most
+ * texts are made of nothing else, and the segmenter costs a thousand times more than this.
+ */
+const isPlain = (code: number): boolean =>
+  code < FIRST_COMBINING ||
+  (code >= 0x370 && code <= 0x482) ||
+  (code >= 0x3400 && code <= 0x9fff) ||
+  (code >= 0xac00 && code <= 0xd7a3)
+
+/** Certainly a boundary, by the two signs beside it. */
+function isPlainBoundary(text: string, at: number): boolean {
+  const [before, after] = [text.charCodeAt(at - 1), text.charCodeAt(at)]
+  return isPlain(before) && isPlain(after) && !(before === CARRIAGE_RETURN && after === LINE_FEED)
+}
+
+/**
+ * The sign around a place, as its two ends; both are the place itself where it is between two signs. `from` is a
+ * boundary at or before it.
+ */
+export function signAround(text: string, at: number, from: number): { start: number; end: number } {
+  if (at <= from || at >= text.length || isPlainBoundary(text, at)) return { start: at, end: at }
+  let known = at - 1
+  while (known > from && !isPlainBoundary(text, known)) known -= 1
+  for (let ahead = LOOK_AHEAD; ; ahead *= 4) {
+    const shown = text.slice(known, at + ahead)
+    const segment = segmenter.segment(shown).containing(at - known)
+    if (segment === undefined) return { start: at, end: at }
+    const start = known + segment.index
+    const end = start + segment.segment.length
+    if (start === at) return { start: at, end: at }
+    // What ends where the shown part ends may go on.
+    if (end < known + shown.length || known + shown.length === text.length) return { start, end }
+  }
+}
+
+/** Whether a text may be cut there. `from` is a boundary at or before it. */
+export const isBoundary = (text: string, at: number, from: number): boolean => signAround(text, at, from).start === at
