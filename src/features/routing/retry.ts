@@ -1,4 +1,6 @@
 import type { UpstreamError, UpstreamFault } from '../../core/models.ts'
+import type { NodeFault } from '../../core/node.ts'
+import { nodeFaultOf } from '../../core/node-fault.ts'
 import { retryRules } from '../../core/reliability.ts'
 import { blameOf } from '../providers/service.ts'
 
@@ -21,6 +23,8 @@ export type RetryRule = {
   statuses?: (status: number) => boolean
   /** What a refusal is about, where that makes a difference. */
   blame?: readonly ReturnType<typeof blameOf>[]
+  /** What went wrong, where a node's words tell it. */
+  at?: readonly NodeFault[]
   /** The call costs nothing twice; a rule that does not say is for both kinds. */
   repeatable?: boolean
   /** Ask the same target again: after a backoff, or when it said that it will have capacity. */
@@ -36,9 +40,12 @@ const isOneOf = (...list: readonly number[]) => {
   return (status: number): boolean => known.has(status)
 }
 
-/** 520 to 530 are Cloudflare's words for a vendor or a tunnel that is away; 529 is Anthropic's for being overloaded. */
+/** 520 to 530 are Cloudflare's words for a vendor or a tunnel that is away (524 is below); 529 is Anthropic's for being overloaded. */
 const isPassing = (status: number): boolean =>
   [408, 500, 502, 503, 504].includes(status) || (status >= 520 && status <= 530)
+
+/** Cloudflare heard nothing for its 100 seconds; who was asked may be at work still. */
+const isSilence = isOneOf(524)
 
 /** Our credential or our credit is no good there: the caller can do nothing about it, the operator must. */
 const isRefusal = isOneOf(401, 402, 403)
@@ -72,6 +79,34 @@ export const retryTable: readonly RetryRule[] = [
     other: 'yes',
     counts: false,
     cools: true,
+  },
+  {
+    situation: 'silence behind Cloudflare, and it costs nothing twice',
+    fault: 'status',
+    statuses: isSilence,
+    repeatable: true,
+    same: 'backoff',
+    other: 'yes',
+    counts: true,
+  },
+  {
+    situation: 'silence behind Cloudflare',
+    fault: 'status',
+    statuses: isSilence,
+    same: 'no',
+    other: 'if_paid_twice',
+    counts: true,
+  },
+  // Asked again it would be as full; another has its own memory, and a smaller model may fit.
+  { situation: 'out of memory', fault: 'status', at: ['out_of_memory'], same: 'no', other: 'yes', counts: true },
+  // Nobody's fault but the list's: whoever else has the model answers.
+  {
+    situation: 'the node lacks the model',
+    fault: 'status',
+    at: ['model_missing'],
+    same: 'no',
+    other: 'yes',
+    counts: false,
   },
   {
     situation: 'a fault that passes',
@@ -122,6 +157,9 @@ export type Attempt = {
 
 const NEVER: RetryRule = { situation: 'unknown', fault: 'aborted', same: 'no', other: 'no', counts: false }
 
+const isAmong = (faults: readonly NodeFault[], fault: NodeFault | undefined): boolean =>
+  fault !== undefined && faults.includes(fault)
+
 /** The line of the table for a failure. */
 export function ruleFor(error: UpstreamError, repeatable: boolean): RetryRule {
   const { fault, status = 0 } = error
@@ -130,7 +168,8 @@ export function ruleFor(error: UpstreamError, repeatable: boolean): RetryRule {
       one.fault === fault &&
       (one.statuses?.(status) ?? true) &&
       (one.repeatable ?? repeatable) === repeatable &&
-      (one.blame?.includes(blameOf(error)) ?? true),
+      (one.blame?.includes(blameOf(error)) ?? true) &&
+      (one.at === undefined || isAmong(one.at, nodeFaultOf(error))),
   )
   return rule ?? NEVER
 }

@@ -13,7 +13,7 @@ export type Standing = Pick<Admission, 'openBreakers' | 'usedUp' | 'states'> & {
 
 /** What keeps a target from being tried now, and when it no longer does (Unix ms), as far as anybody knows. */
 export type Obstacle = {
-  reason: 'breaker_open' | 'cooling' | 'limit_reached' | 'credentials_refused' | 'unavailable'
+  reason: 'breaker_open' | 'cooling' | 'limit_reached' | 'credentials_refused' | 'unavailable' | 'draining'
   untilMs: number | undefined
   limitId?: string
 }
@@ -24,6 +24,7 @@ export function obstacleOf(target: Target, standing: Standing, names: readonly s
   const { id, readyAtMs = 0 } = target
   const mark = marks && markOf(target, { marks, nowMs, names })
   if (mark) return { reason: 'unavailable', untilMs: mark.untilMs }
+  if (target.provider.node?.isDraining) return { reason: 'draining', untilMs: undefined }
   if (openBreakers.has(id)) return { reason: 'breaker_open', untilMs: openBreakers.get(id) }
   const state = states?.get(id)
   if (state?.kind === 'cooling') return { reason: 'cooling', untilMs: state.untilMs }

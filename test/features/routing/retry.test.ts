@@ -18,6 +18,8 @@ const faults: UpstreamFault[] = ['connect', 'timeout', 'garbage', 'cut', 'report
 
 type Row = [situation: string, error: UpstreamError, same: boolean, other: boolean, counts: boolean]
 
+const said = (code: number, message: string) =>
+  new UpstreamError('status', 'failed', { status: code, vendor: { message } })
 const refused = (message: string) => new UpstreamError('status', 'failed', { status: 403, vendor: { message } })
 
 /** May the same target be asked again, may another one, and does it say something about the target's health. */
@@ -28,7 +30,10 @@ const generations: Row[] = [
   ['the head came, then a cut', fault('cut'), false, true, true],
   ['an error inside a 2xx', fault('reported'), false, true, true],
   ['we or the caller ended it', fault('aborted'), false, false, false],
-  ...[408, 500, 502, 503, 504, 520, 522, 524, 529, 530].map(
+  ['status 524, silence behind Cloudflare', status(524), false, false, true],
+  ['a node that is out of memory', said(500, 'CUDA error: out of memory'), false, true, true],
+  ['a node that lacks the model', said(404, 'model "m" not found, try pulling it first'), false, true, false],
+  ...[408, 500, 502, 503, 504, 520, 522, 529, 530].map(
     (code): Row => [`status ${code}`, status(code), true, true, true],
   ),
   ...[400, 404, 405, 409, 413, 415, 422, 451].map((code): Row => [`status ${code}`, status(code), false, false, false]),
@@ -56,6 +61,14 @@ describe('after a failed attempt of which the caller has seen nothing', () => {
     })
   })
 
+  it('the silence of a tunnel is silence: only what costs nothing twice is asked again', () => {
+    expect(afterFailure(status(524), { ...once, repeatable: true })).toMatchObject({
+      sameTargetAfterMs: 25,
+      otherTarget: true,
+    })
+    expect(afterFailure(status(524), { ...once, mayPayTwice: true }).otherTarget).toBe(true)
+  })
+
   it("silence within a caller's own short time is not held against the target", () => {
     for (const repeatable of [true, false]) {
       expect(afterFailure(fault('timeout'), { ...once, repeatable, hurried: true }).counts).toBe(false)
@@ -78,6 +91,7 @@ describe('after a failed attempt of which the caller has seen nothing', () => {
   it('has a line for everything that can happen, and a situation for every line', () => {
     const met = new Set<RetryRule>()
     const errors = [...faults.map(fault), ...Array.from({ length: 500 }, (_, at) => status(at + 100)), refused('model')]
+    errors.push(said(500, 'out of memory'), said(404, 'model m not found'))
     for (const repeatable of [true, false]) for (const error of errors) met.add(ruleFor(error, repeatable))
     expect([...met]).toHaveLength(retryTable.length)
     expect(met).toEqual(new Set(retryTable))
