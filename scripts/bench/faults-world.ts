@@ -51,7 +51,7 @@ export type FaultsWorld = {
 
 export async function startFaultsWorld(bundles: Pick<Bundles, 'gateway' | 'jobs'>): Promise<FaultsWorld> {
   const [stores, openai, deepseek, groq] = await Promise.all([
-    startStores(),
+    startStores('real-redis'),
     startFaultyVendor(),
     startFaultyVendor(),
     startFaultyVendor(),

@@ -12,11 +12,11 @@ export type Stores = StoresReady & {
   close(): Promise<void>
 }
 
-export async function startStores(): Promise<Stores> {
-  const child = fork(join(import.meta.dirname, 'stores.ts'), {
+export async function startStores(...options: readonly 'real-redis'[]): Promise<Stores> {
+  const child = fork(join(import.meta.dirname, 'stores.ts'), options, {
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
-  endWithThis(child)
+  endWithThis(child, 'SIGTERM')
   const next = async (): Promise<unknown> => {
     const [message] = await Promise.race([
       once(child, 'message'),
@@ -55,9 +55,9 @@ function pidOf({ pid }: ChildProcess): number {
   return pid
 }
 
-/** Whatever ends this process, its children do not outlive it. */
-export function endWithThis(child: ChildProcess): void {
-  process.once('exit', () => child.kill('SIGKILL'))
+/** Whatever ends this process, its children do not outlive it; those with children of their own end by SIGTERM. */
+export function endWithThis(child: ChildProcess, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
+  process.once('exit', () => child.kill(signal))
 }
 
 async function end(child: ChildProcess): Promise<void> {

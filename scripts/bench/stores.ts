@@ -1,7 +1,9 @@
 /**
  * Postgres and Redis of a benchmark, as a process of their own so that their work is not counted as the gateway's.
  * Forked, never run by hand: it sends one `ready` message, and answers every message with the requests served so far.
+ * Started with `real-redis` it serves a Redis of the machine, which needs much less of it; the embedded one without any.
  */
+import { startRealRedis } from '../../test/support/real-redis.ts'
 import { startPostgres } from '../local/postgres/server.ts'
 import { startRedis } from '../local/redis/server.ts'
 import { migrate } from '../migrate.ts'
@@ -25,9 +27,10 @@ const users = {
   helix_system: 'system-of-the-benchmarks',
 }
 
+const real = process.argv.includes('real-redis') ? await startRealRedis() : undefined
 const [postgres, redis] = await Promise.all([
   startPostgres({ users }),
-  startRedis({ token: 'token-of-the-benchmarks' }),
+  startRedis({ token: 'token-of-the-benchmarks', ...(real && { upstream: real.url }) }),
 ])
 const [databaseUrl, systemUrl, proxyUrl] = [
   postgres.urlFor('helix_app'),
@@ -52,5 +55,7 @@ process.on('message', () => {
   const counts: StoreCounts = { redis: redis.requests().http, postgres: postgres.requests().http }
   process.send?.(counts)
 })
+// With whatever it has started itself.
+process.once('SIGTERM', () => process.exit())
 process.once('disconnect', () => process.exit())
 process.send?.(ready)
