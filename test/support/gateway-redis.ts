@@ -101,13 +101,15 @@ export function memoryRedis(now: () => number): MemoryRedis {
   /** The admission script, line by line in another language. */
   function admit(keys: readonly string[], args: readonly string[]): unknown[] {
     const read = readerOf(keys, args)
-    const record = hashAt(read.key())
+    const [name, held] = [read.key(), read.arg()]
+    const isRead = held !== '*'
+    const record = isRead ? hashAt(name) : undefined
     const [version, at] = [record?.get('v'), record?.get('at') ?? '']
-    if (version === undefined) return [0]
-    if (version !== read.arg()) return [1, version, record?.get('p') ?? null, at]
+    if (isRead && version === undefined) return [0]
+    if (isRead && version !== held) return [1, version, record?.get('p') ?? null, at]
     const [nowMs, own, shared] = [read.number(), read.number(), read.number()]
     const [targets, wants] = [read.number(), read.arg()]
-    if (nowMs >= Number(record?.get('due') ?? 0)) {
+    if (isRead && nowMs >= Number(record?.get('due') ?? 0)) {
       record?.set('due', String(nowMs + 5000))
       return [4, at]
     }

@@ -6,10 +6,13 @@ import { redisKeys } from './keys.ts'
 import { BUSY_MS, placesOf, withoutPlace } from './places.ts'
 import { budgetUnavailable, limitError, overloaded, quotaError, unknownRun } from './refusals.ts'
 
+/** Of a request what a hold goes by: a call that is made inside another has it, too. */
+export type Holder = Pick<AdmissionRequest, 'requestId' | 'defer' | 'signal'>
+
 /** The hold of a call, where a hard budget or a limit of concurrency applies to its caller. */
 export function holdRequest(
   policy: Policy,
-  request: AdmissionRequest,
+  request: Pick<Holder, 'requestId'>,
   { hold, candidates }: Ask,
 ): HoldRequest | undefined {
   if (!hold) return undefined
@@ -55,7 +58,7 @@ function runOf({ facts }: HoldRequest, { runBudgets }: HoldAnswer & { ok: true }
   return { run: { id: facts.run_id, budgets: runBudgets } }
 }
 
-type Asking = { deps: Deps; request: AdmissionRequest; mayWait?: () => Promise<boolean> }
+type Asking = { deps: Deps; request: Holder; mayWait?: () => Promise<boolean> }
 
 /**
  * The ledger's answer. Where there is no place for the call it comes late; a caller who leaves meanwhile, or whom Redis

@@ -6,13 +6,23 @@ import { countedLimits, countedOnTargets, frameOf, isOnTarget, limitKeys } from 
 import { holdsMoney } from './holding.ts'
 import { redisKeys } from './keys.ts'
 
-type Question = { record: string; policy: Policy | undefined; ask: Ask; hold: HoldRequest | undefined; nowMs: number }
+/** `record` is undefined for a policy that is known to hold. */
+type Question = {
+  record: string | undefined
+  policy: Policy | undefined
+  ask: Ask
+  hold: HoldRequest | undefined
+  nowMs: number
+}
+
+/** In the place of a record and of its version: the script takes the policy at its word. */
+const UNREAD = '*'
 
 const KINDS = { bucket: 'b', sliding: 's', fixed: 'f' } as const
 
 /** The script's input for one request of a caller whose policy this isolate holds (or believes to hold). */
 export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
-  const keys: string[] = [record]
+  const keys: string[] = [record ?? UNREAD]
   const told: RedisArgument[] = []
   const orgId = policy?.orgId ?? ''
   const { own, shared } = limitsOf(policy, ask)
@@ -42,7 +52,7 @@ export function scriptInput({ record, policy, ask, hold, nowMs }: Question) {
   if (open) keys.push(redisKeys.open(orgId))
   keys.push(...(ask.vault ?? []))
   const args: RedisArgument[] = [
-    policy?.version ?? '',
+    record === undefined ? UNREAD : (policy?.version ?? ''),
     nowMs,
     own.length,
     shared.length,

@@ -23,7 +23,7 @@ const MAX_VAULT_BYTES = 1_000_000
  * KEYS  1 record · per limit: 1 (bucket, fixed) or 2 (sliding: this and the last window) · shadow, if any limit
  *       monitors · states of targets · their figures · their calls under way · turn · cache entry and index · open calls ·
  *       vault
- * ARGV  held version · now in ms · limits of the caller · limits of providers · targets · what else is asked, a letter
+ * ARGV  held version, or * for a policy that is taken as it is, with a KEYS[1] that is not read · now in ms · limits of the caller · limits of providers · targets · what else is asked, a letter
  *       each: f(igures), b(usy), t(urn), c(ache) · open id · open entry · six per limit: its kind (b, s, f) · amount ·
  *       burst or size of the request · window in ms · ms into it · its id if it only monitors · with limits of
  *       providers, per target: the numbers of those that bind it · f: field of the output to expect · b: isolate, and
@@ -49,14 +49,17 @@ const MAX_VAULT_BYTES = 1_000_000
  * one of those that could be is used up, the one that comes back first refuses.
  */
 export const admissionScript: RedisScript = {
-  text: `local record = redis.call('HMGET', KEYS[1], 'v', 'at', 'due')
-local version, at = record[1], record[2] or ''
-if not version then return {0} end
-if version ~= ARGV[1] then return {1, version, redis.call('HGET', KEYS[1], 'p'), at} end
-local now = tonumber(ARGV[2])
-if now >= tonumber(record[3] or 0) then
-  redis.call('HSET', KEYS[1], 'due', string.format('%.0f', now + ${LEASE_MS}))
-  return {4, at}
+  text: `local at, now = '', tonumber(ARGV[2])
+if ARGV[1] ~= '*' then
+  local record = redis.call('HMGET', KEYS[1], 'v', 'at', 'due')
+  local version = record[1]
+  at = record[2] or ''
+  if not version then return {0} end
+  if version ~= ARGV[1] then return {1, version, redis.call('HGET', KEYS[1], 'p'), at} end
+  if now >= tonumber(record[3] or 0) then
+    redis.call('HSET', KEYS[1], 'due', string.format('%.0f', now + ${LEASE_MS}))
+    return {4, at}
+  end
 end
 local own, targets, key, arg, reply = tonumber(ARGV[3]), tonumber(ARGV[5]), 2, 9, {3, at}
 local limits = own + tonumber(ARGV[4])
