@@ -10,7 +10,7 @@ import type { Memory } from './memory.ts'
 import type { Provider, ProviderSpec } from './models.ts'
 import type { Outbound } from './outbound.ts'
 import type { Redis } from './redis.ts'
-import type { Arrival } from './request-log.ts'
+import type { Arrival, MadeWithin } from './request-log.ts'
 import type { Settings } from './settings.ts'
 import type { WorkQueue } from './work.ts'
 
@@ -62,6 +62,6 @@ export type Ctx = Deps & {
   /** Unix milliseconds at which the request came in. */
   startedMs: number
   /** What the log of requests wants to know; undefined for work that no request asked for. */
-  arrival?: Arrival | undefined
+  arrival?: Arrival | MadeWithin | undefined
   defer: (work: Promise<unknown>) => void
 }

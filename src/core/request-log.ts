@@ -41,6 +41,14 @@ export type Arrival = {
   isBooked: boolean
   /** Set by a call of a model: what it notes of where it goes. */
   decision?: Decision | undefined
+  parentRequestId?: undefined
+}
+
+/** Of a call that was made inside a request, or by a job: it has a decision of its own, and no line in the log. */
+export type MadeWithin = Pick<Arrival, 'isBooked' | 'decision'> & {
+  /** The request that the call was made for. */
+  parentRequestId: string
+  response?: undefined
 }
 
 type Ended = {

@@ -78,8 +78,12 @@ export function rowOf(ctx: World, ending: Ending): LedgerRow {
     error_code: ending.errorCode ?? null,
     stream: ending.stream,
     created_at: secondsOf(nowMs),
+    ...parentOf(ctx),
   }
 }
+
+const parentOf = ({ arrival }: World): Pick<LedgerRow, 'parent_request_id'> | undefined =>
+  arrival?.parentRequestId === undefined ? undefined : { parent_request_id: arrival.parentRequestId }
 
 /** The one ledger call after a response. */
 export async function book(ctx: World, ending: Ending): Promise<void> {
@@ -110,7 +114,7 @@ export async function requestOf(
   row: LedgerRow,
   bytesOut: number | undefined,
 ): Promise<RequestRow | undefined> {
-  if (arrival === undefined) return undefined
+  if (arrival?.response === undefined) return undefined
   const response = await arrival.response
   return requestRow(arrival, {
     policy: admission.policy,

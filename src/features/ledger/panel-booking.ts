@@ -37,9 +37,13 @@ export async function bookPanel(ctx: World, ending: Ending, parts: readonly Part
   if (failed) throw failed.reason
 }
 
-/** Books an attempt that has to be paid although another target answered: in a row of its own, which names the call. */
+/**
+ * Books an attempt that has to be paid although another target answered: in a row of its own, which names the call, or
+ * the request in which that was made.
+ */
 export async function bookAttempt(ctx: World, ending: Ending): Promise<void> {
-  const row: LedgerRow = { ...rowOf({ ...ctx, requestId: ctx.newId('req') }, ending), parent_request_id: ctx.requestId }
+  const own = rowOf({ ...ctx, requestId: ctx.newId('req') }, ending)
+  const row: LedgerRow = { parent_request_id: ctx.requestId, ...own }
   await settle(ctx, { row, budgets: countedIn(ctx, row), tokenCorrections: [], counters: [] })
 }
 

@@ -22,7 +22,8 @@ export const routingJobs: readonly Job[] = [
 
 /**
  * Makes the rows of `model_stats` for the hours since the last that has any, which is made again with those before it.
- * Answers that came from the cache say nothing of a model. An ensemble's members belong to the decision of their parent.
+ * Answers that came from the cache say nothing of a model. An ensemble's members belong to the decision of their parent;
+ * a call that was made inside a request has one of its own.
  */
 export async function rollUp({ db }: Pick<JobDeps, 'db'>, orgId: string, untilHour: number): Promise<void> {
   const least = untilHour - MOST_SECONDS
@@ -39,7 +40,9 @@ export async function rollUp({ db }: Pick<JobDeps, 'db'>, orgId: string, untilHo
               case when jsonb_typeof(d.ensemble -> 'members') = 'array' then d.ensemble -> 'members' else '[]' end) m
             where m ->> 'request_id' = l.request_id and jsonb_typeof(m -> 'quality') = 'number' limit 1) as quality
         from usage_ledger l
-        left join decisions d on d.org_id = ${orgId} and d.request_id = coalesce(l.parent_request_id, l.request_id)
+        left join decisions own on own.org_id = ${orgId} and own.request_id = l.request_id
+        left join decisions d on d.org_id = ${orgId}
+          and d.request_id = case when own.id is null then l.parent_request_id else l.request_id end
         where l.org_id = ${orgId} and l.created_at >= (select hour from since) and l.created_at < ${untilHour}
           and l.status not in ('aborted', 'unknown') and d.cache is distinct from 'exact'),
       faults as (
