@@ -1,8 +1,8 @@
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
-import type { ChatAnswer } from '../../core/models.ts'
+import type { ChatAnswer, ChatCompletion } from '../../core/models.ts'
 import { estimateTokens } from '../../core/tokens.ts'
-import { book, bookAttempt, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
+import { book, bookAttempt, costOf, type Ending, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import {
   begin,
   type Dispatched,
@@ -13,19 +13,21 @@ import {
   giveBackUnplanned,
   isBilledUnanswered,
   openDecision,
+  type Plan,
   type PlannedTarget,
   type RoutedCall,
   refuseUnheld,
   releaseUnused,
+  type Target,
   taskOf,
 } from '../routing/service.ts'
 import { coversInput, coversWhole } from './allowance.ts'
 import { refuseUnbounded, routingOf } from './ask.ts'
 import { attemptChat } from './attempt.ts'
 import { lookUp } from './cached.ts'
-import { type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
+import { bookWhole, type Caller, deliverLater, deliverStream, deliverWhole } from './deliver.ts'
 import { deliverKept } from './deliver-kept.ts'
-import { type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
+import { type Counted, type MaybeLater, openAiRendering, type Rendering } from './rendering.ts'
 import { type Asked, estimatedPrompt } from './request.ts'
 import { keepSigned, recallSigned } from './signatures.ts'
 import { withinSilence } from './silence.ts'
@@ -49,18 +51,8 @@ export async function complete(
   if (asked.ensemble) return (await import('./panel-answer.ts')).completePanel(ctx, asked, rendering)
   const prepared = await prepare(ctx, asked)
   if ('hit' in prepared) return deliverKept(ctx, asked, { ...prepared.hit, rendering })
-  const { planned, signed, caching } = prepared
-  const caller = { ...watchCaller(ctx, asked), rendering, caching }
-  const answering = dispatch(ctx, planned, {
-    attempt: (_target, one) => attemptCounted(ctx, one, { asked: signed, caller }),
-    repeatable: false,
-    mayPayTwice: asked.mayPayTwice ? (target) => coversInput(ctx, [target], promptOf(asked)) : undefined,
-    timeoutMs: asked.timeoutMs,
-  }).catch((error: unknown) => {
-    caller.end()
-    releaseUnused(ctx)
-    throw error
-  })
+  const caller = { ...watchCaller(ctx, asked), rendering, caching: prepared.caching }
+  const answering = answer(ctx, asked, { ...prepared, caller })
   const outcome = asked.stream ? await withinSilence(answering) : await answering
   if (outcome === 'silent') {
     const coming = answering.then((late) => streamed(ctx, asked, late))
@@ -71,11 +63,49 @@ export async function complete(
     throw fail(ctx, asked, outcome)
   }
   bookUnanswered(ctx, asked, outcome.failures)
-  const { answer } = outcome
-  if (answer.kind === 'stream') return deliverStream(ctx, asked, { ...outcome, answer, caller })
+  const { answer: given } = outcome
+  if (given.kind === 'stream') return deliverStream(ctx, asked, { ...outcome, answer: given, caller })
   caller.end()
-  await keepSigned(ctx, asked, { target: outcome.target, completion: answer.completion })
-  return deliverWhole(ctx, asked, { ...outcome, answer, caller })
+  await keepSigned(ctx, asked, { target: outcome.target, completion: given.completion })
+  return deliverWhole(ctx, asked, { ...outcome, answer: given, caller })
+}
+
+/** What a call in one piece came to, for whoever made it inside the program. */
+export type WholeCall = Counted & { completion: ChatCompletion; target: Target; costNanoUsd: number }
+
+/**
+ * One call of one model, the whole answer, for a caller inside the program: the same way as `complete`, and booked as it
+ * is. What is asked must not be a stream. Throws `AppError`; money that was held is settled on every way out.
+ */
+export async function completeWhole(ctx: Ctx, asked: Asked): Promise<WholeCall> {
+  const prepared = await prepare(ctx, asked)
+  if ('hit' in prepared) throw new TypeError('a call inside the program is never answered from the cache')
+  const caller = watchCaller(ctx, asked)
+  const outcome = await answer(ctx, asked, { ...prepared, caller })
+  caller.end()
+  if (!outcome.ok) throw fail(ctx, asked, outcome)
+  bookUnanswered(ctx, asked, outcome.failures)
+  const { target, answer: given } = outcome
+  if (given.kind === 'stream') throw new TypeError('a call in one piece was answered by a stream')
+  const ending = bookWhole(ctx, asked, { ...outcome, answer: given })
+  const { usage, estimated } = ending
+  return { completion: given.completion, target, usage, estimated, costNanoUsd: costOf(ending) }
+}
+
+type Answering = { planned: Plan; signed: Asked; caller: Watched }
+
+/** Lets one of the planned targets answer. Throws only what nobody expects. */
+function answer(ctx: Ctx, asked: Asked, { planned, signed, caller }: Answering): Promise<Dispatched<ChatAnswer>> {
+  return dispatch(ctx, planned, {
+    attempt: (_target, one) => attemptCounted(ctx, one, { asked: signed, caller }),
+    repeatable: false,
+    mayPayTwice: asked.mayPayTwice ? (target) => coversInput(ctx, [target], promptOf(asked)) : undefined,
+    timeoutMs: asked.timeoutMs,
+  }).catch((error: unknown) => {
+    caller.end()
+    releaseUnused(ctx)
+    throw error
+  })
 }
 
 /** The target has a call under way until its answer has ended. */

@@ -46,17 +46,7 @@ export async function deliverWhole(
   asked: Asked,
   { answer, caller, ...outcome }: Answered<Whole> & { caller: Caller },
 ): Promise<Response> {
-  const usage = answer.usage ?? estimatedUsage(asked, writtenIn(answer.completion))
-  const ending: Ending = {
-    operation: asked.operation,
-    status: 'ok',
-    target: outcome.target,
-    usage,
-    estimated: answer.usage === undefined,
-    attempts: outcome.attempts,
-    stream: false,
-  }
-  ctx.defer(book(ctx, ending))
+  const ending = bookWhole(ctx, asked, { ...outcome, answer })
   const slot = caller.caching?.slot
   if (slot) {
     const kept = keptOf(ending, { ...outcome, answer }, answer.completion)
@@ -71,6 +61,23 @@ export async function deliverWhole(
       'x-helix-cost-usd': usdTextFromNano(costOf(ending)),
     },
   })
+}
+
+/** Has an answer in one piece booked once everything else is done, and tells what it comes to. */
+export function bookWhole(ctx: Ctx, asked: Asked, { answer, target, attempts }: Answered<Whole>): Ending {
+  const usage = answer.usage ?? estimatedUsage(asked, writtenIn(answer.completion))
+  const estimated = answer.usage === undefined
+  const ending: Ending = {
+    operation: asked.operation,
+    status: 'ok',
+    target,
+    usage,
+    estimated,
+    attempts,
+    stream: false,
+  }
+  ctx.defer(book(ctx, ending))
+  return ending
 }
 
 /** What is kept of an answer for those who ask the same. */

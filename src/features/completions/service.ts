@@ -1,6 +1,6 @@
 /** What other interfaces to the same models need: they translate a request, and write its answer in their own words. */
 export { askCompletion, costBound, refuseUnbounded, routingOf } from './ask.ts'
-export { complete } from './complete.ts'
+export { complete, completeWhole, type WholeCall } from './complete.ts'
 export { requestFor } from './for-target.ts'
 export { createJsonEnd, type JsonEnd } from './json-end.ts'
 export { errorFacts } from './relay.ts'

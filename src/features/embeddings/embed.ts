@@ -35,13 +35,21 @@ import type { EmbeddingRequest } from './schema.ts'
 /** What a tokenizer may add to each input beside its bytes. */
 const TOKENS_PER_INPUT = 4
 
-export function askEmbedding(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask | Promise<Ask> {
-  if (knowsEnough(deps, policy, wantedOf(request))) return embeddingAsk(deps, policy, request)
-  return learnNodes(deps).then(() => embeddingAsk(deps, policy, request))
+/** What only callers inside the program can say of where their texts go. */
+export type Bounds = Pick<Wanted, 'nodesOnly' | 'targetId'>
+type Bound = { request: EmbeddingRequest; bounds?: Bounds }
+
+export const askEmbedding = (deps: Deps, policy: Policy, request: EmbeddingRequest): Ask | Promise<Ask> =>
+  askVectors(deps, policy, { request })
+
+export function askVectors(deps: Deps, policy: Policy, bound: Bound): Ask | Promise<Ask> {
+  if (knowsEnough(deps, policy, wantedOf(bound))) return embeddingAsk(deps, policy, bound)
+  return learnNodes(deps).then(() => embeddingAsk(deps, policy, bound))
 }
 
-function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): Ask {
-  const { targets: candidates, held: targets, wishes } = askFor(deps, policy, routingOf(request))
+function embeddingAsk(deps: Deps, policy: Policy, bound: Bound): Ask {
+  const { request } = bound
+  const { targets: candidates, held: targets, wishes } = askFor(deps, policy, routingOf(bound))
   const limited = policy.limits.some((limit) => limit.metric === 'tokens')
   const { timeout_ms: timeoutMs, run_id: runId, priority } = request.helix ?? {}
   const call = { operation: 'embedding' as const, policy, targets, candidates, timeoutMs, runId, priority }
@@ -55,7 +63,16 @@ function embeddingAsk(deps: Deps, policy: Policy, request: EmbeddingRequest): As
 
 /** Vectors for texts, in their order. Throws `AppError`. */
 export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Response> {
-  const planned = await prepare(ctx, request)
+  return respond(ctx, request, await embedded(ctx, { request }))
+}
+
+/** What came of an admitted call, and how it was booked. */
+export type Embedded = { answer: EmbedAnswer; ending: Ending & { target: Target } }
+
+/** The same vectors for a caller inside the program. Throws `AppError`; what was held is settled on every way out. */
+export async function embedded(ctx: Ctx, bound: Bound): Promise<Embedded> {
+  const { request } = bound
+  const planned = await prepare(ctx, bound)
   const timeoutMs = request.helix?.timeout_ms
   const outcome = await dispatch<EmbedAnswer>(ctx, planned, {
     repeatable: true,
@@ -87,7 +104,7 @@ export async function embed(ctx: Ctx, request: EmbeddingRequest): Promise<Respon
     estimated: answer.promptTokens === undefined,
   }
   ctx.defer(book(ctx, ending))
-  return respond(ctx, request, { answer, ending })
+  return { answer, ending }
 }
 
 async function attemptEmbed(
@@ -114,11 +131,11 @@ async function attemptEmbed(
   }
 }
 
-async function prepare(ctx: Ctx, request: EmbeddingRequest) {
-  const { model, taskType = 'embedding_generation' } = wantedOf(request)
+async function prepare(ctx: Ctx, bound: Bound) {
+  const { model, taskType = 'embedding_generation' } = wantedOf(bound)
   openDecision(ctx, { model, isStream: false, taskType })
   try {
-    const call = routingOf(request)
+    const call = routingOf(bound)
     const refuse = (targets: readonly Target[]) => refuseUnheld(ctx.admission, { targets, runId: call.runId })
     const planned = await decide(ctx, { ...call, refuse })
     giveBackUnplanned(ctx, planned)
@@ -129,18 +146,14 @@ async function prepare(ctx: Ctx, request: EmbeddingRequest) {
   }
 }
 
-const routingOf = (request: EmbeddingRequest): RoutedCall => ({
-  wanted: wantedOf(request),
-  shape: () => shapeOfTexts(count(request, (text) => roughTokens(text.length))),
-  runId: request.helix?.run_id,
-  worstCaseNanoUsd: (target) => worstCase(request, target),
+const routingOf = (bound: Bound): RoutedCall => ({
+  wanted: wantedOf(bound),
+  shape: () => shapeOfTexts(count(bound.request, (text) => roughTokens(text.length))),
+  runId: bound.request.helix?.run_id,
+  worstCaseNanoUsd: (target) => worstCase(bound.request, target),
 })
 
-function respond(
-  ctx: Ctx,
-  request: EmbeddingRequest,
-  { answer, ending }: { answer: EmbedAnswer; ending: Ending },
-): Response {
+function respond(ctx: Ctx, request: EmbeddingRequest, { answer, ending }: Embedded): Response {
   const { target, usage, attempts } = ending
   const body = {
     object: 'list',
@@ -171,16 +184,17 @@ function toBase64(vector: readonly number[]): string {
   return Buffer.from(bytes.buffer).toString('base64')
 }
 
-const wantedOf = ({ model, provider, force_provider, helix }: EmbeddingRequest): Wanted => ({
+const wantedOf = ({ request: { model, provider, force_provider, helix }, bounds }: Bound): Wanted => ({
   model,
   provider: helix?.provider ?? provider ?? force_provider ?? undefined,
   fallbacks: helix?.fallback_models,
   kind: 'embedding',
   routing: wishOf(helix?.routing),
   taskType: helix?.task_type,
+  ...bounds,
 })
 
-const endingOf = (target: Target, usage: Usage, attempts: number): Ending => ({
+const endingOf = (target: Target, usage: Usage, attempts: number): Embedded['ending'] => ({
   operation: 'embedding',
   status: 'ok',
   target,

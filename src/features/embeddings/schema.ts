@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { HelixOptions } from '../routing/service.ts'
 
 /** https://platform.openai.com/docs/api-reference/embeddings/create#embeddings-create-input */
-const MAX_INPUTS = 2048
+export const MAX_INPUTS = 2048
 const MAX_TOKENS_PER_INPUT = 8192
 const MAX_TOKENS = 300_000
 

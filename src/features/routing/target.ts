@@ -40,6 +40,10 @@ export type Wanted = {
   routing?: RoutingWish | undefined
   /** What it is for, where the caller says so. */
   taskType?: TaskType | undefined
+  /** It must not leave the team's own machines. */
+  nodesOnly?: true | undefined
+  /** Whatever serves the name: only the target of this id will do. */
+  targetId?: string | undefined
 }
 
 export type Need = 'vision' | 'tools' | 'json_schema'
@@ -94,10 +98,11 @@ export function narrowed(
   wanted: Wanted,
 ): Served {
   const reachable = targets.filter(
-    ({ provider }) =>
+    ({ id, provider }) =>
       (wanted.provider === undefined || provider.name === wanted.provider) &&
+      (wanted.targetId === undefined || id === wanted.targetId) &&
       // Test keys never spend: they reach the team's own nodes only.
-      (policy.mode === 'live' || provider.kind === 'node'),
+      ((policy.mode === 'live' && !wanted.nodesOnly) || provider.kind === 'node'),
   )
   const names = isAuto(wanted.model) ? [wanted.model, 'auto'] : [wanted.model]
   const isNamed = names.some((name) => policy.allowedModels?.includes(name))

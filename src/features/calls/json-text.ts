@@ -1,0 +1,50 @@
+/** In a text around an object there are not many braces that begin nothing. */
+const MOST_BEGINNINGS = 16
+const FENCE = /^```(?:json)?\s*\n([\s\S]*?)\n?```$/i
+
+/**
+ * The one JSON value of a model's answer: as it is, within a fence, or as the only top-level object with other text
+ * around it. Undefined where there is none, or where it cannot be told which is meant.
+ */
+export function jsonIn(text: string): { value: unknown } | undefined {
+  const trimmed = text.trim()
+  const whole = parsed(trimmed) ?? parsed(FENCE.exec(trimmed)?.[1] ?? '')
+  if (whole) return whole
+  let found: { value: unknown } | undefined
+  let start = trimmed.indexOf('{')
+  for (let tries = 0; start !== -1 && tries < MOST_BEGINNINGS; tries += 1) {
+    const end = endOfObject(trimmed, start)
+    const object = end === undefined ? undefined : parsed(trimmed.slice(start, end))
+    if (object && found) return undefined
+    found ??= object
+    start = trimmed.indexOf('{', object && end !== undefined ? end : start + 1)
+  }
+  return start === -1 ? found : undefined
+}
+
+function parsed(text: string): { value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Behind the brace that closes the one at `start`; undefined where none does. */
+function endOfObject(text: string, start: number): number | undefined {
+  let depth = 0
+  let isQuoted = false
+  for (let at = start; at < text.length; at += 1) {
+    const sign = text[at]
+    if (isQuoted) {
+      if (sign === '\\') at += 1
+      else if (sign === '"') isQuoted = false
+    } else if (sign === '"') isQuoted = true
+    else if (sign === '{') depth += 1
+    else if (sign === '}') {
+      depth -= 1
+      if (depth === 0) return at + 1
+    }
+  }
+  return undefined
+}

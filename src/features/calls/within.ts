@@ -1,0 +1,15 @@
+import type { Ask, Policy } from '../../core/admission.ts'
+import type { Ctx, Deps } from '../../core/context.ts'
+import { admitWithin } from '../admission/service.ts'
+
+/**
+ * The view of a call that is made inside a request, or by a job: admitted under the same policy, with an id, a time, a
+ * decision and a row of its own, which names the request. Throws as `admitWithin`.
+ */
+export async function within(ctx: Ctx, ask: (deps: Deps, policy: Policy) => Ask | Promise<Ask>): Promise<Ctx> {
+  const requestId = ctx.newId('req')
+  const startedMs = ctx.now()
+  const admission = await admitWithin(ctx, { requestId, ask: (policy) => ask(ctx, policy) })
+  const parentRequestId = ctx.arrival?.parentRequestId ?? ctx.requestId
+  return { ...ctx, requestId, startedMs, admission, arrival: { isBooked: false, parentRequestId } }
+}
