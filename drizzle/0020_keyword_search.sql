@@ -28,7 +28,7 @@ begin
   -- Without its other words, one that must not be there would stand for all that do not have it.
   if found_rows >= most or all_words::text ~ '!' then return; end if;
 
-  any_word := replace(replace(all_words::text, ' & ', ' | '), ' <-> ', ' | ')::tsquery;
+  any_word := regexp_replace(all_words::text, ' (&|<[-0-9]+>) ', ' | ', 'g')::tsquery;
   return query
     select c.id, ts_rank_cd(c.tsv, any_word, 32) * 0.5::real
     from (select id, tsv, language from public.chunks
