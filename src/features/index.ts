@@ -44,7 +44,13 @@ export const areas: readonly Area[] = [
   area('admission'),
   area('idempotency'),
   area('ledger'),
-  area('job-queue'),
+  {
+    name: 'job-queue',
+    tag: 'jobs',
+    at: ['/api/v1/jobs'],
+    errors: 'problem',
+    load: () => import('./job-queue/routes.ts'),
+  },
   area('uploads'),
   { name: 'decisions', at: ['/v1/decisions'], errors: 'openai', load: () => import('./decisions/routes.ts') },
   {

@@ -31,6 +31,8 @@ const shared = /^(service|table|events)\.ts$/
 
 const INDEX = 'src/features/index.ts'
 const JOBS = 'src/features/jobs.ts'
+const WORK = 'src/features/work.ts'
+const LISTS = [INDEX, JOBS, WORK]
 
 const partOf = (path: string) => {
   const [root = '', second = ''] = path.split('/')
@@ -38,7 +40,7 @@ const partOf = (path: string) => {
 }
 
 const featureOf = (path: string) =>
-  partOf(path) === 'features' && path !== INDEX && path !== JOBS ? path.split('/')[2] : undefined
+  partOf(path) === 'features' && !LISTS.includes(path) ? path.split('/')[2] : undefined
 
 /** The text without comments, so that an example in one is not taken for code. */
 const codeOf = (text: string) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')
@@ -56,6 +58,10 @@ const callsFetch = (text: string) =>
 function featureRule(from: string, to: string, rank: readonly string[]): string | undefined {
   const [mine, theirs] = [featureOf(from), featureOf(to)]
   if (from === INDEX) return to.endsWith('/routes.ts') ? undefined : 'the list of features names only their routes'
+  if (from === WORK) {
+    const isOfIt = to.endsWith('/work.ts') || to === 'src/features/job-queue/service.ts'
+    return isOfIt ? undefined : 'the list of work names only that of features'
+  }
   if (from === JOBS) return to.endsWith('/jobs.ts') ? undefined : 'the list of jobs names only those of features'
   if (mine === undefined) return undefined
   if (!rank.includes(mine)) return `${mine} is not in ${INDEX}`

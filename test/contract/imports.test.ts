@@ -48,6 +48,7 @@ describe('a planted violation', () => {
     ['src/features/a/service.ts', "export { x } from '../zz/service.ts'", 'zz is not in src/features/index.ts'],
     ['src/features/index.ts', "import { x } from './a/service.ts'", 'the list of features names only their routes'],
     ['src/features/jobs.ts', "import { x } from './a/service.ts'", 'the list of jobs names only those of features'],
+    ['src/features/work.ts', "import { x } from './a/routes.ts'", 'the list of work names only that of features'],
     ['src/jobs.ts', "import { x } from './deps.ts'", 'jobs may not import deps'],
     [
       'src/features/b/service.ts',
@@ -79,6 +80,7 @@ describe('what is allowed', () => {
     ['src/features/b/table.ts', "import { x } from '../a/table.ts'"],
     ['src/features/c/routes.ts', "import { areas } from '../index.ts'"],
     ['src/features/jobs.ts', "import { aJobs } from './a/jobs.ts'"],
+    ['src/features/work.ts', "import { aWork } from './a/work.ts'"],
     ['src/features/index.ts', "const load = () => import('./a/routes.ts')"],
     ['src/features/a/service.ts', '// fetch(url)\ntype A = { fetch(request: Request): void }\nassets.fetch(request)'],
     ['src/adapters/outbound.ts', 'await fetch(url)'],

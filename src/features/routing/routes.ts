@@ -1,4 +1,5 @@
 import { get, post, type Route } from '../../http/route.ts'
+import { answerLater, startJob, wantsLater } from '../job-queue/service.ts'
 import { listBreakers, resetBreaker } from './breakers.ts'
 import { replay } from './replay.ts'
 import { Replayed, ReplayRequest } from './replay-schema.ts'
@@ -54,12 +55,16 @@ export const routes: readonly Route[] = [
       description:
         'What calls would have cost and taken, and how good their answers would have been, had the policy routed them: ' +
         'estimated from what was decided and how likely that was (IPS and SNIPS, with bounds for 95 %). Also tells whether ' +
-        'every decision follows from its own inputs. Runs nothing and changes nothing.',
+        'every decision follows from its own inputs. Runs nothing and changes nothing. With `Prefer: respond-async` it is ' +
+        'a job, whose result it is.',
       scope: 'routing:write',
       body: ReplayRequest,
       response: Replayed,
       isKept: false,
     },
-    (ctx, { body }) => replay(ctx, body),
+    async (ctx, { body }, request) => {
+      if (!wantsLater(request)) return replay(ctx, body)
+      return answerLater(await startJob(ctx, { kind: 'routing.replay', input: body }))
+    },
   ),
 ]

@@ -1,0 +1,5 @@
+import type { JobHandler } from './job-queue/service.ts'
+import { replayWork } from './routing/work.ts'
+
+/** Everything that is done after its call was answered, by kind. Loaded by the first message that a queue brings. */
+export const workHandlers: readonly JobHandler[] = [replayWork]
