@@ -31,8 +31,8 @@ export type Stack = {
   query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>
   /** A request with a key. */
   call(apiKey: string, path: string, body?: unknown, init?: RequestInit): Promise<Response>
-  /** What the clock does at that time (Unix milliseconds): every job that is due then has run. */
-  tick(dueMs: number): Promise<void>
+  /** What the clock does at that time (Unix milliseconds): every job that is due then has run. Half past unless said. */
+  tick(dueMs: number, cron?: string): Promise<void>
   /** Ends workerd without warning. */
   kill(): void
   /** Starts it again on the same port and storage. */
@@ -91,9 +91,9 @@ export async function startStack(given: StackOptions = {}): Promise<Stack> {
           ...init.headers,
         },
       }),
-    tick: async (dueMs) => {
+    tick: async (dueMs, cron = '30 * * * *') => {
       const jobs = await workers.getWorker('helix-jobs')
-      const { outcome } = await jobs.scheduled({ scheduledTime: new Date(dueMs), cron: '30 * * * *' })
+      const { outcome } = await jobs.scheduled({ scheduledTime: new Date(dueMs), cron })
       if (outcome !== 'ok') throw new Error(`the jobs ended with ${outcome}`)
     },
     kill: () => {

@@ -55,6 +55,8 @@ export async function startWorkers({
           ],
           bindings: vars,
           ...(assets ? { assets: staticFiles } : {}),
+          queueProducers: { WORK: { queueName: 'helix-work' } },
+          r2Buckets: { FILES: 'helix-files' },
           durableObjects: {
             LEDGER: { className: 'OrgLedger', scriptName: 'helix-jobs', useSQLite: true },
             HEALTH: { className: 'ProviderHealth', scriptName: 'helix-jobs', useSQLite: true },
@@ -67,6 +69,9 @@ export async function startWorkers({
           compatibilityDate,
           compatibilityFlags: ['nodejs_compat', 'no_nodejs_global_timers', 'global_fetch_strictly_public'],
           bindings: { ...vars, ...jobsVars },
+          queueProducers: { WORK: { queueName: 'helix-work' } },
+          queueConsumers: { 'helix-work': { maxBatchSize: 1, maxBatchTimeout: 0, maxRetries: 10, retryDelay: 1 } },
+          r2Buckets: { FILES: 'helix-files' },
           durableObjects: {
             LEDGER: { className: 'OrgLedger', useSQLite: true },
             HEALTH: { className: 'ProviderHealth', useSQLite: true },
