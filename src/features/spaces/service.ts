@@ -27,4 +27,12 @@ export {
   storeVectors,
   vectorsOf,
 } from './store.ts'
+export {
+  DEFAULT_TEXT_MODEL,
+  type EmbeddedTexts,
+  embedInto,
+  embedIntoSpace,
+  type TextsWish,
+  textSpaceOf,
+} from './texts.ts'
 export { cosine, meanVector, unitVector } from './vectors.ts'
