@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TruthRow } from '../../test/support/fake-vendor/server.ts'
 import type { Bundles } from './build.ts'
-import { exchange, type Where } from './faults-load.ts'
+import { closedLoop, exchange, type Where } from './faults-load.ts'
 import { cpuMsOf, type Stores, startStores, startVendor, type Vendor } from './processes.ts'
 import type { Figure } from './report.ts'
 import { type Subject, startHelix } from './subjects.ts'
@@ -112,6 +112,14 @@ async function readBreaker({ redisUrl, redisToken }: Stores, target: string): Pr
   const response = await fetch(redisUrl, { method: 'POST', headers, body })
   const { result } = (await response.json()) as { result: string | null }
   return result === null ? undefined : Number(result)
+}
+
+/** Calls before the first that counts, so that the isolate, its records and its connections are there. */
+export async function warmUp({ caller }: FaultsWorld, models: readonly string[]): Promise<void> {
+  for (const model of models) {
+    const seen = await closedLoop(caller, () => ({ model }), { clients: 4, seconds: 2 })
+    if (!seen.some(({ isAnswered }) => isAnswered)) throw new Error(`No call of ${model} was answered.`)
+  }
 }
 
 /** What is still held when the ledger has had time for all that ended; 0 as soon as nothing is. */

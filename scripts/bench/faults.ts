@@ -13,11 +13,12 @@
  */
 import { buildHelix } from './build.ts'
 import { closeClients } from './faults-load.ts'
-import { down, overload, type Scenario, sometimes, storm } from './faults-scenarios.ts'
+import { overload } from './faults-overload.ts'
+import { down, sometimes, storm } from './faults-vendors.ts'
 import { startFaultsWorld } from './faults-world.ts'
 import { type Figure, isMissed, lineOf } from './report.ts'
 
-const scenarios: ReadonlyMap<string, Scenario> = new Map(Object.entries({ down, sometimes, storm, overload }))
+const scenarios = new Map(Object.entries({ down, sometimes, storm, overload }))
 
 const asked = process.argv.slice(2)
 const unknown = asked.find((name) => !scenarios.has(name))
