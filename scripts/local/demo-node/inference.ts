@@ -4,6 +4,7 @@ import { hangUntilGone, runGeneration, type Wire } from './generate-stream.ts'
 import { canonicalName, qualifiedName } from './names.ts'
 import { readOptions } from './options.ts'
 import { planGeneration } from './plan.ts'
+import { sendJson } from './responses.ts'
 import { parseKeepAlive } from './runners.ts'
 import type { Capability, ChatMessage, Exchange, JsonObject, ScriptedReply, ThinkLevel, ToolSpec } from './types.ts'
 
@@ -32,19 +33,25 @@ export function keepAliveMs(value: number | string | null | undefined): number {
   return parsed
 }
 
-/**
- * Takes the script's next reply for the name and plays the faults that come before any answer. Undefined when the
- * request is answered already.
- */
+/** Plays the faults that come before any answer; true when the request is answered. */
+export async function playFaults({ response, signal }: Exchange, script: ScriptedReply): Promise<boolean> {
+  if (script.refuse) throw httpFailure(script.refuse.status, script.refuse.message, script.refuse.headers)
+  if (script.hang === 'before-headers') await hangUntilGone(signal)
+  if (script.html !== undefined) {
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
+    response.end(script.html)
+    return true
+  }
+  if (script.answer === undefined) return false
+  sendJson(response, 200, script.answer)
+  return true
+}
+
+/** Takes the script's next reply for the name and plays its faults. Undefined when the request is answered already. */
 export async function enterScript(exchange: Exchange, asked: string): Promise<{ script?: ScriptedReply } | undefined> {
   const script = exchange.node.scriptFor(asked)
   if (!script) return {}
-  if (script.refuse) throw httpFailure(script.refuse.status, script.refuse.message, script.refuse.headers)
-  if (script.hang === 'before-headers') await hangUntilGone(exchange.signal)
-  if (script.html === undefined) return { script }
-  exchange.response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
-  exchange.response.end(script.html)
-  return undefined
+  return (await playFaults(exchange, script)) ? undefined : { script }
 }
 
 /** The model behind a name: installed, or made up for a scripted name; 404 with `message` otherwise. */

@@ -24,7 +24,7 @@ export function sendEmpty(response: ServerResponse, status: number): void {
 /** A body written piece by piece; headers go out with the first byte. */
 export type ResponseBody = {
   /** Resolves when the client's side can take more. */
-  write(text: string): Promise<void>
+  write(text: string | Uint8Array): Promise<void>
   end(): void
   /** Drops the connection without an end, once everything written is out. */
   cut(): Promise<void>
@@ -44,7 +44,7 @@ export function openBody(
   const start = () => {
     if (!response.headersSent) response.writeHead(200, { 'content-type': contentType })
   }
-  const push = (bytes: Buffer) => {
+  const push = (bytes: Uint8Array) => {
     let roomLeft = true
     // The callback also comes, with an error, when the client is gone.
     flushed = new Promise((resolve) => {
@@ -61,7 +61,7 @@ export function openBody(
   return {
     async write(text) {
       start()
-      const bytes = Buffer.from(text)
+      const bytes = typeof text === 'string' ? Buffer.from(text) : text
       const allowed = bytes.subarray(0, Math.max(0, limit - written))
       written += allowed.length
       const roomLeft = push(allowed)

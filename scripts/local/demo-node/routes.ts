@@ -1,3 +1,4 @@
+import { agentRoutes } from './agent/routes.ts'
 import { handleEmbed, handleEmbeddings } from './embed-routes.ts'
 import {
   handleCopy,
@@ -16,15 +17,12 @@ import {
   handleModels,
   handleOpenaiEmbeddings,
 } from './openai-routes.ts'
+import { speechRoutes } from './speech/routes.ts'
 import { handleTranscription } from './transcription.ts'
 import { handleBlobHead, handleBlobUpload, handleCreate, handlePull, handlePush } from './transfer-routes.ts'
-import type { Exchange } from './types.ts'
+import type { Handler, Methods, ServerName } from './types.ts'
 
-export type Handler = (exchange: Exchange) => void | Promise<void>
-
-type Methods = Readonly<Record<string, Handler>>
-
-const exact: Readonly<Record<string, Methods>> = {
+const ollama: Readonly<Record<string, Methods>> = {
   '/': { GET: handleRoot, HEAD: handleRoot },
   '/api/version': { GET: handleVersion, HEAD: handleVersion },
   '/api/tags': { GET: handleTags, HEAD: handleTags },
@@ -51,6 +49,12 @@ const withParameter: readonly [prefix: string, methods: Methods][] = [
   ['/v1/models/', { GET: handleModel }],
 ]
 
+const exact: Readonly<Record<ServerName, Readonly<Record<string, Methods>>>> = {
+  ollama,
+  speech: speechRoutes,
+  agent: agentRoutes,
+}
+
 export type Match = { handler: Handler; parameter: string } | { status: 404 | 405; allow: string }
 
 function choose(methods: Methods, method: string, parameter: string): Match {
@@ -66,9 +70,10 @@ function decode(text: string): string {
   }
 }
 
-export function matchRoute(method: string, path: string): Match {
-  const methods = Object.hasOwn(exact, path) ? exact[path] : undefined
+export function matchRoute(server: ServerName, method: string, path: string): Match {
+  const methods = Object.hasOwn(exact[server], path) ? exact[server][path] : undefined
   if (methods) return choose(methods, method, '')
+  if (server !== 'ollama') return { status: 404, allow: '' }
   for (const [prefix, candidates] of withParameter) {
     if (path.startsWith(prefix) && path.length > prefix.length) {
       return choose(candidates, method, decode(path.slice(prefix.length)))

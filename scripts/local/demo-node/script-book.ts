@@ -5,21 +5,39 @@ import type { DemoScript, ScriptedReply } from './types.ts'
 export function installScripted(script: DemoScript, catalog: Catalog, nowMs: number): void {
   for (const [name, replies] of Object.entries(script)) {
     const [first] = [replies].flat()
-    if (!/:./.test(name) || catalog.find(name)) continue
+    if (!/^[^ ]+:./.test(name) || catalog.find(name)) continue
     catalog.install(genericModel(name, first?.capabilities ?? ['completion', 'tools'], nowMs))
   }
 }
 
-/** Hands out the reply for a model name: longest prefix first, lists one entry per request. */
-export function openScript(script: DemoScript): (modelName: string) => ScriptedReply | undefined {
-  const prefixes = Object.keys(script).sort((left, right) => right.length - left.length)
+/** Hands out replies. Lists are used up one entry per request. */
+export type ScriptBook = {
+  /** Longest prefix of the name first. */
+  forModel(modelName: string): ScriptedReply | undefined
+  forRoute(route: string): ScriptedReply | undefined
+  /** Throws away what was there, and begins every list anew. */
+  replace(script: DemoScript): void
+}
+
+export function openScript(first: DemoScript): ScriptBook {
+  let script = first
   const used = new Map<string, number>()
-  return (modelName) => {
-    const prefix = prefixes.find((candidate) => modelName.startsWith(candidate))
-    if (prefix === undefined) return undefined
-    const replies = [script[prefix] ?? []].flat()
-    const turn = used.get(prefix) ?? 0
-    used.set(prefix, turn + 1)
+  const take = (key: string | undefined): ScriptedReply | undefined => {
+    if (key === undefined) return undefined
+    const replies = [script[key] ?? []].flat()
+    const turn = used.get(key) ?? 0
+    used.set(key, turn + 1)
     return replies[Math.min(turn, replies.length - 1)]
+  }
+  return {
+    forModel: (modelName) => {
+      const fitting = Object.keys(script).filter((prefix) => modelName.startsWith(prefix))
+      return take(fitting.sort((left, right) => right.length - left.length)[0])
+    },
+    forRoute: (route) => take(Object.hasOwn(script, route) ? route : undefined),
+    replace: (next) => {
+      script = next
+      used.clear()
+    },
   }
 }

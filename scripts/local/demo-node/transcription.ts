@@ -10,7 +10,7 @@ import { defaultKeepAliveMs } from './runners.ts'
 import type { Exchange } from './types.ts'
 
 /** `FormData` of the platform parses multipart; anything it rejects is a 400. */
-async function readForm(exchange: Exchange): Promise<FormData> {
+export async function readForm(exchange: Exchange): Promise<FormData> {
   const body = await readBody(exchange)
   const type = exchange.request.headers['content-type'] ?? ''
   if (!type.startsWith('multipart/form-data')) throw httpFailure(400, "request Content-Type isn't multipart/form-data")
