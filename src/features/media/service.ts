@@ -1,0 +1,10 @@
+export {
+  type Image,
+  type ImageFormat,
+  imageFormats,
+  imageOf,
+  MAX_MEGAPIXELS,
+  strippedImage,
+  strippedPieces,
+} from './image.ts'
+export { type Sound, type SoundFormat, soundFormats, soundOf } from './sound.ts'
