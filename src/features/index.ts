@@ -24,7 +24,12 @@ export const areas: readonly Area[] = [
   { name: 'limits', at: ['/api/v1/limits'], errors: 'problem', load: () => import('./limits/routes.ts') },
   area('providers'),
   area('gates'),
-  area('nodes'),
+  {
+    name: 'nodes',
+    at: ['/api/v1/nodes'],
+    errors: 'problem',
+    load: () => import('./nodes/routes.ts'),
+  },
   area('media'),
   { name: 'budgets', at: ['/api/v1/budgets'], errors: 'problem', load: () => import('./budgets/routes.ts') },
   {
@@ -51,7 +56,7 @@ export const areas: readonly Area[] = [
     errors: 'problem',
     load: () => import('./job-queue/routes.ts'),
   },
-  area('uploads'),
+  { name: 'uploads', at: ['/api/v1/uploads'], errors: 'problem', load: () => import('./uploads/routes.ts') },
   { name: 'decisions', at: ['/v1/decisions'], errors: 'openai', load: () => import('./decisions/routes.ts') },
   {
     name: 'decision-list',

@@ -1,10 +1,11 @@
-import { eq, lte, type SQL, sql } from 'drizzle-orm'
+import { eq, isNull, lte, type SQL, sql } from 'drizzle-orm'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError, notFound, unfit } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
-import { orgs } from '../orgs/table.ts'
+import { nodes } from '../nodes/table.ts'
+import { queueFor, requireThat } from '../orgs/service.ts'
 import { figuresOf, withPriceId } from '../providers/service.ts'
 import { providerCredentials as credentials, ownPrices, providers } from '../providers/table.ts'
 import { markSubject } from '../subjects/service.ts'
@@ -17,11 +18,13 @@ const MAX_PROVIDERS = 20
 const MAX_DESCRIBED_BYTES = 65_536
 
 const DUPLICATE = '23505'
-/** States of `require`: a row is gone, there are too many, they say too much, or one has moved meanwhile. */
+/** States of `requireThat`: a row is gone, there are too many, they say too much, or one has moved meanwhile. */
 const GONE = 'HX404'
 const FULL = 'HX409'
 const VERBOSE = 'HX413'
 const MOVED = 'HX412'
+/** A node has the name. */
+const TAKEN = 'HX410'
 
 /** Calls know it from the next one on. Throws 422, and 409 for a name that is taken or beyond twenty. */
 export async function createProvider(ctx: Ctx, body: ProviderBody): Promise<Whole> {
@@ -35,9 +38,10 @@ export async function createProvider(ctx: Ctx, body: ProviderBody): Promise<Whol
   const all = sql`(select count(*) from ${providers} where ${isLive(orgId)})`
   await refusing(
     ctx.db.atomically(orgId, (query) => [
-      queues(query, orgId),
+      queueFor(query, orgId),
       query.insert(providers).values(row),
-      require(query, lte(all, MAX_PROVIDERS), FULL),
+      isNoNode(query, row),
+      requireThat(query, lte(all, MAX_PROVIDERS), FULL),
       staysBrief(query, orgId),
       ...pricesOf(query, row),
       query.insert(auditLog).values(note),
@@ -91,10 +95,11 @@ async function change(ctx: Ctx, before: Whole, described: Described): Promise<Wh
   const note = await noteOf(ctx, 'provider.update', { before, after })
   await refusing(
     ctx.db.atomically(orgId, (query) => [
-      queues(query, orgId),
+      queueFor(query, orgId),
       stands(query, orgId, id),
       staysAt(query, before.row),
       query.update(providers).set(changes).where(isLive(orgId, id)),
+      isNoNode(query, row),
       ...(movesAway ? [query.delete(credentials).where(isCredential(orgId, id))] : []),
       staysBrief(query, orgId),
       ...pricesOf(query, row),
@@ -133,29 +138,37 @@ export const markAccounts = (ctx: Ctx): Promise<void> =>
 
 /** Ends the transaction unless the provider is still there, and keeps it so until the end. */
 export const stands = (query: QueryBuilder, orgId: string, id: string) =>
-  require(query, sql`exists(select from ${providers} where ${isLive(orgId, id)} for update)`, GONE)
-
-/** Whoever changes providers waits for others who do, so that each counts what the others left. */
-const queues = (query: QueryBuilder, orgId: string) =>
-  query.select({ id: orgs.id }).from(orgs).where(eq(orgs.id, orgId)).for('no key update')
+  requireThat(query, sql`exists(select from ${providers} where ${isLive(orgId, id)} for update)`, GONE)
 
 /** Ends the transaction when the provider is no longer where it was: keys are given, and kept, for that place only. */
 export const staysAt = (query: QueryBuilder, { org_id, id, base_url }: ProviderRow) =>
-  require(query, sql`exists(select from ${providers} where ${isLive(org_id, id)} and ${eq(providers.base_url, base_url)})`, MOVED)
+  requireThat(
+    query,
+    sql`exists(select from ${providers} where ${isLive(org_id, id)} and ${eq(providers.base_url, base_url)})`,
+    MOVED,
+  )
 
 const staysBrief = (query: QueryBuilder, orgId: string) => {
   const { models, quirks } = providers
   const bytes = sql`sum(octet_length(${models}::text) + octet_length(${quirks}::text))`
-  return require(query, lte(
-    sql`(select ${bytes} from ${providers} where ${isLive(orgId)})`,
-    MAX_DESCRIBED_BYTES,
-  ), VERBOSE)
+  return requireThat(
+    query,
+    lte(sql`(select ${bytes} from ${providers} where ${isLive(orgId)})`, MAX_DESCRIBED_BYTES),
+    VERBOSE,
+  )
 }
 
-const require = (query: QueryBuilder, held: SQL, state: string) => query.execute(sql`select require(${held}, ${state})`)
+/** Calls name both alike: `name/model`. */
+const isNoNode = (query: QueryBuilder, { org_id, name }: Pick<ProviderRow, 'org_id' | 'name'>) =>
+  requireThat(
+    query,
+    sql`not exists(select from ${nodes} where ${eq(nodes.org_id, org_id)} and ${eq(nodes.name, name)} and ${isNull(nodes.deleted_at)})`,
+    TAKEN,
+  )
 
 /** Ends the transaction when it leaves more of something than there may be. */
-export const requireAtMost = (query: QueryBuilder, count: SQL, most: number) => require(query, lte(count, most), FULL)
+export const requireAtMost = (query: QueryBuilder, count: SQL, most: number) =>
+  requireThat(query, lte(count, most), FULL)
 
 type Facts = { before?: Whole; after?: Whole; details?: Readonly<Record<string, unknown>> }
 
@@ -184,7 +197,8 @@ export async function refusing<T>(work: Promise<T>): Promise<T> {
     if (state === FULL) throw new AppError('conflict', FULL_MESSAGE)
     if (state === VERBOSE) throw unfit('models', 'say too much, those of all providers together')
     if (state === MOVED) throw new AppError('conflict', 'The provider was moved at the same time: look, and try again.')
-    if (state === DUPLICATE) throw new AppError('conflict', 'There is one of this name already.', { param: 'name' })
+    if (state === DUPLICATE || state === TAKEN)
+      throw new AppError('conflict', 'There is one of this name already.', { param: 'name' })
     throw error
   }
 }

@@ -12,6 +12,7 @@ export const sealedColumns: readonly SealedColumn[] = [
   { table: 'secrets', column: 'value', id: 'id', version: 'dek_version' },
   { table: 'idempotency_keys', column: 'body', id: 'id' },
   { table: 'provider_credentials', column: 'secret', id: 'id', version: 'dek_version' },
+  { table: 'nodes', column: 'credential', id: 'id', version: 'dek_version' },
   // Both texts of a row are under the version that it repeats once the later one of them is.
   { table: 'responses', column: 'input', id: 'id' },
   { table: 'responses', column: 'output', id: 'id', version: 'dek_version' },

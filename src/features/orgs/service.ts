@@ -1,7 +1,9 @@
+import { eq, type SQL, sql } from 'drizzle-orm'
 import * as z from 'zod'
 import { secondsOf } from '../../core/clock.ts'
 import type { Deps } from '../../core/context.ts'
-import type { orgs } from './table.ts'
+import type { QueryBuilder } from '../../core/db.ts'
+import { orgs } from './table.ts'
 
 export const OrgName = z.string().trim().min(1).max(255)
 
@@ -37,3 +39,11 @@ export function newOrg({ newId, now }: Pick<Deps, 'newId' | 'now'>, name: string
     updated_at: at,
   }
 }
+
+/** Whoever changes what an organisation may have only so much of waits for others who do, and counts what they left. */
+export const queueFor = (query: QueryBuilder, orgId: string) =>
+  query.select({ id: orgs.id }).from(orgs).where(eq(orgs.id, orgId)).for('no key update')
+
+/** Ends a transaction with a state of ours (`sqlStateOf`) unless something holds. */
+export const requireThat = (query: QueryBuilder, held: SQL, state: string) =>
+  query.execute(sql`select require(${held}, ${state})`)

@@ -14,6 +14,8 @@ import type { KeyRecord } from '../keys/service.ts'
 import { apiKeys } from '../keys/table.ts'
 import { compileLimits } from '../limits/service.ts'
 import { limits } from '../limits/table.ts'
+import { nodeSpecOf } from '../nodes/service.ts'
+import { nodes } from '../nodes/table.ts'
 import { accountsOf } from '../providers/service.ts'
 import { providerCredentials, providers } from '../providers/table.ts'
 import { routingOf, rulesQueries } from '../routing-rules/service.ts'
@@ -33,9 +35,8 @@ const USE_STEP_SECONDS = 300
 export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subject: Subject): Promise<Policy> {
   const { orgId } = subject
   const nowSeconds = secondsOf(now())
-  const [rules, caps, [key], own, credentials, wrapped, routing, marks, judged, [ensemble]] = await db.atomically(
-    orgId,
-    (query) => [
+  const [rules, caps, [key], own, credentials, machines, wrapped, routing, marks, judged, [ensemble]] =
+    await db.atomically(orgId, (query) => [
       query
         .select()
         .from(limits)
@@ -78,10 +79,14 @@ export async function compilePolicy({ db, now }: Pick<Deps, 'db' | 'now'>, subje
             or(isNull(apiKeys.last_used_at), lt(apiKeys.last_used_at, nowSeconds - USE_STEP_SECONDS)),
           ),
         ),
-    ],
-  )
+    ])
   const whose = 'audience' in subject ? ofSession(subject) : ofKey(subject, key?.agentId ?? undefined)
-  const accounts = accountsOf(whose, { providers: own, credentials, dataKeys: wrapped })
+  const accounts = accountsOf(whose, {
+    providers: own,
+    credentials,
+    nodes: machines.map((row) => ({ spec: nodeSpecOf(row), priority: row.priority, dekVersion: row.dek_version })),
+    dataKeys: wrapped,
+  })
   const body: Omit<Policy, 'version'> = {
     ...whose,
     limits: compileLimits(rules),
@@ -99,7 +104,7 @@ function ensembleOf(config: unknown): Pick<Policy, 'ensemble'> {
   return data ? { ensemble: data } : {}
 }
 
-/** The organisation's own accounts in use, their credentials, and the data keys that those are sealed with. */
+/** The organisation's own accounts and nodes in use, their credentials, and the data keys that those are sealed with. */
 const accountQueries = (query: QueryBuilder, orgId: string) =>
   [
     query
@@ -112,6 +117,10 @@ const accountQueries = (query: QueryBuilder, orgId: string) =>
       .where(and(eq(providerCredentials.org_id, orgId), eq(providerCredentials.is_active, true)))
       .orderBy(asc(providerCredentials.id)),
     query
+      .select()
+      .from(nodes)
+      .where(and(eq(nodes.org_id, orgId), isNull(nodes.deleted_at), eq(nodes.enabled, true))),
+    query
       .select({ version: dataKeys.version, wrapped_dek: dataKeys.wrapped_dek })
       .from(dataKeys)
       .where(and(eq(dataKeys.org_id, orgId), sql`${dataKeys.version} in (${versionsInUse(orgId)})`))
@@ -120,7 +129,8 @@ const accountQueries = (query: QueryBuilder, orgId: string) =>
 
 /** Under a rotation the credentials of one organisation are sealed with several data keys. */
 const versionsInUse = (orgId: string): SQL =>
-  sql`select c.dek_version from ${providerCredentials} c where c.org_id = ${orgId} and c.is_active`
+  sql`select c.dek_version from ${providerCredentials} c where c.org_id = ${orgId} and c.is_active
+    union select n.dek_version from ${nodes} n where n.org_id = ${orgId} and n.enabled and n.deleted_at is null`
 
 type Rules = { subject_kind: PgColumn; subject_id: PgColumn }
 

@@ -28,9 +28,13 @@ export const credentialPlace = (orgId: string, id: string) => ({
   rowId: id,
 })
 
-function timeoutsOf({ kind, timeoutMs, connectTimeoutMs }: AccountSpec): Timeouts {
+/** A node is silent while it loads a model, and not once it has begun to answer. */
+const NODE_IDLE_MS = 60_000
+
+function timeoutsOf({ kind, timeoutMs, connectTimeoutMs, node }: AccountSpec): Timeouts {
   const totalMs = Math.max(timeoutMs, LONGEST_STREAM_MS[kind === 'ollama' ? 'node' : 'vendor'])
-  return { connectMs: connectTimeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs, totalMs }
+  const idleMs = node ? Math.min(timeoutMs, NODE_IDLE_MS) : timeoutMs
+  return { connectMs: connectTimeoutMs, firstByteMs: timeoutMs, idleMs, totalMs }
 }
 
 /** The account with one of its keys; undefined for a node that asks for none. Throws `Error` for what is no key. */

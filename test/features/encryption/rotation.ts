@@ -222,6 +222,7 @@ export function rotationTests({
           },
           { table: 'idempotency_keys', column: 'body', rows: [{ version: 1, rows: 1 }] },
           { table: 'provider_credentials', column: 'secret', rows: [] },
+          { table: 'nodes', column: 'credential', rows: [] },
           { table: 'responses', column: 'input', rows: [] },
           { table: 'responses', column: 'output', rows: [] },
         ],

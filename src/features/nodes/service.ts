@@ -1,0 +1,1 @@
+export { limitsOf, type NodeRow, nodeSpecOf } from './spec.ts'
