@@ -4,6 +4,15 @@ import { DependencyError } from '../core/errors.ts'
 /** The part of an R2 bucket that is used here. */
 export type BucketBinding = Pick<R2Bucket, 'get' | 'put' | 'delete'>
 
+/** What was to be kept came to no end: nothing that the bucket could help. */
+class BrokenOff {
+  readonly reason: unknown
+
+  constructor(reason: unknown) {
+    this.reason = reason
+  }
+}
+
 /** Files in R2. Without a binding nothing can be kept. */
 export function createBucket(bound: BucketBinding | undefined): Bucket {
   const answered = async <T>(work: (bucket: BucketBinding) => Promise<T>): Promise<T> => {
@@ -11,7 +20,7 @@ export function createBucket(bound: BucketBinding | undefined): Bucket {
       if (!bound) throw new Error('nothing is bound')
       return await work(bound)
     } catch (cause) {
-      throw new DependencyError('bucket', cause)
+      throw cause instanceof BrokenOff ? cause.reason : new DependencyError('bucket', cause)
     }
   }
   return {
@@ -26,11 +35,13 @@ export function createBucket(bound: BucketBinding | undefined): Bucket {
         const whole = new FixedLengthStream(sizeBytes)
         const digest = new crypto.DigestStream('SHA-256')
         const [forBucket, forDigest] = body.tee()
-        await Promise.all([
-          forBucket.pipeTo(whole.writable),
+        const [digested, piped, kept] = await Promise.allSettled([
           forDigest.pipeTo(digest),
+          forBucket.pipeTo(whole.writable),
           bucket.put(key, whole.readable, options),
         ])
+        if (digested.status === 'rejected') throw new BrokenOff(digested.reason)
+        for (const part of [kept, piped]) if (part.status === 'rejected') throw part.reason
         return { sha256: hex(await digest.digest) }
       }),
 

@@ -18,7 +18,8 @@ export type NewFile = {
  */
 export type Bucket = {
   /**
-   * Keeps a file in place of what was there; there is all of it or nothing. A stream is never held in memory.
+   * Keeps a file in place of what was there; there is all of it or nothing. A stream is never held in memory; what
+   * it breaks off with is thrown.
    * @returns its SHA-256 in hexadecimal
    */
   put(key: string, file: NewFile): Promise<{ sha256: string }>

@@ -5,6 +5,7 @@ import { jobQueueJobs } from './job-queue/jobs.ts'
 import { ledgerJobs } from './ledger/jobs.ts'
 import { responseJobs } from './responses/jobs.ts'
 import { routingJobs } from './routing/jobs.ts'
+import { uploadsJob } from './uploads/jobs.ts'
 
 /** Everything that is done by the clock, in the order in which jobs of the same hour run. */
 export const jobs: readonly Job[] = [
@@ -14,4 +15,5 @@ export const jobs: readonly Job[] = [
   ...decisionJobs,
   ...routingJobs,
   ...jobQueueJobs,
+  uploadsJob,
 ]

@@ -181,7 +181,7 @@ function withoutFiles(schema: Json): Json {
 }
 
 function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
-  const { summary, description, scope, params, query, body } = route.spec
+  const { summary, description, scope, params, query, body, rawBody } = route.spec
   const operationId = operationIdOf(route)
   const errors = errorStatuses(route, area.errors).map((status) => {
     return [status, { $ref: `#/components/responses/${area.errors}_${status}` }]
@@ -205,6 +205,9 @@ function operation(route: Route, area: DocumentedArea, schemas: Schemas): Json {
         required: !mayLackBody(route.spec),
         content: bodyContent(route.spec, { ...bodySchema }),
       },
+    }),
+    ...(rawBody && {
+      requestBody: { required: true, content: { '*/*': { schema: { type: 'string', format: 'binary' } } } },
     }),
     responses: {
       ...successOf(route, schemas),

@@ -31,6 +31,8 @@ type Described<P, Q, B, R, S> = {
   query?: Q
   /** A JSON body. A route without it never reads one. */
   body?: B
+  /** The handler reads the bytes of the body itself, of whatever type they are; there is no `body`. */
+  rawBody?: true
   /** The body comes as `application/x-www-form-urlencoded`: strings by name. */
   form?: true
   /**

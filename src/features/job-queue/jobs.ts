@@ -43,11 +43,12 @@ async function removeExpired(deps: JobDeps, deadlineMs: number): Promise<JobOutc
     const rows = await deps.system.query(
       sql`select id, result_key from jobs where expires_at < ${now} order by expires_at limit ${MOST_REMOVED}`,
     )
+    removed = rows.length
+    if (removed === 0) break
     const keys = rows.flatMap(({ result_key }) => (typeof result_key === 'string' ? [result_key] : []))
     if (keys.length > 0) await deps.bucket.remove(keys)
     const ids = JSON.stringify(rows.map(({ id }) => String(id)))
     await deps.system.query(sql`delete from jobs where id in (select jsonb_array_elements_text(${ids}::jsonb))`)
-    removed = rows.length
   }
   return { done, failed: 0 }
 }

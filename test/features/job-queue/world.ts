@@ -35,6 +35,8 @@ export function useWorld() {
     org: (options: Partial<SeedOptions> = {}): Promise<Seeded> =>
       insert(running().migrated.pool, PEPPER, { name: 'A test', ...options }),
 
+    system: () => running().migrated.systemDatabase(),
+
     /** A gateway and who works for it. What is in `queue` has been sent and not yet been brought. */
     isolate(given: Partial<Deps> = {}) {
       const clock = { ms: START_MS }

@@ -1,0 +1,24 @@
+import type { StoredFile } from '../../core/bucket.ts'
+import type { Ctx } from '../../core/context.ts'
+import { notFound } from '../../core/errors.ts'
+import { keyOf, readUpload } from './rows.ts'
+import type { Upload } from './service.ts'
+
+/** See `openUpload`. */
+export async function open(ctx: Ctx, id: string): Promise<Upload> {
+  const row = await readUpload(ctx, id)
+  const { status, filename, mime, size_bytes: sizeBytes } = row
+  if (status !== 'ready' || sizeBytes === null) throw notFound('upload')
+  const file = async (): Promise<StoredFile> => {
+    const found = await ctx.bucket.get(keyOf(row))
+    if (!found) throw notFound('upload')
+    return found
+  }
+  return {
+    filename: filename ?? undefined,
+    mime: mime ?? undefined,
+    sizeBytes,
+    bytes: async () => (await file()).bytes(),
+    stream: async () => (await file()).stream(),
+  }
+}

@@ -1,0 +1,19 @@
+import type { Ctx } from '../../core/context.ts'
+
+/** A file that somebody has sent. Its bytes are read by one of the two, as often as needed. */
+export type Upload = {
+  filename: string | undefined
+  /** What its sender says it is. */
+  mime: string | undefined
+  sizeBytes: number
+  bytes(): Promise<Uint8Array>
+  stream(): Promise<ReadableStream<Uint8Array>>
+}
+
+/**
+ * The file behind an `upl_…`. Throws 404 `not_found` for one that is of another organisation or caller, is over, or whose
+ * bytes have not come. Reading throws `DependencyError('bucket')`, and 404 where they are gone.
+ */
+export async function openUpload(ctx: Ctx, id: string): Promise<Upload> {
+  return (await import('./open.ts')).open(ctx, id)
+}
