@@ -54,6 +54,11 @@ export type TestGateway = {
   chat(body: Record<string, unknown>, init?: RequestInit): Promise<Response>
   gateway: Gateway
   apiKey: string
+  /** What the gateway itself uses, and the policy of its one caller. */
+  deps: Deps
+  policy: Policy
+  /** As a request leaves work for after its reply. */
+  defer(work: Promise<unknown>): void
   ledger: MemoryLedger
   redis: MemoryRedis
   /** Calls of models that left, in order. */
@@ -135,6 +140,9 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     chat: (body, init) => call('/v1/chat/completions', body, init),
     gateway,
     apiKey,
+    deps,
+    policy,
+    defer: execution.waitUntil,
     ledger,
     redis,
     sent,

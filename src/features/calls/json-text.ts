@@ -1,5 +1,3 @@
-/** In a text around an object there are not many braces that begin nothing. */
-const MOST_BEGINNINGS = 16
 const FENCE = /^```(?:json)?\s*\n([\s\S]*?)\n?```$/i
 
 /**
@@ -11,15 +9,16 @@ export function jsonIn(text: string): { value: unknown } | undefined {
   const whole = parsed(trimmed) ?? parsed(FENCE.exec(trimmed)?.[1] ?? '')
   if (whole) return whole
   let found: { value: unknown } | undefined
-  let start = trimmed.indexOf('{')
-  for (let tries = 0; start !== -1 && tries < MOST_BEGINNINGS; tries += 1) {
+  for (let start = trimmed.indexOf('{'); start !== -1; ) {
     const end = endOfObject(trimmed, start)
-    const object = end === undefined ? undefined : parsed(trimmed.slice(start, end))
+    // What is within a brace that nothing closes is part of something else.
+    if (end === undefined) return undefined
+    const object = parsed(trimmed.slice(start, end))
     if (object && found) return undefined
     found ??= object
-    start = trimmed.indexOf('{', object && end !== undefined ? end : start + 1)
+    start = trimmed.indexOf('{', end)
   }
-  return start === -1 ? found : undefined
+  return found
 }
 
 function parsed(text: string): { value: unknown } | undefined {

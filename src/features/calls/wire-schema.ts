@@ -8,6 +8,9 @@ type Json = Readonly<Record<string, unknown>>
  */
 const LEFT_OUT: ReadonlySet<string> = new Set(['$schema', 'default', 'minLength', 'maxLength', 'propertyNames'])
 
+/** The names in these may be any word, also one of the schema's own. */
+const HOLDS_NAMES: ReadonlySet<string> = new Set(['properties', '$defs'])
+
 /** `response_format` for answers of a shape: strict where every field of it is always there, as strictness demands. */
 export function responseFormat(name: string, schema: z.ZodType): Json {
   const told = wireSchema(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))
@@ -19,8 +22,7 @@ function wireSchema(node: unknown): unknown {
   if (!isFields(node)) return node
   const fields = Object.entries(node).flatMap(([field, value]): [string, unknown][] => {
     if (LEFT_OUT.has(field) || isNoBound(field, value)) return []
-    // These hold names of fields, which may be any word.
-    if (field === 'properties' || field === '$defs') return [[field, mapped(value)]]
+    if (HOLDS_NAMES.has(field)) return [[field, mapped(value)]]
     return [[field, field === 'enum' || field === 'const' ? value : wireSchema(value)]]
   })
   const isClosed = 'properties' in node && !('additionalProperties' in node)
@@ -46,7 +48,9 @@ function isStrict(node: unknown): boolean {
     const names = Object.keys(properties)
     if (!Array.isArray(required) ? names.length > 0 : names.some((name) => !required.includes(name))) return false
   }
-  return Object.values(node).every(isStrict)
+  return Object.entries(node).every(([field, value]) =>
+    HOLDS_NAMES.has(field) && isFields(value) ? Object.values(value).every(isStrict) : isStrict(value),
+  )
 }
 
 const isFields = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
