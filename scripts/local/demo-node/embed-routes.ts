@@ -2,6 +2,7 @@ import { readJson } from './body.ts'
 import { embedText, normalise } from './embedding.ts'
 import { httpFailure } from './failures.ts'
 import { enterScript, keepAliveMs, resolveModel } from './inference.ts'
+import { loadModel } from './memory.ts'
 import { readOptions } from './options.ts'
 import { splitPieces } from './pieces.ts'
 import { embeddingsRequest, embedRequest } from './requests.ts'
@@ -29,7 +30,7 @@ export async function embed(exchange: Exchange, wanted: EmbedInput): Promise<Emb
   const aliveMs = keepAliveMs(wanted.keepAlive)
   const options = readOptions(wanted.options)
   const limit = Math.min(model.contextLength, options.contextLength)
-  node.runners.load(model, aliveMs, limit)
+  await loadModel(exchange, model, { aliveMs, contextLength: limit })
   let tokens = 0
   const vectors = wanted.input.map((text) => {
     const pieces = splitPieces(text)

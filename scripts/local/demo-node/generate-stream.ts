@@ -18,7 +18,13 @@ export type Summary = {
   evalNs: number
 }
 
-export type WholeAnswer = { thinking: string; content: string; toolCalls: readonly ToolCall[] }
+export type WholeAnswer = {
+  thinking: string
+  content: string
+  /** The tokens of the content. */
+  pieces: readonly string[]
+  toolCalls: readonly ToolCall[]
+}
 
 /** How one API family writes an answer. The functions return complete lines or events. */
 export type Wire = {
@@ -34,6 +40,9 @@ export type GenerationRun = {
   wire: Wire
   stream: boolean
   script: ScriptedReply | undefined
+  /** When the model began to be loaded, and how long that took. */
+  startNs: bigint
+  loadNs: number
 }
 
 /** Resolves after the delay, or with 0 after one turn of the event loop, so that a disconnect is seen; rejects on abort. */
@@ -59,11 +68,13 @@ function partsOf(plan: GenerationPlan): Part[] {
   ]
 }
 
+type Times = { startNs: bigint; firstNs: bigint; loadNs: number }
+
 /** Splits the elapsed time so that the parts never exceed the whole and none is zero. */
-function summarise(plan: GenerationPlan, evalTokens: number, times: { startNs: bigint; firstNs: bigint }): Summary {
+function summarise(plan: GenerationPlan, evalTokens: number, times: Times): Summary {
   const totalNs = Math.max(4, Number(process.hrtime.bigint() - times.startNs))
   const untilFirst = Math.min(totalNs - 1, Math.max(3, Number(times.firstNs - times.startNs)))
-  const loadNs = Math.max(1, Math.floor(untilFirst / 4))
+  const loadNs = Math.max(1, Math.min(untilFirst - 1, times.loadNs))
   const promptNs = untilFirst - loadNs
   const evalNs = totalNs - untilFirst
   return { doneReason: plan.doneReason, promptTokens: plan.promptTokens, evalTokens, totalNs, loadNs, promptNs, evalNs }
@@ -95,8 +106,7 @@ export async function runGeneration(exchange: Exchange, run: GenerationRun): Pro
 
 async function send(exchange: Exchange, run: GenerationRun): Promise<void> {
   const { node, signal, response } = exchange
-  const { plan, wire, stream, script } = run
-  const startNs = process.hrtime.bigint()
+  const { plan, wire, stream, script, startNs, loadNs } = run
   if (script?.firstTokenDelayMs) await sleep(script.firstTokenDelayMs, undefined, { signal })
   const firstNs = process.hrtime.bigint()
   const body = openBody(response, stream ? wire.streamType : 'application/json; charset=utf-8', script)
@@ -111,13 +121,18 @@ async function send(exchange: Exchange, run: GenerationRun): Promise<void> {
   }
   if (body.closed()) return
   await pause(0, signal)
-  const summary = summarise(plan, parts.length, { startNs, firstNs })
+  const summary = summarise(plan, parts.length, { startNs, firstNs, loadNs })
   if (stream) {
     await body.write(wire.end(summary, plan))
     body.end()
     return
   }
-  const answer = { thinking: plan.thinking.join(''), content: plan.content.join(''), toolCalls: plan.toolCalls }
+  const answer = {
+    thinking: plan.thinking.join(''),
+    content: plan.content.join(''),
+    pieces: plan.content,
+    toolCalls: plan.toolCalls,
+  }
   const whole = wire.whole(answer, summary)
   if (script?.cutAfter) {
     await body.write(JSON.stringify(whole))

@@ -1,6 +1,7 @@
 import { genericModel, type ModelSpec } from './catalog.ts'
 import { httpFailure } from './failures.ts'
 import { hangUntilGone, runGeneration, type Wire } from './generate-stream.ts'
+import { loadModel } from './memory.ts'
 import { canonicalName, qualifiedName } from './names.ts'
 import { readOptions } from './options.ts'
 import { planGeneration } from './plan.ts'
@@ -100,13 +101,15 @@ export async function runInference(exchange: Exchange, inference: Inference, wir
   const think = thinkLevel(model, inference.asked, inference.think)
   checkCapabilities(model, inference)
   const options = readOptions(inference.options)
-  node.runners.load(model, Math.max(aliveMs, 1), options.contextLength)
+  const startNs = process.hrtime.bigint()
+  await loadModel(exchange, model, { aliveMs: Math.max(aliveMs, 1), contextLength: options.contextLength })
+  const loadNs = Number(process.hrtime.bigint() - startNs)
   if (inference.empty) return idle('load')
   node.counters.answers += 1
   const sequence = node.counters.answers
   try {
     const plan = planGeneration({ ...inference, model, options, think, sequence }, script)
-    await runGeneration(exchange, { plan, wire, stream: inference.stream, script })
+    await runGeneration(exchange, { plan, wire, stream: inference.stream, script, startNs, loadNs })
   } finally {
     if (aliveMs === 0) node.runners.unload(model.name)
     else node.runners.load(model, aliveMs, options.contextLength)

@@ -1,7 +1,7 @@
 import { readJson } from './body.ts'
 import { httpFailure } from './failures.ts'
 import { runInference } from './inference.ts'
-import { chatWire, generateWire, goTime } from './native-wire.ts'
+import { chatWire, generateWire, goTime, type TopLogprobs } from './native-wire.ts'
 import { type ChatRequest, chatRequest, generateRequest } from './requests.ts'
 import { sendJson } from './responses.ts'
 import type { Capability, ChatMessage, Exchange, ToolSpec } from './types.ts'
@@ -42,6 +42,10 @@ function checkLogprobs(count: number | null | undefined): void {
   if ((count ?? 0) < 0 || (count ?? 0) > 20) throw httpFailure(400, 'top_logprobs must be between 0 and 20')
 }
 
+function topLogprobs(body: Pick<ChatRequest, 'logprobs' | 'top_logprobs'>): TopLogprobs {
+  return body.logprobs ? (body.top_logprobs ?? 0) : undefined
+}
+
 /** `POST /api/chat`. */
 export async function handleChat(exchange: Exchange): Promise<void> {
   const body = await readJson(exchange, 'ChatRequest', chatRequest)
@@ -71,7 +75,7 @@ async function answerChat(exchange: Exchange, asked: string, body: ChatRequest):
     stream: body.stream ?? true,
     empty: messages.length === 0,
   }
-  await runInference(exchange, inference, chatWire(asked, nowMs), (reason) =>
+  await runInference(exchange, inference, chatWire(asked, nowMs, topLogprobs(body)), (reason) =>
     sendJson(exchange.response, 200, {
       model: asked,
       created_at: goTime(nowMs()),
@@ -109,7 +113,7 @@ export async function handleGenerate(exchange: Exchange): Promise<void> {
     stream: body.stream ?? true,
     empty: user.content === '',
   }
-  const wire = generateWire(asked, raw ? undefined : user.content, nowMs)
+  const wire = generateWire({ model: asked, prompt: raw ? undefined : user.content, top: topLogprobs(body) }, nowMs)
   await runInference(exchange, inference, wire, (reason) =>
     sendJson(exchange.response, 200, {
       model: asked,

@@ -1,4 +1,5 @@
 import type { Part, Summary, WholeAnswer, Wire } from './generate-stream.ts'
+import { logprobsOf } from './logprobs.ts'
 import { tokenIds } from './pieces.ts'
 
 /** RFC 3339 with nanoseconds, as Go prints times. */
@@ -41,26 +42,50 @@ function wholeMessage(answer: WholeAnswer) {
   }
 }
 
+/** How many likely tokens with each token's log probability; undefined where none was asked for. */
+export type TopLogprobs = number | undefined
+
+function logprobs(top: TopLogprobs, tokens: readonly string[]) {
+  return top === undefined || tokens.length === 0 ? {} : { logprobs: logprobsOf(tokens, top) }
+}
+
+const tokensOf = (part: Part): string[] => (part.content === undefined ? [] : [part.content])
+
 /** `/api/chat`. */
-export function chatWire(model: string, nowMs: () => number): Wire {
+export function chatWire(model: string, nowMs: () => number, top: TopLogprobs): Wire {
   const head = () => ({ model, created_at: goTime(nowMs()) })
   return {
     streamType: 'application/x-ndjson',
-    part: (part) => line({ ...head(), message: chatMessage(part), done: false }),
+    part: (part) => line({ ...head(), message: chatMessage(part), done: false, ...logprobs(top, tokensOf(part)) }),
     end: (summary) => line({ ...head(), message: chatMessage({}), ...metrics(summary) }),
     error: (message) => line({ error: message }),
-    whole: (answer, summary) => ({ ...head(), message: wholeMessage(answer), ...metrics(summary) }),
+    whole: (answer, summary) => ({
+      ...head(),
+      message: wholeMessage(answer),
+      ...metrics(summary),
+      ...logprobs(top, answer.pieces),
+    }),
   }
 }
 
-/** `/api/generate`; `prompt` is undefined in raw mode, where no context is returned. */
-export function generateWire(model: string, prompt: string | undefined, nowMs: () => number): Wire {
+type Generated = {
+  model: string
+  /** Undefined in raw mode, where no context is returned. */
+  prompt: string | undefined
+  top: TopLogprobs
+}
+
+/** `/api/generate`. */
+export function generateWire({ model, prompt, top }: Generated, nowMs: () => number): Wire {
   const head = () => ({ model, created_at: goTime(nowMs()) })
   const context = (text: string) => (prompt === undefined ? {} : { context: tokenIds(prompt + text) })
   const thinking = (text: string | undefined) => (text ? { thinking: text } : {})
   return {
     streamType: 'application/x-ndjson',
-    part: (part) => line({ ...head(), response: part.content ?? '', ...thinking(part.thinking), done: false }),
+    part: (part) => {
+      const said = { response: part.content ?? '', ...thinking(part.thinking) }
+      return line({ ...head(), ...said, done: false, ...logprobs(top, tokensOf(part)) })
+    },
     end: (summary, plan) => line({ ...head(), response: '', ...metrics(summary), ...context(plan.content.join('')) }),
     error: (message) => line({ error: message }),
     whole: (answer, summary) => ({
@@ -69,6 +94,7 @@ export function generateWire(model: string, prompt: string | undefined, nowMs: (
       ...thinking(answer.thinking),
       ...metrics(summary),
       ...context(answer.content),
+      ...logprobs(top, answer.pieces),
     }),
   }
 }

@@ -77,7 +77,7 @@ export async function handleCompletions(exchange: Exchange): Promise<void> {
   const wire = completionWire(identity)
   await runInference(exchange, inference, wire, () => {
     const summary = { promptTokens: 0, evalTokens: 0, totalNs: 0, loadNs: 0, promptNs: 0, evalNs: 0 }
-    const answer = { thinking: '', content: '', toolCalls: [] }
+    const answer = { thinking: '', content: '', pieces: [], toolCalls: [] }
     sendJson(exchange.response, 200, wire.whole(answer, { ...summary, doneReason: 'stop' }))
   })
 }

@@ -7,6 +7,9 @@ export type Runners = {
   /** Loads (or refreshes) a model. A keep-alive of 0 means it is unloaded when the request ends. */
   load(model: ModelSpec, keepAliveMs: number, contextLength: number): void
   unload(name: string): void
+  has(name: string): boolean
+  /** Unloads what was not used for longest until the rest is no larger than this. */
+  makeRoom(bytes: number): void
   /** Longest-living first. */
   list(): LoadedModel[]
 }
@@ -44,14 +47,32 @@ export function parseKeepAlive(value: number | string | null | undefined): numbe
 }
 
 export function createRunners(nowMs: () => number): Runners {
+  // In the order of their last use.
   const loaded = new Map<string, LoadedModel>()
+  const sweep = () => {
+    for (const [name, entry] of loaded) if (entry.expiresAtMs <= nowMs()) loaded.delete(name)
+  }
   return {
     load: (model, keepAliveMs, contextLength) => {
+      loaded.delete(model.name)
       loaded.set(model.name, { model, expiresAtMs: nowMs() + keepAliveMs, contextLength })
     },
     unload: (name) => void loaded.delete(name),
+    has: (name) => {
+      sweep()
+      return loaded.has(name)
+    },
+    makeRoom: (bytes) => {
+      sweep()
+      let used = [...loaded.values()].reduce((sum, { model }) => sum + model.sizeBytes, 0)
+      for (const [name, { model }] of loaded) {
+        if (used <= bytes) return
+        loaded.delete(name)
+        used -= model.sizeBytes
+      }
+    },
     list: () => {
-      for (const [name, entry] of loaded) if (entry.expiresAtMs <= nowMs()) loaded.delete(name)
+      sweep()
       return [...loaded.values()].sort((left, right) => right.expiresAtMs - left.expiresAtMs)
     },
   }

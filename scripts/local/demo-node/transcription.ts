@@ -3,6 +3,7 @@ import { readBody } from './body.ts'
 import { httpFailure } from './failures.ts'
 import { enterScript, resolveModel } from './inference.ts'
 import { sniffMedia } from './media.ts'
+import { loadModel } from './memory.ts'
 import { qualifiedName } from './names.ts'
 import { defaultContextLength } from './options.ts'
 import { sendJson, sendText } from './responses.ts'
@@ -36,7 +37,7 @@ export async function handleTranscription(exchange: Exchange): Promise<void> {
   }
   const media = sniffMedia(Buffer.from(await file.arrayBuffer()))
   if (media === undefined || 'width' in media) throw httpFailure(400, 'Failed to load image or audio file')
-  exchange.node.runners.load(model, defaultKeepAliveMs, defaultContextLength)
+  await loadModel(exchange, model, { aliveMs: defaultKeepAliveMs, contextLength: defaultContextLength })
   const text = entered.script?.pieces?.join('') ?? composeTranscript(media)
   // Every other format, verbose_json included, gets the same object.
   if (form.get('response_format') === 'text') sendText(exchange.response, 200, text)
