@@ -76,7 +76,7 @@ export type Policy = {
 
 /** Money to reserve before a call is made, in these budgets of its caller; none where only concurrency is limited. */
 export type WantedHold = {
-  facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id' | 'user_id' | 'agent_id'>
+  facts: Omit<CallFacts, 'request_id' | 'org_id' | 'key_id' | 'user_id' | 'agent_id' | 'parent_request_id'>
   amountNanoUsd: number
   /** Unix milliseconds. */
   deadlineMs: number
@@ -124,6 +124,8 @@ export type Admission = {
   usedUp?: ReadonlyMap<string, UsedUp> | undefined
   /** Targets that a call may try, or that have no capacity: those of a state other than closed or open. */
   states?: ReadonlyMap<string, Exclude<TargetState, { kind: 'open' }>> | undefined
+  /** Redis could not be asked how targets stand: what the isolate knows of them holds, however long it has known it. */
+  statesUnknown?: true | undefined
   /** Absent where none were asked for. */
   figures?: ReadonlyMap<string, Figures> | undefined
   /** Of the counter that was asked to move on. */

@@ -68,6 +68,7 @@ const unheld = (policy: Policy): Admission => ({
   policy,
   held: false,
   openBreakers: new Map(),
+  statesUnknown: true,
   cached: undefined,
   requests: undefined,
   tokens: undefined,

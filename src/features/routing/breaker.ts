@@ -57,12 +57,12 @@ export function coolingMs(before: number, random: number): number {
 }
 
 /**
- * Why a call that was admitted a while ago must not ask this target any more: what this isolate saw since, or could not
- * tell anybody.
+ * Why a call that was told at `toldMs` how targets stand must not ask this one any more: what this isolate saw since, or
+ * could not tell anybody. 0 for a call that was told nothing: it goes by all that the isolate knows.
  */
-export function barredNow({ memory, now }: World, id: string, admittedMs: number): Barred | undefined {
+export function barredNow({ memory, now }: World, id: string, toldMs: number): Barred | undefined {
   const seen = memory.targets.get(id)
-  const wasTold = seen !== undefined && seen.notedMs >= admittedMs
+  const wasTold = seen !== undefined && seen.notedMs >= toldMs
   if (!seen || (seen.isTold && !wasTold)) return undefined
   const nowMs = now()
   const known = wasTold ? seen : NEVER

@@ -1,13 +1,14 @@
 import { UpstreamError } from '../../core/models.ts'
 import { giveBackProbe } from '../admission/service.ts'
 import { setAside } from '../providers/service.ts'
-import { barredNow, noteBusy, noteFailure, noteSuccess } from './breaker.ts'
+import { noteBusy, noteFailure, noteSuccess } from './breaker.ts'
 import { reasonOf } from './failure.ts'
 import { noteUnreachable } from './listing.ts'
 import { pauseUntil } from './patience.ts'
 import type { Plan, PlannedTarget } from './plan.ts'
 import { afterFailure, isOperatorsFault, type Next } from './retry.ts'
 import {
+  barredFor,
   beginRun,
   type FailedAttempt,
   isLast,
@@ -146,7 +147,7 @@ async function stepOn(
   const untilMs = wasProbe ? undefined : repeatAt(world, run, { target, next })
   if (untilMs === undefined) return undefined
   await pauseUntil(world, untilMs)
-  return isOver() || barredNow(world, breakerOf(target), world.startedMs) ? undefined : at
+  return isOver() || barredFor(world, target) ? undefined : at
 }
 
 async function mayPayTwice(

@@ -59,11 +59,15 @@ export function giveBackUnplanned(world: World, { targets }: Pick<Plan, 'targets
   }
 }
 
+/** Why the call must not ask that target any more, as far as is known beside what admission said. */
+export const barredFor = (world: World, target: Target): Barred | undefined =>
+  barredNow(world, breakerOf(target), world.admission.statesUnknown ? 0 : world.startedMs)
+
 /** The first from there on that was not found to be out since the call was admitted. */
 export function nextFrom(world: World, run: Run, from: number): number | undefined {
   for (let at = from; at < run.targets.length; at += 1) {
     const target = run.targets[at]?.target
-    const barred = target && barredNow(world, breakerOf(target), world.startedMs)
+    const barred = target && barredFor(world, target)
     if (!target || !barred) return at
     if (run.passedOver.some((one) => one.target.id === target.id)) continue
     run.passedOver.push({ target, reason: barred.reason, retryAfterMs: barred.untilMs - world.now() })
@@ -74,9 +78,7 @@ export function nextFrom(world: World, run: Run, from: number): number | undefin
 
 /** Nothing else is left to be asked. */
 export const isLast = (world: World, { targets }: Run, planned: PlannedTarget): boolean =>
-  targets
-    .slice(targets.indexOf(planned) + 1)
-    .every(({ target }) => barredNow(world, breakerOf(target), world.startedMs) !== undefined)
+  targets.slice(targets.indexOf(planned) + 1).every(({ target }) => barredFor(world, target) !== undefined)
 
 /** When the same target may be asked again, Unix ms; undefined when it may not. */
 export function repeatAt(
@@ -87,7 +89,7 @@ export function repeatAt(
   if (sameTargetAfterMs === undefined || isAskedOften(failures, target)) return undefined
   const nowMs = world.now()
   const id = breakerOf(target)
-  const untilMs = Math.max(nowMs + sameTargetAfterMs, barredNow(world, id, world.startedMs)?.untilMs ?? 0)
+  const untilMs = Math.max(nowMs + sameTargetAfterMs, barredFor(world, target)?.untilMs ?? 0)
   if (untilMs >= deadlineMs || untilMs - nowMs > retryRules.longestBackoffMs) return undefined
   return takeRepeat(seenOf(world.memory, id, nowMs)) ? untilMs : undefined
 }

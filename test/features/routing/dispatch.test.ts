@@ -15,7 +15,7 @@ const status = (code: number, retryAfterMs?: number) =>
 const fault = (name: 'connect' | 'timeout' | 'garbage' | 'cut') => new UpstreamError(name, 'failed')
 
 /** Runs a call over targets whose attempts fail as scripted, then succeed; nothing waits for longer than a moment. */
-function start(given: { attemptMs?: number; signal?: AbortSignal; probes?: readonly string[] } = {}) {
+function start(given: { attemptMs?: number; signal?: AbortSignal; probes?: readonly string[]; away?: true } = {}) {
   const [memory, kept] = [createMemory(), keptLog()]
   const deferred: Promise<unknown>[] = []
   let nowMs = 1000
@@ -25,7 +25,7 @@ function start(given: { attemptMs?: number; signal?: AbortSignal; probes?: reado
   )
   const world = {
     ...fakeDeps(),
-    admission: { ...fakeAdmission(), states },
+    admission: { ...fakeAdmission(), states, statesUnknown: given.away },
     memory,
     log: kept.log,
     now: () => nowMs,
@@ -162,6 +162,18 @@ describe('a breaker', () => {
     passes(1)
     expect((await run(['a/m'], [])).asked).toEqual(['a/m'])
     expect(stateOf('a/m').get('u')).toBe('11000')
+  })
+
+  it('bars as long as it is known to be open whom nobody could tell anything', async () => {
+    const { run, passes } = start({ away: true })
+    for (let call = 0; call < 5; call++) await run(['a/m'], [fault('garbage')])
+    await run(['b/m'], [status(429, 4000)])
+    passes(3000)
+    expect((await run(['a/m', 'b/m', 'c/m'], [])).asked).toEqual(['c/m'])
+    passes(2000)
+    expect((await run(['a/m', 'b/m', 'c/m'], [])).asked).toEqual(['b/m'])
+    passes(6000)
+    expect((await run(['a/m', 'b/m', 'c/m'], [])).asked).toEqual(['a/m'])
   })
 
   it('is asked for a call that tries it: what became of it is told, and it is not asked twice', async () => {
