@@ -20,7 +20,8 @@ export type Where = { url: string; token: string }
 /** The body of a call beside its messages; the number of the call decides what varies. */
 export type Asking = (no: number) => { model: string; stream?: boolean; [field: string]: unknown }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 1024 })
+/** workerd closes a connection that was idle for five seconds: one that is about to be closed must not be used. */
+const agent = new Agent({ keepAlive: true, maxSockets: 1024, timeout: 3000 })
 
 /** One request over a connection that is kept. Rejects when the connection breaks. */
 export function exchange({ url, token }: Where, path: string, body?: object): Promise<Answer> {
