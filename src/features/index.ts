@@ -102,7 +102,7 @@ export const areas: readonly Area[] = [
   { name: 'responses', at: ['/v1/responses'], errors: 'openai', load: () => import('./responses/routes.ts') },
   area('calls'),
   area('spaces'),
-  area('semantic'),
+  { name: 'semantic', at: ['/api/v1/semantic'], errors: 'problem', load: () => import('./semantic/routes.ts') },
   area('vision'),
   area('audio'),
   { name: 'secrets', at: ['/api/v1/secrets'], errors: 'problem', load: () => import('./secrets/routes.ts') },

@@ -5,6 +5,7 @@ import { jobQueueJobs } from './job-queue/jobs.ts'
 import { ledgerJobs } from './ledger/jobs.ts'
 import { responseJobs } from './responses/jobs.ts'
 import { routingJobs } from './routing/jobs.ts'
+import { semanticJobs } from './semantic/jobs.ts'
 import { uploadsJob } from './uploads/jobs.ts'
 
 /** Everything that is done by the clock, in the order in which jobs of the same hour run. */
@@ -14,6 +15,7 @@ export const jobs: readonly Job[] = [
   ...responseJobs,
   ...decisionJobs,
   ...routingJobs,
+  ...semanticJobs,
   ...jobQueueJobs,
   uploadsJob,
 ]

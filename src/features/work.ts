@@ -1,5 +1,6 @@
 import type { JobHandler } from './job-queue/service.ts'
 import { replayWork } from './routing/work.ts'
+import { indexWork } from './semantic/work.ts'
 
 /** Everything that is done after its call was answered, by kind. Loaded by the first message that a queue brings. */
-export const workHandlers: readonly JobHandler[] = [replayWork]
+export const workHandlers: readonly JobHandler[] = [replayWork, indexWork]

@@ -68,6 +68,7 @@ export const chunks = pgTable(
     index().on(table.org_id, table.source_id, table.generation),
     index().on(table.org_id, table.content_sha256),
     index().using('gin', table.tsv).where(sql`is_current`),
+    index('chunks_left').on(table.org_id, table.updated_at).where(sql`not is_current`),
   ],
 )
 

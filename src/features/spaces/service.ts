@@ -30,9 +30,11 @@ export {
 export {
   DEFAULT_TEXT_MODEL,
   type EmbeddedTexts,
+  embedFor,
   embedInto,
   embedIntoSpace,
   type TextsWish,
+  type TextVectors,
   textSpaceOf,
 } from './texts.ts'
 export { cosine, meanVector, unitVector } from './vectors.ts'

@@ -27,23 +27,41 @@ export type EmbeddedTexts = { space: Space; vectors: number[][]; promptTokens: n
 
 /**
  * Embeds texts into the space of the model that is asked for, which is made when these are its first. At least one text.
- * Throws 503 `no_capable_model` where there is no such model any more, or none at all, 404 for a name that nobody knows,
- * and 502 `model_output_invalid` for vectors of the wrong size.
+ * Throws as `embedFor`.
  */
 export async function embedIntoSpace(ctx: Ctx, wish: TextsWish): Promise<EmbeddedTexts> {
+  const { modality = 'text' } = wish
+  const { space: known, model, vectors, promptTokens } = await embedFor(ctx, wish)
+  const space = known ?? (await spaceFor(ctx, { model, dimensions: vectors[0]?.length ?? 0, modality }))
+  return { space, vectors, promptTokens }
+}
+
+/** Vectors that are kept nowhere, of one length; `space` is the one of their model, where it was looked for. */
+export type TextVectors = Omit<EmbeddedTexts, 'space'> & { space: Space | undefined; model: string }
+
+/**
+ * Embeds texts with the model that is asked for. At least one text. Throws 503 `no_capable_model` where there is no such
+ * model any more, or none at all, 404 for a name that nobody knows, and 502 `model_output_invalid` for vectors of the
+ * wrong size.
+ */
+export async function embedFor(ctx: Ctx, wish: TextsWish): Promise<TextVectors> {
   const { texts, modelName, modality = 'text', priority } = wish
   if (modelName === undefined) {
     const space = await defaultSpace(ctx, modality)
-    if (space) return { space, ...(await embedInto(ctx, space, texts, priority)) }
+    if (space) return { space, model: space.model, ...(await embedInto(ctx, space, texts, priority)) }
   }
   const answer = await embedAll(ctx, { model: modelName ?? DEFAULT_TEXT_MODEL, texts, priority }).catch((error) => {
     throw modelName === undefined ? asMissing(error) : error
   })
   const dimensions = answer.vectors[0]?.length ?? 0
-  if (dimensions === 0) throw badVector(`The model '${answer.model}' made a vector of no length.`)
-  const space = await spaceFor(ctx, { model: answer.model, dimensions, modality })
-  for (const vector of answer.vectors) fitting(space, vector)
-  return { space, vectors: answer.vectors, promptTokens: answer.promptTokens }
+  const odd = answer.vectors.find((vector) => vector.length !== dimensions)
+  if (dimensions === 0 || odd) {
+    throw badVector(`The vectors of '${answer.model}' are of no length, or of several.`, {
+      expected: dimensions,
+      got: odd?.length ?? 0,
+    })
+  }
+  return { space: undefined, ...answer }
 }
 
 /** Embeds texts with the model of a space. Throws 503 `no_capable_model` that names the space when its model is gone. */

@@ -1,0 +1,1 @@
+CREATE INDEX "chunks_left" ON "chunks" USING btree ("org_id","updated_at") WHERE not is_current;

@@ -1,0 +1,4 @@
+import type { Route } from '../../http/route.ts'
+import { searchRoutes } from './routes-search.ts'
+
+export const routes: readonly Route[] = [...searchRoutes]
