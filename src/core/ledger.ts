@@ -42,6 +42,8 @@ export type CallFacts = {
   model: string
   price_id: string
   prices_hash: string
+  /** The request that the call is made for, where that is not its own. */
+  parent_request_id?: string | null
 }
 
 /** A limit of calls under way at once, as the caller's policy states it. */
@@ -129,8 +131,6 @@ export type LedgerRow = CallFacts & {
   stream: boolean
   /** Unix seconds. */
   created_at: number
-  /** The request that the call was made for, where that is not its own. */
-  parent_request_id?: string | null
 }
 
 /** Adds `amount` to one label set of a counter: `['helix_requests_total', 'provider="openai",status="ok"', 1]`. */

@@ -7,18 +7,22 @@ import { BUSY_MS, placesOf, withoutPlace } from './places.ts'
 import { budgetUnavailable, limitError, overloaded, quotaError, unknownRun } from './refusals.ts'
 
 /** Of a request what a hold goes by: a call that is made inside another has it, too. */
-export type Holder = Pick<AdmissionRequest, 'requestId' | 'defer' | 'signal'>
+export type Holder = Pick<AdmissionRequest, 'requestId' | 'defer' | 'signal'> & {
+  /** The request inside which it is made. */
+  parentRequestId?: string
+}
 
 /** The hold of a call, where a hard budget or a limit of concurrency applies to its caller. */
 export function holdRequest(
   policy: Policy,
-  request: Pick<Holder, 'requestId'>,
+  { requestId, parentRequestId }: Pick<Holder, 'requestId' | 'parentRequestId'>,
   { hold, candidates }: Ask,
 ): HoldRequest | undefined {
   if (!hold) return undefined
   const { orgId: org_id, keyId: key_id, userId: user_id = null, agentId: agent_id = null } = policy
   const { facts, priority, ...rest } = hold
-  const held = { ...rest, facts: { ...facts, request_id: request.requestId, org_id, key_id, user_id, agent_id } }
+  const own = { ...facts, request_id: requestId, org_id, key_id, user_id, agent_id }
+  const held = { ...rest, facts: parentRequestId === undefined ? own : { ...own, parent_request_id: parentRequestId } }
   return { ...held, ...placesOf(policy, candidates, priority) }
 }
 

@@ -8,6 +8,8 @@ import { answerOf, consult, decide, orWithdrawn, type Round } from './round.ts'
 type Call = {
   /** The call's own, by which it holds and is booked. */
   requestId: string
+  /** The request inside which it is made. */
+  parentRequestId: string
   ask: (policy: Policy) => Ask | Promise<Ask>
 }
 
@@ -17,9 +19,9 @@ type Call = {
  * What is held is held under the call's own id, and must be settled or released by it. Throws 400, 429 and 503
  * `AppError`s; never asks who the caller is.
  */
-export async function admitWithin(ctx: Ctx, { requestId, ask }: Call): Promise<Admission> {
+export async function admitWithin(ctx: Ctx, { ask, ...call }: Call): Promise<Admission> {
   const policy = ofInnerCalls(ctx.admission.policy)
-  const request = { requestId, defer: ctx.defer, signal: ctx.signal }
+  const request = { ...call, defer: ctx.defer, signal: ctx.signal }
   const asked = await ask(policy)
   const question: Round = {
     deps: ctx,

@@ -9,7 +9,7 @@ import { admitWithin } from '../admission/service.ts'
 export async function within(ctx: Ctx, ask: (deps: Deps, policy: Policy) => Ask | Promise<Ask>): Promise<Ctx> {
   const requestId = ctx.newId('req')
   const startedMs = ctx.now()
-  const admission = await admitWithin(ctx, { requestId, ask: (policy) => ask(ctx, policy) })
   const parentRequestId = ctx.arrival?.parentRequestId ?? ctx.requestId
+  const admission = await admitWithin(ctx, { requestId, parentRequestId, ask: (policy) => ask(ctx, policy) })
   return { ...ctx, requestId, startedMs, admission, arrival: { isBooked: false, parentRequestId } }
 }

@@ -18,6 +18,7 @@ const OpenCall = z.object({
     model: z.string(),
     price_id: z.string(),
     prices_hash: z.string(),
+    parent_request_id: z.string().exactOptional(),
   }),
   amountNanoUsd: z.int(),
   deadlineMs: z.number(),

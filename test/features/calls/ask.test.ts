@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Limit } from '../../../src/core/admission.ts'
+import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { ask } from '../../../src/features/calls/service.ts'
+import { readOpenCall, unknownSettlement } from '../../../src/features/ledger/unknown.ts'
 import { type Sent, startGateway } from '../../support/gateway.ts'
 import { budget, completion, nodeAnswer, OUTER, question, startCalls, yes } from './world.ts'
 
@@ -168,6 +170,17 @@ describe('what a question holds', () => {
     await ask(ctx(), question())
     await rows()
     expect(ledger.calls()).toMatchObject({ hold: 1, settle: 1 })
+  })
+
+  it('is known to be the request’s also if the call is never heard of again', async () => {
+    const { ctx, redis } = await startCalls({ policy: { budgets } })
+    await ask(ctx(), question())
+    const [open = ''] = redis.fields(redisKeys.open('org_1')).values()
+    const call = readOpenCall(open)
+    expect(call && unknownSettlement(call, 'led_1', 0).row).toMatchObject({
+      parent_request_id: OUTER,
+      status: 'unknown',
+    })
   })
 
   it('is held by the ledger alone while Redis is away', async () => {
