@@ -42,6 +42,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/providers/:id/verify': { model: 'a-model' },
   'POST /api/v1/providers/:id/credentials': { label: 'Another', key: 'another-key' },
   'PATCH /api/v1/providers/:id/credentials/:credential_id': { label: 'Renamed' },
+  'POST /api/v1/uploads': { filename: 'a-file.bin', size_bytes: 7 },
   'POST /v1/chat/completions': chat,
   'POST /v1/chat/completions/stream': chat,
   'POST /v1/ensemble/completions': { ...chat, ensemble_config: { members: ['gpt-4o', 'gpt-4o-mini'] } },

@@ -40,6 +40,7 @@ async function callOnce(stack: Stack, call: RouteCall): Promise<Answer> {
   const { entry, credential, params = {}, query = {}, body } = call
   const { route } = entry
   const search = new URLSearchParams(query).toString()
+  const bytes = route.spec.rawBody ? 'bytes' : undefined
   const response = await fetch(`${stack.url}${pathOf(route, params)}${search && `?${search}`}`, {
     method: route.method.toUpperCase(),
     redirect: 'manual',
@@ -50,6 +51,7 @@ async function callOnce(stack: Stack, call: RouteCall): Promise<Answer> {
       ...(body !== undefined && { 'content-type': route.spec.form ? FORM : 'application/json' }),
     },
     ...(body !== undefined && { body: encode(route, body) }),
+    ...(bytes !== undefined && { body: bytes }),
   })
   return {
     status: response.status,
