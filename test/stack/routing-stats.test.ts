@@ -83,6 +83,36 @@ describe('how models did', () => {
     expect(await other?.statsOf()).toEqual([])
   })
 
+  it('goes by what a call was for that was made inside a request', async () => {
+    const { orgId, statsOf } = await caller()
+    const about = { org_id: orgId, request_id: `req_${orgId}`, created_at: HOUR }
+    const row = ledgerRow({ ...about, id: `led_${orgId}`, parent_request_id: `req_outer_${orgId}` })
+    const decision = {
+      ...about,
+      id: `dec_${orgId}`,
+      key_id: row.key_id,
+      asked_model: 'gpt-4o',
+      strategy: 'explicit',
+      candidates: [],
+      excluded: [],
+      attempts: [],
+      outcome: 'ok',
+      cache: 'off',
+      is_stream: false,
+      policy_version: '1',
+      prices_version: '1',
+      task_type: 'image_analysis',
+    }
+    await stack.query('insert into usage_ledger select * from json_populate_record(null::usage_ledger, $1::json)', [
+      JSON.stringify({ ...row, cache_write_1h_tokens: 0 }),
+    ])
+    await stack.query('insert into decisions select * from json_populate_record(null::decisions, $1::json)', [
+      JSON.stringify(decision),
+    ])
+    await stack.tick(Date.now())
+    expect(await statsOf()).toMatchObject([{ task_type: 'image_analysis', calls: 1 }])
+  })
+
   it('tells what routing goes by now', async () => {
     const { orgId, apiKey, statsOf } = await caller()
     await stack.query(
