@@ -16,10 +16,17 @@ import type { Deps } from './core/context.ts'
 import { newId } from './core/ids.ts'
 import type { JobDeps } from './core/jobs.ts'
 import { createMemory } from './core/memory.ts'
-import type { Provider } from './core/models.ts'
+import type { Provider, ProviderSpec } from './core/models.ts'
 import { DEFAULT_NODE_LIMITS, type NodeCredential, type NodeFacts, SHARED_NODE_ID } from './core/node.ts'
 import type { Outbound } from './core/outbound.ts'
-import type { HealthSettings, JobsSettings, LedgerSettings, Settings, SharedNodeSettings } from './core/settings.ts'
+import type {
+  HealthSettings,
+  JobsSettings,
+  LedgerSettings,
+  NodeWatchSettings,
+  Settings,
+  SharedNodeSettings,
+} from './core/settings.ts'
 
 export type Bindings = {
   LEDGER: LedgerNamespace
@@ -107,6 +114,20 @@ export function createWatchDeps(settings: HealthSettings): Pick<Deps, 'log' | 'n
   return { providers, log: createLog(settings.logLevel, now), now }
 }
 
+/** What the watch over a node uses of it: nodes of organisations are reached as their calls reach them. */
+export function createNodeWatchDeps(settings: NodeWatchSettings) {
+  const now = () => Date.now()
+  const outbound = createGuardedOutbound(settings, { trusted: nodeUrls(settings), now })
+  return {
+    settings,
+    shared: createNode(settings, outbound, now)?.node,
+    makeProvider: (spec: ProviderSpec) => createAccountProvider(spec, { outbound, now }),
+    memory: createMemory(),
+    log: createLog(settings.logLevel, now),
+    now,
+  }
+}
+
 /** A way out that leads to these origins alone. */
 const createFixedOutbound = (trustedOrigins: readonly string[], now: () => number): Outbound =>
   createOutbound({
@@ -132,11 +153,22 @@ const providerOrigins = (settings: SharedNodeSettings & Pick<Settings, 'vendors'
 ]
 
 function createSettingsOutbound(settings: Settings, now: () => number): Outbound {
+  const mail = settings.mailUrl === undefined ? [] : [settings.mailUrl]
+  const trusted = [...storeOrigins(settings), ...mail, ...providerOrigins(settings)]
+  return createGuardedOutbound(settings, { trusted, now })
+}
+
+type GuardSettings = LedgerSettings & SharedNodeSettings & Pick<Settings, 'issuer' | 'outboundTestOrigins' | 'dohUrl'>
+
+/** A way out that leads to these origins, and behind the guard to those that somebody names. */
+function createGuardedOutbound(
+  settings: GuardSettings,
+  { trusted, now }: { trusted: readonly string[]; now: () => number },
+): Outbound {
   const stores = storeOrigins(settings)
   const nodes = nodeUrls(settings)
-  const mail = settings.mailUrl === undefined ? [] : [settings.mailUrl]
   return createOutbound({
-    trustedOrigins: [...stores, ...mail, ...providerOrigins(settings)],
+    trustedOrigins: trusted,
     testOrigins: settings.outboundTestOrigins,
     // Nor itself: a provider that leads back here would have one call make ever more of them.
     deniedHosts: [...stores, ...nodes, settings.issuer].map((url) => new URL(url).hostname),
@@ -152,16 +184,19 @@ function createProviders(
   now: () => number,
 ): ReadonlyMap<string, Provider> {
   const providers = createVendors({ vendors: settings.vendors, outbound })
-  const node = sharedNodeOf(settings)
-  if (node) {
-    const { baseUrl } = node.endpoints
-    const { ollamaConcurrency: maxConcurrency, nodeToken } = settings
-    const credential = serviceTokenOf(settings)
-    providers.push(
-      createOllama({ name: NODE_NAME, baseUrl, nodeToken, credential, node, maxConcurrency, outbound, now }),
-    )
-  }
+  const node = createNode(settings, outbound, now)
+  if (node) providers.push(node)
   return new Map(providers.map((provider) => [provider.name, provider]))
+}
+
+/** The node that the environment names. */
+function createNode(settings: SharedNodeSettings, outbound: Outbound, now: () => number): Provider | undefined {
+  const node = sharedNodeOf(settings)
+  if (!node) return undefined
+  const { baseUrl } = node.endpoints
+  const { ollamaConcurrency: maxConcurrency, nodeToken } = settings
+  const credential = serviceTokenOf(settings)
+  return createOllama({ name: NODE_NAME, baseUrl, nodeToken, credential, node, maxConcurrency, outbound, now })
 }
 
 function sharedNodeOf(settings: SharedNodeSettings): NodeFacts | undefined {

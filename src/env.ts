@@ -3,6 +3,7 @@ import type {
   HealthSettings,
   JobsSettings,
   LedgerSettings,
+  NodeWatchSettings,
   Settings,
   SharedNodeSettings,
   VendorSettings,
@@ -199,7 +200,47 @@ export function parseHealthEnv(env: Readonly<Record<string, unknown>>): HealthSe
   }
 }
 
+const NodeWatchVariables = LedgerVariables.extend(HealthVariables.shape).extend(
+  Variables.pick({
+    ENVIRONMENT: true,
+    JWT_ISSUER: true,
+    KEK_CURRENT: true,
+    KEK_PREVIOUS: true,
+    OUTBOUND_TEST_ORIGINS: true,
+    DOH_URL: true,
+  }).shape,
+)
+
+/** Parses what the watch over a node needs: without it nobody looks, and places go on. Throws `ConfigurationError`. */
+export function parseNodeWatchEnv(env: Readonly<Record<string, unknown>>): NodeWatchSettings {
+  const given = givenOf(env)
+  const parsed = NodeWatchVariables.safeParse(given)
+  if (!parsed.success) throw wrongVariables(parsed.error.issues, given)
+  const variables = parsed.data
+  const problems = [...wrongNode(variables), ...wrongOrigins(variables)]
+  if (problems.length > 0) throw new ConfigurationError(problems)
+  return {
+    ...storeSettings(variables),
+    ...nodeSettings(variables),
+    kekCurrent: variables.KEK_CURRENT,
+    kekPrevious: variables.KEK_PREVIOUS,
+    issuer: variables.JWT_ISSUER ?? LOCAL_ISSUER,
+    outboundTestOrigins: variables.OUTBOUND_TEST_ORIGINS,
+    dohUrl: variables.DOH_URL,
+    healthIntervalMs: variables.HEALTH_INTERVAL_MS,
+  }
+}
+
 type NodeVariables = Omit<z.output<typeof HealthVariables>, 'LOG_LEVEL' | 'HEALTH_INTERVAL_MS'>
+
+type Origins = Pick<z.output<typeof NodeWatchVariables>, 'ENVIRONMENT' | 'OUTBOUND_TEST_ORIGINS'>
+
+const wrongOrigins = ({ ENVIRONMENT, OUTBOUND_TEST_ORIGINS }: Origins): string[] =>
+  OUTBOUND_TEST_ORIGINS.length > 0 && !isTesting(ENVIRONMENT)
+    ? ['OUTBOUND_TEST_ORIGINS is only for development and test']
+    : []
+
+const isTesting = (environment: string): boolean => environment === 'development' || environment === 'test'
 
 const nodeSettings = (variables: NodeVariables): SharedNodeSettings => ({
   ollamaBaseUrl: variables.OLLAMA_BASE_URL,
@@ -239,13 +280,11 @@ export function parseEnv(env: Readonly<Record<string, unknown>>): Settings {
     throw wrongVariables([...(parsed.error?.issues ?? []), ...(vendors.error?.issues ?? [])], given)
   }
   const variables = parsed.data
-  const testing = variables.ENVIRONMENT === 'development' || variables.ENVIRONMENT === 'test'
+  const testing = isTesting(variables.ENVIRONMENT)
   const problems = [
     ...repeatedSecrets(variables),
     ...wrongNode(variables),
-    ...(variables.OUTBOUND_TEST_ORIGINS.length > 0 && !testing
-      ? ['OUTBOUND_TEST_ORIGINS is only for development and test']
-      : []),
+    ...wrongOrigins(variables),
     ...(variables.JWT_ISSUER === undefined && !testing ? ['JWT_ISSUER is missing'] : []),
   ]
   if (problems.length > 0) throw new ConfigurationError(problems)

@@ -13,6 +13,15 @@ export type HealthSettings = Pick<Settings, 'logLevel' | 'vendors'> &
     healthIntervalMs: number
   }
 
+/** What the watch over a node needs: how nodes are reached, and the keys that their credentials are opened with. */
+export type NodeWatchSettings = LedgerSettings &
+  SharedNodeSettings &
+  JobSettings &
+  Pick<Settings, 'issuer' | 'outboundTestOrigins' | 'dohUrl'> & {
+    /** Between two looks at a node. */
+    healthIntervalMs: number
+  }
+
 /** The node that the environment names, and how it is reached. */
 export type SharedNodeSettings = Pick<
   Settings,

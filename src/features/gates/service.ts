@@ -1,4 +1,6 @@
 export { createGate } from './gate.ts'
 export type { Exec } from './leases.ts'
+export { linkTo } from './link.ts'
 export { isGated, type Leave, leavingAfter, passGate } from './pass.ts'
 export { unseen } from './unseen.ts'
+export { createWatch, type Watch } from './watch.ts'

@@ -2,6 +2,7 @@ import type { AccountCredential, AccountKind, AccountSpec, Accounts } from '../.
 import type { Deps } from '../../core/context.ts'
 import { type Provider, type Timeouts, UpstreamError, type Wire } from '../../core/models.ts'
 import type { NodeFacts, NodeSend } from '../../core/node.ts'
+import type { JobSettings } from '../../core/settings.ts'
 import { openCarried, SealError } from '../encryption/service.ts'
 import { coolUntilMs, usableOf } from './cooldown.ts'
 import { nodeCredentialOf, nodeCredentialPlace, nodeFactsOf } from './node.ts'
@@ -16,7 +17,7 @@ const wires = {
 /** The longest stream, as with the vendors and nodes of the installation. */
 const LONGEST_STREAM_MS = { vendor: 600_000, node: 300_000 }
 
-export type AccountDeps = Pick<Deps, 'makeProvider' | 'memory' | 'settings' | 'now' | 'log'>
+export type AccountDeps = Pick<Deps, 'makeProvider' | 'memory' | 'now' | 'log'> & { settings: JobSettings }
 
 export type Described = { orgId: string; spec: AccountSpec; dataKeys: Accounts['dataKeys'] }
 

@@ -5,7 +5,7 @@ import type { Provider, UpstreamError } from '../../core/models.ts'
 import { type AccountDeps, createAccount } from './account.ts'
 import { cooldownMs, noteCooldown } from './cooldown.ts'
 
-export { connect, connectNode, credentialPlace } from './account.ts'
+export { type AccountDeps, connect, connectNode, createAccount, credentialPlace } from './account.ts'
 export { blameOf } from './blame.ts'
 export { accountsOf, specOf } from './compile.ts'
 export { nodeCredentialPlace, nodeFactsOf, StoredCredential } from './node.ts'

@@ -1,0 +1,75 @@
+import type { NodeLook, WatchTarget } from '../../core/gate.ts'
+import type { NodeFault, NodeState } from '../../core/node.ts'
+import type { Exec } from './leases.ts'
+import { NO_PULSE, type Pulse } from './pulse.ts'
+import type { Memories } from './sight.ts'
+
+const HISTORY_MS = 24 * 3_600_000
+
+/** What outlives the object of what its watch knows. Times are Unix ms. */
+export type Kept = {
+  /** When somebody asked for the last time. */
+  askedMs: number
+  target: WatchTarget | undefined
+  pulse: Pulse
+  state: Omit<NodeState, 'inFlight' | 'waiting' | 'health'> | undefined
+  memories: Memories
+  /** Digests by model, as of the last list that somebody wanted anew; undefined before the first. */
+  listed: Record<string, string> | undefined
+}
+
+const NOTHING: Kept = {
+  askedMs: 0,
+  target: undefined,
+  pulse: NO_PULSE,
+  state: undefined,
+  memories: {},
+  listed: undefined,
+}
+
+/** The watch's part of an object's storage: what it knows, and a line for each look of the last day. */
+export function createKept(exec: Exec) {
+  exec('create table if not exists watch (id integer primary key, kept text not null)')
+  exec(`create table if not exists looks (
+    at_ms integer primary key, latency_ms integer, fault text, in_flight integer not null, waiting integer not null)`)
+
+  return {
+    /** What cannot be read is as if it were not there: the next look writes it anew. */
+    read(): Kept {
+      const [row] = exec('select kept from watch where id = 1')
+      try {
+        return row ? { ...NOTHING, ...(JSON.parse(String(row.kept)) as Kept) } : NOTHING
+      } catch {
+        return NOTHING
+      }
+    },
+
+    write(kept: Kept): void {
+      exec(
+        'insert into watch (id, kept) values (1, ?) on conflict (id) do update set kept = excluded.kept',
+        JSON.stringify(kept),
+      )
+    },
+
+    note({ atMs, latencyMs, fault, inFlight, waiting }: NodeLook): void {
+      exec(
+        'insert or replace into looks (at_ms, latency_ms, fault, in_flight, waiting) values (?, ?, ?, ?, ?)',
+        atMs,
+        latencyMs ?? null,
+        fault ?? null,
+        inFlight,
+        waiting,
+      )
+      exec('delete from looks where at_ms < ?', atMs - HISTORY_MS)
+    },
+
+    looks: (): NodeLook[] =>
+      exec('select at_ms, latency_ms, fault, in_flight, waiting from looks order by at_ms').map((row) => ({
+        atMs: Number(row.at_ms),
+        latencyMs: row.latency_ms === null ? undefined : Number(row.latency_ms),
+        fault: row.fault === null ? undefined : (String(row.fault) as NodeFault),
+        inFlight: Number(row.in_flight),
+        waiting: Number(row.waiting),
+      })),
+  }
+}
