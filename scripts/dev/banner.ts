@@ -11,7 +11,7 @@ export type Facts = {
   bootstrapToken: string | undefined
   /** One that is really available. */
   model: string
-  node: Pick<NodeChoice, 'kind' | 'url' | 'reason'>
+  node: Pick<NodeChoice, 'kind' | 'url' | 'speechUrl' | 'agentUrl' | 'reason'>
   /** Vendors that have a key, with the model that `auto` would ask them for. */
   vendors: readonly { name: string; model: string | undefined }[]
   mail: Pick<MailChoice, 'kind' | 'url'>
@@ -51,6 +51,8 @@ export const jsonOf = (facts: Facts): string =>
     model: facts.model,
     node: facts.node.kind,
     node_url: facts.node.url,
+    speech_url: facts.node.speechUrl ?? null,
+    agent_url: facts.node.agentUrl ?? null,
     mailbox_url: facts.mail.kind === 'mailbox' ? facts.mail.url : null,
     vendors: facts.vendors.map(({ name }) => name),
     curl: curlOf(facts),
@@ -70,6 +72,7 @@ Helix is ready after ${(facts.readyMs / 1000).toFixed(1)} s.
   Docs      ${facts.origin}/docs
 
   Node      ${nodeName} at ${node.url} (${node.reason})
+            ${besidesLine(node)}
   Vendors   ${vendorsLine(facts)}
   Mail      ${mailLine(facts)}
   Postgres  ${stores.postgres}${stores.psql === '' ? '' : `\n            ${stores.psql}`}
@@ -95,6 +98,12 @@ Nobody is an operator yet. Within 15 minutes, with a password of your choice (a 
 
 ${bootstrapCurlOf(origin, bootstrapToken)}
 `
+}
+
+function besidesLine({ speechUrl, agentUrl }: Facts['node']): string {
+  const speech = speechUrl === undefined ? 'no speech server (NODE_SPEECH_URL)' : `speech at ${speechUrl}`
+  const agent = agentUrl === undefined ? 'no agent (NODE_AGENT_URL)' : `agent at ${agentUrl}`
+  return `${speech}, ${agent}`
 }
 
 function mailLine({ mail: { kind, url } }: Facts): string {

@@ -6,6 +6,9 @@ export type NodeChoice = {
   kind: 'ollama' | 'demo'
   /** Without a trailing slash. */
   url: string
+  /** Its other two servers; undefined where the user has to say. */
+  speechUrl: string | undefined
+  agentUrl: string | undefined
   /** The first model on it that can chat; undefined when it has none. */
   model: string | undefined
   /** For people: why this one. */
@@ -38,14 +41,16 @@ export async function chooseNode({ wantedUrl, usualUrl = USUAL_URL, token }: Nod
   }
   const demo = await startDemoNode()
   const reason = `${missing || 'no Ollama found; '}it speaks Ollama's API but has no model, and its answers say so`
-  return { kind: 'demo', url: demo.url, model: DEMO_MODEL, reason, close: demo.close }
+  const { url, speechUrl, agentUrl, close } = demo
+  return { kind: 'demo', url, speechUrl, agentUrl, model: DEMO_MODEL, reason, close }
 }
 
 async function ollama(
   url: string,
   { reason, token }: { reason: string; token: string | undefined },
 ): Promise<NodeChoice> {
-  return { kind: 'ollama', url, model: await firstChatModel(url, token), reason, close: async () => {} }
+  const model = await firstChatModel(url, token)
+  return { kind: 'ollama', url, speechUrl: undefined, agentUrl: undefined, model, reason, close: async () => {} }
 }
 
 const Version = z.object({ version: z.string() })

@@ -64,7 +64,11 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
     origin,
     ...prepared,
     model,
-    node,
+    node: {
+      ...node,
+      speechUrl: user.NODE_SPEECH_URL ?? node.speechUrl,
+      agentUrl: user.NODE_AGENT_URL ?? node.agentUrl,
+    },
     vendors: Object.keys(vendors).map((name) => ({ name, model: autoModelOf(name, 'chat') })),
     mail,
     stores: stores.descriptions,
@@ -96,6 +100,8 @@ function workerVariables({ user, stores, node, mail, folder, port }: Sources): V
     REGISTRATION: 'open',
     // Mails name it, and they are to be answered here.
     ...(port === 0 ? {} : { JWT_ISSUER: `http://127.0.0.1:${port}` }),
+    ...(node.speechUrl === undefined ? {} : { NODE_SPEECH_URL: node.speechUrl }),
+    ...(node.agentUrl === undefined ? {} : { NODE_AGENT_URL: node.agentUrl }),
     ...passed,
     DATABASE_URL: stores.databaseUrl,
     ...(stores.proxyUrl === undefined ? {} : { NEON_PROXY_URL: stores.proxyUrl }),

@@ -46,7 +46,8 @@ describe('the node of a run', () => {
     const choice = await choose({ wantedUrl: undefined })
     expect(choice).toMatchObject({ kind: 'demo', model: 'llama3.2:3b' })
     expect(choice.reason).toContain('no Ollama found')
-    expect((await fetch(`${choice.url}/api/version`)).status).toBe(200)
+    const urls = [`${choice.url}/api/version`, `${choice.speechUrl}/health`, `${choice.agentUrl}/metrics`]
+    expect(await Promise.all(urls.map(async (url) => (await fetch(url)).status))).toEqual([200, 200, 200])
   })
 
   it('is the one that the user names, with its first model that can chat', async () => {
