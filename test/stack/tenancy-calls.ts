@@ -15,6 +15,7 @@ const limit = { metric: 'requests', window: 60, amount: 100_000 }
 const budget = { subject_kind: 'model', subject_id: 'gpt-4o', window: 'month', limit_usd: 100_000 }
 const run = { subject_kind: 'run', window: 'total', limit_usd: 1 }
 const provider = { name: 'another', kind: 'openai_compatible', base_url: 'https://models.example.com/v1' }
+const node = { name: 'another-node', base_url: 'https://node.example.com' }
 const rules = { name: 'Other rules', strategy: 'cost' }
 const embed = { model: 'text-embedding-3-small', input: 'Hello there' }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
@@ -42,6 +43,10 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/providers/:id/verify': { model: 'a-model' },
   'POST /api/v1/providers/:id/credentials': { label: 'Another', key: 'another-key' },
   'PATCH /api/v1/providers/:id/credentials/:credential_id': { label: 'Renamed' },
+  'POST /api/v1/nodes': node,
+  'PUT /api/v1/nodes/:id': { ...node, name: 'replaced-node' },
+  'PATCH /api/v1/nodes/:id': { priority: 7 },
+  'POST /api/v1/nodes/:id/drain': { drain: false },
   'POST /api/v1/uploads': { filename: 'a-file.bin', size_bytes: 7 },
   'POST /v1/chat/completions': chat,
   'POST /v1/chat/completions/stream': chat,
@@ -88,7 +93,7 @@ export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
 
 const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
 /** Words of another issuer, and the caller's own names for agents and experiments, which are written down as they come. */
-const OF_OTHERS = /^(?:client_id|claim_map\..*|agent_id|(?:.+\.)?experiment\.id)$/
+const OF_OTHERS = /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|(?:.+\.)?experiment\.id)$/
 
 /** Every such place of a route, nested ones as `messages.tool_call_id`. */
 export function idFieldsOf(entry: Entry): IdField[] {

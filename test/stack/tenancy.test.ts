@@ -169,8 +169,8 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
 }
 
 /**
- * Models and the names of providers are nobody's, kept answers are in no table, and where the planted provider should be
- * nothing answers.
+ * Models and the names of providers are nobody's, kept answers are in no table, and where the planted provider
+ * and another node should be nothing answers.
  */
 const OF_NOBODY = [
   'DELETE /api/v1/cache/:key',
@@ -180,6 +180,7 @@ const OF_NOBODY = [
   'PUT /api/v1/routing/models/:model{.+}/availability',
   'POST /api/v1/routing/breakers/:target/reset',
   'POST /api/v1/providers/discover',
+  'POST /api/v1/nodes',
 ]
 
 /** Routes of the platform are not for owners. */
