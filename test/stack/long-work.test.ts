@@ -88,14 +88,23 @@ describe('what a queue has lost', () => {
   })
 
   it('with the machine that worked on it is done by another, once', async () => {
-    const job = await abandoned()
+    const statusOf = async ({ id }: { id: string }) =>
+      (await stack.query('select status from jobs where id = $1', [id]))[0]?.status
+    // Slow enough to be met in the middle of its work.
+    stack.postgres.mode(500)
+    const job = await begin()
+    await expect.poll(() => statusOf(job), WAIT).toBe('running')
     stack.kill()
+    stack.postgres.mode('pass')
     await stack.restart()
+    expect(await statusOf(job)).toBe('running')
+    await sweep()
+    expect(await see(job)).toMatchObject({ status: 'running' })
+    await stack.query('update jobs set lease_until = 1, sent_at = 1 where id = $1', [job.id])
     await sweep()
     await sweep()
     await untilDone(job)
-    const [row] = await stack.query('select attempts, result_key from jobs where id = $1', [job.id])
-    expect(row).toMatchObject({ attempts: 2, result_key: null })
+    expect(await stack.query('select attempts from jobs where id = $1', [job.id])).toEqual([{ attempts: 2 }])
   })
 })
 
@@ -119,6 +128,21 @@ describe('an upload', () => {
     expect((await stack.call(apiKey, `/api/v1/uploads/${upload.id}`)).status).toBe(404)
     await sweep()
     expect(await stack.query('select id from uploads where id = $1', [upload.id])).toEqual([])
+  })
+
+  it('is where a large result is read from, and removed with its job', async () => {
+    const job = await begin()
+    await untilDone(job)
+    const result = { text: 'x'.repeat(300_000) }
+    const upload = await announce(400_000)
+    await send(upload.upload_url, Uint8Array.from(Buffer.from(JSON.stringify(result))))
+    const move = `update jobs set result = null, result_key = org_id || '/uploads/' || $2 where id = $1`
+    await stack.query(move, [job.id, upload.id])
+    expect((await see(job)).result).toEqual(result)
+    await stack.query('update jobs set expires_at = 1 where id = $1', [job.id])
+    expect((await stack.call(apiKey, `/api/v1/jobs/${job.id}`)).status).toBe(404)
+    await sweep()
+    expect(await stack.query('select id from jobs where id = $1', [job.id])).toEqual([])
   })
 
   it('takes no more than was announced', async () => {
