@@ -7,4 +7,5 @@ export {
   strippedImage,
   strippedPieces,
 } from './image.ts'
+export { hammingDistance, perceptualHash } from './perceptual-hash.ts'
 export { type Sound, type SoundFormat, soundFormats, soundOf } from './sound.ts'
