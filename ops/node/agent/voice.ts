@@ -76,14 +76,18 @@ export function pitchAt(samples: Float32Array, sampleRate: number, from: number)
   if (from + length + longest > samples.length) return undefined
   const energy = power(samples, from, length)
   if (energy < 1e-7) return undefined
-  const fitAt = (lag: number): number => {
+  // The energy of the shifted frame slides along with the shift.
+  let shifted = power(samples, from + shortest, length)
+  const fits = Array.from({ length: longest + 2 - shortest }, (_, index) => {
+    const start = from + shortest + index
     let sum = 0
-    for (let index = from; index < from + length; index += 1) {
-      sum += (samples[index] ?? 0) * (samples[index + lag] ?? 0)
+    for (let offset = 0; offset < length; offset += 1) {
+      sum += (samples[from + offset] ?? 0) * (samples[start + offset] ?? 0)
     }
-    return sum / length / Math.sqrt(energy * Math.max(power(samples, from + lag, length), 1e-9))
-  }
-  const fits = Array.from({ length: longest + 2 - shortest }, (_, index) => fitAt(shortest + index))
+    const fit = sum / length / Math.sqrt(energy * Math.max(shifted, 1e-9))
+    shifted += ((samples[start + length] ?? 0) ** 2 - (samples[start] ?? 0) ** 2) / length
+    return fit
+  })
   const clearest = Math.max(...fits)
   if (clearest < CLEAREST_PITCH) return undefined
   // Twice the period fits as well as once: the first peak that is nearly the highest is the pitch.
