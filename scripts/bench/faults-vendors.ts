@@ -64,9 +64,11 @@ const CROWD = { clients: 100, thinkMs: 1000, seconds: 60 }
 
 const faults = ['status=500', 'status=503', 'reset', 'html200', 'eof=0']
 /** Three of ten fail, and all take 50 to 500 ms more. */
-const moods = Array.from({ length: 1000 }, (_, at) => {
-  const delay = `delay=${50 + ((at * 7919) % 451)}`
-  return at % 10 < 3 ? `${delay},${faults[at % faults.length]}` : delay
+const moods = Array.from({ length: 100 }, (_, at) => {
+  const delay = `delay=${50 + Math.round((at * 450) / 99)}`
+  const place = at % 10
+  const fault = place < 3 ? faults[(3 * Math.floor(at / 10) + place) % faults.length] : undefined
+  return fault === undefined ? delay : `${delay},${fault}`
 })
 
 /** One of three vendors fails now and then. */

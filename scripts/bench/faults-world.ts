@@ -20,7 +20,7 @@ async function startFaultyVendor(): Promise<FaultyVendor> {
   const control = vendor.url.replace('/v1', '')
   const read = async (path: string, method = 'GET'): Promise<{ most: number; rows: TruthRow[] }> => {
     const response = await fetch(`${control}${path}`, { method })
-    if (!response.ok) throw new Error(`The vendor refused ${path}: ${await response.text()}`)
+    if (!response.ok) throw new Error(`The vendor answered ${response.status}: ${await response.text()}`)
     return (await response.json()) as { most: number; rows: TruthRow[] }
   }
   return {
