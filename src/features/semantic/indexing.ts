@@ -2,7 +2,7 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Priority } from '../../core/routing.ts'
 import { type JobView, startJob } from '../job-queue/service.ts'
-import { type Space, spaceFor, spaceWithoutModel, storeVectors, textSpaceOf } from '../spaces/service.ts'
+import { type Space, spaceFor, spaceWithoutModel, textSpaceOf } from '../spaces/service.ts'
 import { embedLong } from './embedding.ts'
 import { languageOf } from './language.ts'
 import { MAX_CHUNKS, MOST_AT_ONCE, tooLong } from './limits.ts'
@@ -15,6 +15,7 @@ import {
   type NewSource,
   readSource,
   sha256Of,
+  storeChunkVectors,
   swapIn,
   writeChunks,
 } from './store.ts'
@@ -123,8 +124,8 @@ async function embedChunks(ctx: Ctx, rest: Rest, { priority, told }: Doing): Pro
     const { vectors, model } = await embedLong(ctx, { texts, modelName: asked, priority })
     if (space && space.model !== model) throw spaceWithoutModel(space)
     space ??= await spaceFor(ctx, { model, dimensions: vectors[0]?.length ?? 0, modality: 'text' })
-    const owned = some.map(({ id }, at) => ({ ownerId: id, sourceId, vector: vectors[at] ?? [] }))
-    await storeVectors(ctx, { space, ownerKind: 'chunk' }, owned)
+    const pairs = some.map(({ id }, at) => [id, vectors[at] ?? []] as const)
+    await storeChunkVectors(ctx, { space, sourceId }, pairs)
     if (waiting.length <= EMBEDDED_AT_ONCE) return space
     done += some.length
     await told?.(done / chunkCount)

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm/sql'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
-import type { Space } from '../spaces/service.ts'
+import { insertVectors, type Space } from '../spaces/service.ts'
 import type { CutChunk } from './pieces.ts'
 import { simhashOf } from './simhash.ts'
 import { chunks, semanticSources as sources } from './table.ts'
@@ -102,7 +102,7 @@ export async function swapIn({ db, caller: { orgId }, now }: World, source: NewS
   const seconds = nowSeconds({ now })
   const isIn = sql`exists (select from semantic_sources s
     where s.org_id = ${orgId} and s.source_id = ${sourceId} and s.generation = ${generation})`
-  const isOld = sql`c.org_id = ${orgId} and c.source_id = ${sourceId} and c.generation < ${generation} and ${isIn}`
+  const isOld = sql`c.org_id = ${orgId} and c.source_id = ${sourceId} and c.is_current and c.generation < ${generation} and ${isIn}`
   const mayReplace = replace
     ? sql`semantic_sources.generation <= excluded.generation`
     : sql`semantic_sources.generation = excluded.generation`
@@ -120,12 +120,11 @@ export async function swapIn({ db, caller: { orgId }, now }: World, source: NewS
         metadata = excluded.metadata, updated_at = excluded.updated_at
       where semantic_sources.org_id = ${orgId} and ${mayReplace}
       returning generation`),
-    query.execute(sql`update chunks set is_current = (generation = ${generation}), updated_at = ${seconds}::bigint
-      where org_id = ${orgId} and source_id = ${sourceId} and is_current <> (generation = ${generation})
-        and generation <= ${generation} and ${isIn}`),
     query.execute(sql`delete from embeddings e using chunks c
       where e.org_id = ${orgId} and e.owner_kind = 'chunk' and e.owner_id = c.id and ${isOld}`),
     query.execute(sql`delete from chunks c where ${isOld}`),
+    query.execute(sql`update chunks set is_current = true, updated_at = ${seconds}::bigint
+      where org_id = ${orgId} and source_id = ${sourceId} and generation = ${generation} and not is_current and ${isIn}`),
   ])
   return placed.rows.length === 0 ? undefined : Number(before.rows[0]?.count ?? 0)
 }
@@ -140,15 +139,42 @@ export async function discard({ db, caller: { orgId } }: Stored, { sourceId, gen
   ])
 }
 
+/** Keeps the vectors of chunks. Those of a chunk that was removed in the meantime are not kept. */
+export async function storeChunkVectors(
+  ctx: World,
+  { space, sourceId }: { space: Space; sourceId: string },
+  vectors: readonly (readonly [chunkId: string, vector: readonly number[]])[],
+): Promise<void> {
+  const { orgId } = ctx.caller
+  for (let from = 0; from < vectors.length; from += ROWS_AT_ONCE) {
+    const some = vectors.slice(from, from + ROWS_AT_ONCE)
+    const ids = sql.join(
+      some.map(([id]) => sql`${id}`),
+      sql`, `,
+    )
+    const owned = some.map(([ownerId, vector]) => ({ ownerId, sourceId, vector }))
+    await ctx.db.atomically(orgId, (query) => [
+      query.execute(sql`select id from chunks where org_id = ${orgId} and id in (${ids}) for key share`),
+      insertVectors(query, ctx, { space, ownerKind: 'chunk', owned }),
+      query.execute(sql`delete from embeddings e
+        where e.org_id = ${orgId} and e.space_id = ${space.id} and e.owner_kind = 'chunk' and e.owner_id in (${ids})
+          and not exists (select from chunks c where c.org_id = ${orgId} and c.id = e.owner_id)`),
+    ])
+  }
+}
+
 /** Removes a source with its chunks and vectors, also those that are being written. Throws 404. */
 export async function removeSource({ db, caller: { orgId } }: Stored, sourceId: string): Promise<void> {
-  const [gone] = await db.atomically(orgId, (query) => [
+  const isOf = sql`c.org_id = ${orgId} and c.source_id = ${sourceId}`
+  const [, gone] = await db.atomically(orgId, (query) => [
+    // Whoever is about to store vectors of these chunks goes first, or finds that they are gone.
+    query.execute(sql`select id from chunks c where ${isOf} for update`),
     query.execute(
       sql`delete from semantic_sources where org_id = ${orgId} and source_id = ${sourceId} returning source_id`,
     ),
     query.execute(sql`delete from embeddings e using chunks c where e.org_id = ${orgId} and e.owner_kind = 'chunk'
-      and e.owner_id = c.id and c.org_id = ${orgId} and c.source_id = ${sourceId}`),
-    query.execute(sql`delete from chunks where org_id = ${orgId} and source_id = ${sourceId}`),
+      and e.owner_id = c.id and ${isOf}`),
+    query.execute(sql`delete from chunks c where ${isOf}`),
   ])
   if (gone.rows.length === 0) throw notFound('source')
 }
