@@ -5,7 +5,7 @@ import { dispositionOf, headersOf, malformed, type PartHeaders, storedName } fro
 
 export const MAX_PARTS = 200
 export const MAX_TEXT_FIELD_BYTES = 1024 * 1024
-const MAX_PART_HEADER_BYTES = 16 * 1024
+const MAX_PART_HEADER_BYTES = 4 * 1024
 const MAX_NAME_CHARS = 200
 /** A sender picks a boundary that its content does not hold: more than a few that only look like it are an attack. */
 const MAX_LOOKALIKES = 1000

@@ -31,8 +31,11 @@ function textOf(block: Uint8Array): string {
   }
 }
 
-/** Of quotes only their own mark is escaped: a backslash may be part of a path of Windows. */
-const PARAMETER = /;\s*([\w*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))/g
+/**
+ * A quoted value ends with the quote that ends its parameter: some senders escape quotes, others mean a backslash by a
+ * backslash, and a path of Windows is full of them.
+ */
+const PARAMETER = /;\s*([\w*]+)\s*=\s*(?:"(.*?)"(?=\s*(?:;|$))|([^\s;"]*))/g
 
 /**
  * What a part is called, and the file that it is of. Browsers write quotes and line breaks as `%22`, `%0D` and `%0A`;

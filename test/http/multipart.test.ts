@@ -204,6 +204,7 @@ describe('a part', () => {
     ['filename="C:\\pictures\\a.png"', 'a.png'],
     ['filename="../../etc/passwd"', 'passwd'],
     ['filename="say %22hi%22.png"', 'say "hi".png'],
+    ['filename="a.png"; more="\\"', 'a.png'],
     ['filename="say \\"hi\\".png"', 'say "hi".png'],
     ['filename="a%0D%0Ab\x00\x1b.png"', 'ab.png'],
     ["filename*=UTF-8''%C3%A4.png", 'ä.png'],
