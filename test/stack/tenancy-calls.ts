@@ -70,6 +70,12 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/routing/explain': chat,
   'POST /api/v1/routing/classify': { messages: chat.messages },
   'POST /api/v1/routing/replay': { policy: { strategy: 'cost' } },
+  'POST /api/v1/semantic/embed': { text: 'Hello there', model_name: embed.model },
+  'POST /api/v1/semantic/embed/batch': { texts: ['Hello there'], model_name: embed.model },
+  'POST /api/v1/semantic/similarity': { texts: ['Hello', 'there'], model_name: embed.model },
+  'POST /api/v1/semantic/chunk': { text: 'Hello there', model_name: embed.model },
+  'POST /api/v1/semantic/index': { source_id: 'a-text', text: 'Hello there', model_name: embed.model },
+  'POST /api/v1/semantic/search': { query: 'Hello there', model_name: embed.model },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,
   'PATCH /api/v1/org': { name: 'Another name' },
@@ -92,8 +98,8 @@ export const bodyOf = (entry: Entry): Body | undefined => bodies[nameOf(entry)]
 export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
 
 const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
-/** Words of another issuer, and the caller's own names for agents and experiments, which are written down as they come. */
-const OF_OTHERS = /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|(?:.+\.)?experiment\.id)$/
+/** Words of another issuer, and the caller's own names for agents, experiments and texts, which are written down as they come. */
+const OF_OTHERS = /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|source_id|(?:.+\.)?experiment\.id)$/
 
 /** Every such place of a route, nested ones as `messages.tool_call_id`. */
 export function idFieldsOf(entry: Entry): IdField[] {
