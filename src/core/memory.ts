@@ -1,6 +1,7 @@
 import type { Accounts } from './accounts.ts'
 import type { DecisionRow } from './decision.ts'
 import type { ListedModel, Provider } from './models.ts'
+import type { NodeRuns, NodeState } from './node.ts'
 import type { RequestRow } from './request-log.ts'
 import type { Figures } from './routing.ts'
 
@@ -85,7 +86,17 @@ export type Memory = {
   /** What other isolates know this one by; undefined until one has to. */
   isolateId: string | undefined
   /** By provider, an account by its id: the models it listed, for providers that have no catalog. */
-  listings: Map<string, { models: readonly ListedModel[]; fetchedMs: number; failed: boolean; refreshing: boolean }>
+  listings: Map<
+    string,
+    {
+      models: readonly ListedModel[]
+      fetchedMs: number
+      failed: boolean
+      refreshing: boolean
+      /** Of a node that is watched: what its watch told. */
+      state?: NodeState | undefined
+    }
+  >
   /** Counter increments of refused calls, waiting for the next settlement to carry them. */
   tallies: Map<string, number>
   /** Unwrapped data keys by `<organisation>:<version>`, and the newest by `<organisation>:newest`. */
@@ -105,6 +116,11 @@ export type Memory = {
   answers: Map<string, RememberedAnswer>
   /** By organisation. */
   requests: Map<string, WaitingRequests>
+  /**
+   * What a choice among the models of nodes went by, by who asked for what: how calls of them went, by `node/model`, as
+   * long as the nodes are as they were (`digest`); forgotten at `untilMs` (Unix ms).
+   */
+  choices: Map<string, { digest: string; runs: ReadonlyMap<string, NodeRuns>; untilMs: number }>
 }
 
 export const createMemory = (): Memory => ({
@@ -123,4 +139,5 @@ export const createMemory = (): Memory => ({
   signatures: new Map(),
   answers: new Map(),
   requests: new Map(),
+  choices: new Map(),
 })

@@ -167,3 +167,15 @@ export type NodeLink = {
   watch: WatchTarget
   send: NodeSend
 }
+
+/** How calls of a model of a node went. `tokensPerSecond` and `meanTokens` are of answers that were generated. */
+export type NodeRuns = {
+  calls: number
+  ok: number
+  /** Of those that went well. */
+  meanMs: number | undefined
+  tokensPerSecond: number | undefined
+  meanTokens: number | undefined
+  /** Unix seconds of the last call. */
+  lastAt: number
+}
