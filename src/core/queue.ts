@@ -64,8 +64,10 @@ export function createQueue<T>({ most = MOST_WAITING, mostInAll = Number.POSITIV
   /** A line begins: from now on it is known how long each service takes. */
   const begin = (line: string, nowMs: number): void => {
     const known = paces.get(line)
-    if (known && nowMs - known.sinceMs <= STALE_MS) known.sinceMs = nowMs
-    else paces.set(line, { served: 0, ms: 0, sinceMs: nowMs, came: { critical: 0, high: 0, normal: 0, low: 0 } })
+    // A line that was empty in between is not the crowd that it was.
+    const came = { critical: 0, high: 0, normal: 0, low: 0 }
+    if (known && nowMs - known.sinceMs <= STALE_MS) Object.assign(known, { sinceMs: nowMs, came })
+    else paces.set(line, { served: 0, ms: 0, sinceMs: nowMs, came })
   }
 
   const noteServed = (pace: Pace, nowMs: number): void => {

@@ -166,8 +166,11 @@ describe('a line that fills', () => {
     const soon = () => ({ untilMs: clock.nowMs + 8_000 })
     expect(offer('normal', 'normal', soon()).ok).toBe(false)
     expect(offer('critical', 'critical', soon())).toEqual({ ok: true })
+    serve(9)
+    expect(offer('first', 'normal', soon())).toEqual({ ok: true })
+    expect(offer('second', 'normal', soon())).toEqual({ ok: true })
     for (let at = 30; at < 130; at++) round(at, 'normal')
-    expect(offer('normal again', 'normal', soon())).toEqual({ ok: true })
+    expect(offer('another', 'normal', soon())).toEqual({ ok: true })
   })
 
   it('that has stalled is slow, but lets the first one wait again and forgets how it moved', () => {
