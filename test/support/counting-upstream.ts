@@ -9,7 +9,6 @@ export type CountingUpstream = {
   running(): number
   /** The most that ran at once since the last `reset`. */
   most(): number
-  answered(): number
   reset(): void
   close(): Promise<void>
 }
@@ -21,15 +20,11 @@ const models = [{ name: 'llama3:latest', capabilities: ['completion', 'embedding
 export async function startCountingUpstream({ answerMs }: { answerMs: number }): Promise<CountingUpstream> {
   let running = 0
   let most = 0
-  let answered = 0
 
   const take = (response: ServerResponse, answer: () => void): void => {
     running += 1
     most = Math.max(most, running)
-    const timer = setTimeout(() => {
-      answered += 1
-      answer()
-    }, answerMs)
+    const timer = setTimeout(answer, answerMs)
     // Also when it was answered: `close` comes once for every response.
     response.once('close', () => {
       clearTimeout(timer)
@@ -69,10 +64,8 @@ export async function startCountingUpstream({ answerMs }: { answerMs: number }):
     vendorUrl: `${nodeUrl}/v1`,
     running: () => running,
     most: () => most,
-    answered: () => answered,
     reset: () => {
       most = running
-      answered = 0
     },
     close: () => {
       server.closeAllConnections()
