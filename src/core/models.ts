@@ -44,6 +44,8 @@ export type ChatCall = {
   body: ChatBody
   /** The request as its caller sent it, where that was in a vendor's own wire: an adapter of that wire sends it on. */
   native?: NativeRequest | undefined
+  /** Of the model, as its node's watch has seen it; undefined where nobody watches. */
+  contextWindow?: number | undefined
   /** No more output tokens than this may be asked of the vendor; undefined leaves the caller's own wish. */
   maxOutputTokens?: number | undefined
   /** A body that this wire cannot express in full is refused before anything is sent. */

@@ -74,7 +74,7 @@ export function createOllama(options: OllamaOptions): Provider {
   const contextWindows = new Map<string, number>()
 
   async function chat(call: ChatCall): Promise<ChatAnswer> {
-    const { body, ignored } = ollamaChatRequest(call, windowOf(call.model))
+    const { body, ignored } = ollamaChatRequest(call, call.contextWindow ?? windowOf(call.model))
     refuseLoss(name, call, ignored)
     const request = { path: '/api/chat', body, signal: call.signal, timeouts: call.timeouts }
     if (call.body.stream === true) {

@@ -9,7 +9,7 @@ import {
 import type { NodeClass } from '../../core/node.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
 import { isGated, type Leave, leavingAfter, passGate } from '../gates/service.ts'
-import { type PlannedTarget, type Target, timeoutsFor } from '../routing/service.ts'
+import { type PlannedTarget, type Target, timeoutsFor, windowOf } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { requestFor } from './for-target.ts'
 import { isContent } from './meter.ts'
@@ -72,6 +72,7 @@ async function askTarget(ctx: World, planned: Planned, { asked, signal }: Wanted
     model: target.model,
     body: signedBody(body, asked, target),
     native,
+    contextWindow: target.provider.node && windowOf(ctx, target.provider, target.model),
     maxOutputTokens: outputLimit(ctx, target, asked) ?? mostOutput,
     strict: asked.strict,
     signal,

@@ -118,7 +118,7 @@ const isTask = (text: string): text is TaskType => tasks.has(text)
 /** An option of the other policy's, as far as the decision knew it. */
 function asItWas(option: Option, logged: Option | undefined): Option {
   if (!logged) return option
-  const { out, cost_nanos, latency_ms, quality, load, health, error_rate } = logged
+  const { out, cost_nanos, latency_ms, quality, load, health, loaded, error_rate } = logged
   if (out !== undefined && !OF_POLICY.has(out)) return { ...option, out }
   return {
     ...option,
@@ -127,6 +127,7 @@ function asItWas(option: Option, logged: Option | undefined): Option {
     ...(option.quality !== undefined && quality !== undefined && { quality }),
     ...(option.load !== undefined && load !== undefined && { load }),
     ...(option.health !== undefined && health !== undefined && { health }),
+    ...(option.health !== undefined && loaded && { loaded }),
     ...(option.error_rate !== undefined && error_rate !== undefined && { error_rate }),
   }
 }

@@ -1,4 +1,3 @@
-import type { Admission } from '../../core/admission.ts'
 import type { Ctx } from '../../core/context.ts'
 import type { TaskType } from '../../core/tasks.ts'
 import { pricesHash } from '../catalog/service.ts'
@@ -6,6 +5,7 @@ import type { RoutedCall } from './asking.ts'
 import type { Weighed } from './choice.ts'
 import { recallFigures, rememberFigures } from './figures.ts'
 import { plan } from './named.ts'
+import { nodeStanding, wouldWait } from './node-choice.ts'
 import { createPurse } from './paying.ts'
 import type { Plan } from './plan.ts'
 import { requireChoice } from './required.ts'
@@ -35,7 +35,7 @@ export function openDecision({ arrival, newId }: Pick<Ctx, 'arrival' | 'newId'>,
 
 type World = Pick<
   Ctx,
-  'providers' | 'memory' | 'now' | 'log' | 'defer' | 'random' | 'admission' | 'arrival' | 'requestId'
+  'providers' | 'memory' | 'now' | 'log' | 'gateOf' | 'defer' | 'random' | 'admission' | 'arrival' | 'requestId'
 >
 
 /**
@@ -43,9 +43,9 @@ type World = Pick<
  * `AppError`s.
  */
 export async function decide(ctx: World, call: RoutedCall): Promise<Plan> {
-  const { admission, arrival } = ctx
+  const { arrival } = ctx
   const choice = requireChoice(ctx, call.wanted)
-  const standing = standingOf(admission, ctx.now())
+  const standing = standingOf(ctx)
   const note = (made: Plan): void => {
     if (arrival?.decision) arrival.decision.plan = made
   }
@@ -61,13 +61,11 @@ export async function decide(ctx: World, call: RoutedCall): Promise<Plan> {
   return made.plan
 }
 
-const standingOf = ({ openBreakers, usedUp, states, policy }: Admission, nowMs: number): Standing => ({
-  openBreakers,
-  usedUp,
-  states,
-  marks: policy.marks,
-  nowMs,
-})
+function standingOf(ctx: World): Standing {
+  const { openBreakers, usedUp, states, policy } = ctx.admission
+  const isLate = (target: Target): boolean => wouldWait(ctx, target)
+  return { openBreakers, usedUp, states, marks: policy.marks, isLate, nowMs: ctx.now() }
+}
 
 type About = { call: RoutedCall; choice: Weighed; standing: Standing }
 
@@ -82,6 +80,7 @@ function weighingOf(ctx: World, { call, choice, standing }: About): Weighing {
     choice,
     shape: call.shape(),
     standing,
+    nodeOf: (target) => nodeStanding(ctx, target),
     figuresOf: (target) => (figures ? figures.get(target.id) : recallFigures(ctx, target)),
     marked: ctx.admission.policy.marked,
     unpaid: createPurse(ctx.admission.policy, call, ctx.admission),

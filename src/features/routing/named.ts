@@ -12,6 +12,8 @@ export type Named = Standing & {
   model: string
 }
 
+type Open = { target: Target; isBehind: boolean; option: Option }
+
 /**
  * The plan where the order is the caller's: `auto` takes the first that is healthy; a named model takes those that serve
  * it, in order of preference. It is what `arrange` makes of its inputs, without their detour. Throws 503 when there is no
@@ -23,7 +25,8 @@ export function plan(named: Named, note?: (plan: Plan) => void): Plan {
   const strategy = isAuto(model) ? 'first' : 'explicit'
   const obstacles: Obstacle[] = []
   const excluded: { id: string; reason: string }[] = []
-  const chosen: PlannedTarget[] = []
+  const prompt: Open[] = []
+  const late: Open[] = []
   const options: Option[] = []
   for (const [at, target] of targets.entries()) {
     const { id } = target
@@ -34,12 +37,26 @@ export function plan(named: Named, note?: (plan: Plan) => void): Plan {
       excluded.push({ id, reason: obstacle.reason })
       options.push({ id, ...tier, out: obstacle.reason })
     } else {
-      chosen.push({ target, reason: chosen.length === 0 && !tier ? `${strategy}_choice` : 'fallback' })
-      options.push({ id, ...tier })
+      const isLate = named.isLate?.(target) === true
+      const open = {
+        target,
+        isBehind: tier !== undefined,
+        option: { id, ...tier, ...(isLate && { would_wait: true as const }) },
+      }
+      if (isLate) late.push(open)
+      else prompt.push(open)
+      options.push(open.option)
     }
   }
   const most = targets.length
-  const inputs = { strategy, options, most, ...(asked < most && { most_in_all: most }) } as const
+  const isAnyBehind = late.length > 0 && prompt.length > 0
+  if (!isAnyBehind) for (const { option } of late) delete option.would_wait
+  const chosen = [...prompt, ...late].map(({ target, isBehind }, at): PlannedTarget => {
+    const isLate = isAnyBehind && at >= prompt.length
+    return { target, reason: isLate ? 'would_wait' : at === 0 && !isBehind ? `${strategy}_choice` : 'fallback' }
+  })
+  const isTiered = asked < most || isAnyBehind
+  const inputs = { strategy, options, most, ...(isTiered && { most_in_all: most }) } as const
   const made: Plan = { strategy, targets: chosen, excluded, propensity: chosen.length > 0 ? 1 : 0, relaxed: [], inputs }
   note?.(made)
   if (chosen.length === 0) throw nowhere(model, obstacles, nowMs)

@@ -1,6 +1,7 @@
 import type { Figures, JudgedTargets } from '../../core/routing.ts'
 import { costNanoUsd, modelOf, type Prior } from '../catalog/service.ts'
 import type { Candidate } from './candidates.ts'
+import type { NodeStanding } from './node-choice.ts'
 import type { Option, PlanStrategy } from './plan.ts'
 import type { Shape } from './shape.ts'
 import type { Need, Target } from './target.ts'
@@ -41,6 +42,8 @@ export type Known = {
   /** What judges of the caller's organisation thought of its answers. */
   judged: JudgedTargets[string] | undefined
   wants: Wants
+  /** What its watch says, where it is on a node. */
+  node?: NodeStanding | undefined
   /** It was out, and this call may try it. */
   isProbe: boolean
   /** Why it cannot be tried, where that is known already. */
@@ -50,7 +53,7 @@ export type Known = {
 /** A candidate as a plan wants to know it. */
 export function optionOf(candidate: Candidate, known: Known): Option {
   const { target, tier, fallbackTier, isSpare, isTrusted, row, isBuiltIn } = candidate
-  const { shape, figures, judged, wants, isProbe } = known
+  const { shape, figures, judged, wants, isProbe, node } = known
   const place = {
     id: target.id,
     ...(tier > 0 && { tier }),
@@ -72,8 +75,12 @@ export function optionOf(candidate: Candidate, known: Known): Option {
     ...(isOver && { dear: true as const }),
     ...(wants.latency && { latency_ms: expectedLatencyMs(target, { shape, figures }) }),
     ...(wants.quality && { quality: expectedQuality(target, judged) }),
-    ...(wants.load && { load: rounded((figures?.inFlight ?? 0) / capacityOf(target)) }),
-    ...(wants.health && { health: isProbe ? PROBE_HEALTH : 1, error_rate: rounded(figures?.errorRate ?? 0) }),
+    ...(wants.load && { load: rounded(node?.load ?? (figures?.inFlight ?? 0) / capacityOf(target)) }),
+    ...(wants.health && {
+      health: isProbe ? PROBE_HEALTH : (node?.health ?? 1),
+      ...(node?.isLoaded && { loaded: true as const }),
+      error_rate: rounded(figures?.errorRate ?? 0),
+    }),
   }
 }
 

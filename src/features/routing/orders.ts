@@ -16,12 +16,14 @@ const exponents: Readonly<Record<Complexity, readonly [quality: number, cost: nu
 const LEAST_COST_USD = 0.00001
 const LEAST_LATENCY_SECONDS = 0.1
 const EPSILON = 0.1
+/** Behind every fallback. */
+const LATE_TIER = 100
 
 /** Options by tier, the spare ones last, and within a tier as the strategy says. */
 export function inOrder(options: readonly Option[], inputs: PlanInputs): Placing {
   const [first] = options
   if (!first) return { placed: [], propensity: 0 }
-  const isOneTier = options.every(({ tier, spare }) => tier === first.tier && spare === first.spare)
+  const isOneTier = options.every((option) => tierOf(option) === tierOf(first))
   if (isOneTier) return byStrategy(options, inputs)
   const tiers = Map.groupBy(options, tierOf)
   const placings = [...tiers.keys()]
@@ -30,8 +32,12 @@ export function inOrder(options: readonly Option[], inputs: PlanInputs): Placing
   return { placed: placings.flatMap(({ placed }) => placed), propensity: placings[0]?.propensity ?? 0 }
 }
 
-export const tierOf = ({ tier = 0, spare }: Pick<Option, 'tier' | 'spare'>): number =>
-  spare ? Number.POSITIVE_INFINITY : tier
+export const tierOf = ({
+  tier = 0,
+  spare,
+  would_wait: isLate,
+}: Pick<Option, 'tier' | 'spare' | 'would_wait'>): number =>
+  spare ? Number.POSITIVE_INFINITY : isLate ? LATE_TIER + tier : tier
 
 function byStrategy(options: readonly Option[], inputs: PlanInputs): Placing {
   switch (inputs.strategy) {
@@ -100,17 +106,18 @@ function scoreBy(options: readonly Option[], complexity: Complexity): (option: O
     (Math.max(usdFromNano(cost), LEAST_COST_USD) ** b * Math.max(latency / 1000, LEAST_LATENCY_SECONDS) ** c)
 }
 
-/** `0.4 health + 0.3 (1 − load) + 0.2 latency + 0.1 (1 − errors)`; latency is the quickest's as a share of one's own. */
+/** `0.4 health + 0.3 (1 − load) + 0.2 latency + 0.1 (1 − errors)`; latency is the quickest's as a share of one's own; a node that has the model loaded gets 0.2 more. */
 function healthBy(options: readonly Option[]): (option: Option) => number {
   const quickest = Math.max(
     1,
     Math.min(...options.map(({ latency_ms: latency }) => latency ?? Number.POSITIVE_INFINITY)),
   )
-  return ({ health = 1, load = 0, latency_ms: latency, error_rate: errors = 0 }) =>
+  return ({ health = 1, load = 0, latency_ms: latency, error_rate: errors = 0, loaded }) =>
     0.4 * health +
     0.3 * (1 - Math.min(1, load)) +
     0.2 * (latency === undefined ? 0 : quickest / Math.max(quickest, latency)) +
-    0.1 * (1 - errors)
+    0.1 * (1 - errors) +
+    (loaded ? 0.2 : 0)
 }
 
 /** Ascending, and those of equal priority drawn by weight. */

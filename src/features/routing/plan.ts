@@ -23,6 +23,8 @@ export type Option = {
   tier?: number
   /** It is a fallback of that tier, too: its turn comes with them where it is none of the first. */
   fallback_tier?: number
+  /** It would keep the call waiting for longer than that can: whatever else there is comes before it. */
+  would_wait?: true
   /** The default model: it comes last, and no cap of a class binds it. */
   spare?: true
   /** The smaller is tried first; where it ties nothing, the order of the options does. */
@@ -40,6 +42,8 @@ export type Option = {
   load?: number
   /** 0 to 1. */
   health?: number
+  /** Of a node: the model is in its memory. */
+  loaded?: true
   /** 0 to 1. */
   error_rate?: number
 }
@@ -124,10 +128,11 @@ export function arrange(inputs: PlanInputs): Arrangement {
   }
   const fitting = keepCaps(open, inputs)
   const { placed, propensity } = inOrder(fitting.options, inputs)
-  const isBehind = ({ tier = 0 }: Option): boolean => tier > 0 && inputs.most_in_all !== undefined
+  const isBehind = (option: Option): boolean => tierOf(option) > 0 && inputs.most_in_all !== undefined
   const ordered = placed.map(({ option, score }, at): Ordered => {
     const isChoice = at === 0 && !isBehind(option)
-    const reason = option.spare ? 'default_model' : isChoice ? `${strategy}_choice` : 'fallback'
+    const behind = option.spare ? 'default_model' : option.would_wait ? 'would_wait' : 'fallback'
+    const reason = isChoice && !option.spare ? `${strategy}_choice` : behind
     return { id: option.id, reason, ...(score !== undefined && { score }) }
   })
   return {

@@ -7,7 +7,7 @@ import { listingOf } from './listing.ts'
 import { refreshNodes } from './nodes.ts'
 import { isNameOf, nodesOf, type Target, targetsFor, type Wanted } from './target.ts'
 
-type World = Pick<Ctx, 'providers' | 'memory' | 'now' | 'log' | 'defer' | 'admission'>
+type World = Pick<Ctx, 'gateOf' | 'providers' | 'memory' | 'now' | 'log' | 'defer' | 'admission'>
 
 /** The targets of a request in the caller's order, or why there are none. Throws 400, 403, 404 and 503 `AppError`s. */
 export function requireTargets(ctx: World, wanted: Wanted): readonly Target[] {

@@ -8,6 +8,8 @@ import type { Target } from './target.ts'
 /** How candidates stand now, whatever the request: what admission told of them, and what their organisation said. */
 export type Standing = Pick<Admission, 'openBreakers' | 'usedUp' | 'states'> & {
   marks?: readonly ModelMark[] | undefined
+  /** Its node is so busy, or has so much to load first, that another is tried before it. */
+  isLate?: ((target: Target) => boolean) | undefined
   nowMs: number
 }
 

@@ -8,6 +8,7 @@ const StoredOption = z.object({
   tier: z.number().exactOptional(),
   fallback_tier: z.number().exactOptional(),
   spare: z.literal(true).exactOptional(),
+  would_wait: z.literal(true).exactOptional(),
   priority: z.number().exactOptional(),
   weight: z.number().exactOptional(),
   cost_nanos: z.number().exactOptional(),
@@ -16,6 +17,7 @@ const StoredOption = z.object({
   quality: z.number().exactOptional(),
   load: z.number().exactOptional(),
   health: z.number().exactOptional(),
+  loaded: z.literal(true).exactOptional(),
   error_rate: z.number().exactOptional(),
 })
 

@@ -6,6 +6,7 @@ import { type CatalogModel, modelOf, modelsOf, nodePrice, type Price, resolveMod
 import { autoModelOf, isAuto } from './auto.ts'
 import { describedModel } from './described.ts'
 import { type Listing, listingOf } from './listing.ts'
+import { withBestNodes } from './node-choice.ts'
 import type { RoutingWish } from './options.ts'
 
 /** A model and its five fallbacks, each once. */
@@ -145,9 +146,11 @@ function namedTargets(world: World, name: string, wanted: Wanted): Target[] {
     })
   const nodes = nodesOf(world).filter(({ account }) => !account)
   return [
-    ...accountTargets(world, name, kind),
-    ...vendors,
-    ...nodes.flatMap((node) => nodeTargets(world, node, { model: name, kind })),
+    ...withBestNodes(world, [
+      ...accountTargets(world, name, kind),
+      ...vendors,
+      ...nodes.flatMap((node) => nodeTargets(world, node, { model: name, kind })),
+    ]),
   ]
 }
 

@@ -1,6 +1,7 @@
 import type { Figures, JudgedTargets } from '../../core/routing.ts'
 import type { Candidate } from './candidates.ts'
 import { planCaps, type Weighed } from './choice.ts'
+import type { NodeStanding } from './node-choice.ts'
 import { optionOf, type Wants, wantsOf } from './option.ts'
 import { type Arrangement, arrange, type Option, type Plan, type PlanInputs, type PlannedTarget } from './plan.ts'
 import type { Shape } from './shape.ts'
@@ -12,6 +13,8 @@ export type Weighing = {
   shape: Shape
   standing: Standing
   figuresOf: (target: Target) => Figures | undefined
+  /** What the watches over nodes say. */
+  nodeOf?: (target: Target) => NodeStanding | undefined
   /** What judges of the caller's organisation thought, by target. */
   marked: JudgedTargets | undefined
   /** Why a target cannot be paid for; undefined for one that can. */
@@ -34,10 +37,19 @@ export function weigh(weighing: Weighing): Weighted {
     if (obstacle) obstacles.push(obstacle)
     return ofCandidate(candidate, weighing, { wants, obstacle })
   })
+  relegate(options, weighing)
   const missing = choice.unconfigured?.map((id): Option => ({ id, out: 'not_configured' })) ?? []
   const inputs = inputsOf(weighing, { options: [...options, ...missing], hard, soft })
   const arrangement = arrange(inputs)
   return { plan: toPlan(weighing, { inputs, arrangement }), arrangement, obstacles }
+}
+
+/** Whoever would keep the call waiting for too long comes after those who would not, where there are any. */
+function relegate(options: Option[], { choice, standing: { isLate } }: Weighing): void {
+  if (!isLate) return
+  const late = choice.candidates.map(({ target }, at) => options[at]?.out === undefined && isLate(target))
+  if (!options.some(({ out }, at) => out === undefined && !late[at])) return
+  for (const [at, option] of options.entries()) if (late[at]) options[at] = { ...option, would_wait: true }
 }
 
 const cappedBy = (caps: object): Pick<Wants, 'cost' | 'latency' | 'quality'> => ({
@@ -50,7 +62,7 @@ type About = { wants: Wants; obstacle: Obstacle | undefined }
 
 function ofCandidate(
   candidate: Candidate,
-  { shape, standing, figuresOf, marked, unpaid }: Weighing,
+  { shape, standing, figuresOf, nodeOf, marked, unpaid }: Weighing,
   { wants, obstacle }: About,
 ): Option {
   const { target } = candidate
@@ -59,6 +71,7 @@ function ofCandidate(
     figures: figuresOf(target),
     judged: marked?.[target.id],
     wants,
+    node: wants.load ? nodeOf?.(target) : undefined,
     isProbe: standing.states?.get(target.id)?.kind === 'probe',
     out: obstacle?.reason ?? unpaid(target),
   })
