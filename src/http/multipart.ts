@@ -16,6 +16,20 @@ export function isFilePart(value: unknown): value is FilePart {
   return typeof value === 'object' && value !== null && 'bytes' in value && value.bytes instanceof Uint8Array
 }
 
+/** Less is not worth it, and may be a part of memory that others use. */
+const WORTH_RELEASING_BYTES = 1024 * 1024
+
+/**
+ * Gives back the memory of large files that are not needed any more, and with it that of the whole body that they came
+ * in: none of its files can be read afterwards. A large picture is then not held beside what is sent of it.
+ */
+export function releaseFiles(files: readonly FilePart[]): void {
+  for (const { bytes } of files) {
+    const { buffer } = bytes
+    if (buffer instanceof ArrayBuffer && buffer.byteLength >= WORTH_RELEASING_BYTES) buffer.transfer(0)
+  }
+}
+
 /** One file; a JSON body cannot hold one. */
 export const FileField = z.custom<FilePart>(isFilePart, 'expected a file').meta({ type: 'string', format: 'binary' })
 

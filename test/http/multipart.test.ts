@@ -5,11 +5,13 @@ import { AppError } from '../../src/core/errors.ts'
 import {
   booleanField,
   FileField,
+  type FilePart,
   FilesField,
   isFilePart,
   jsonField,
   listField,
   numberField,
+  releaseFiles,
 } from '../../src/http/multipart.ts'
 import { fieldsOf, MAX_PARTS } from '../../src/http/multipart-body.ts'
 import { buildDocument } from '../../src/http/openapi.ts'
@@ -241,6 +243,23 @@ describe('a part', () => {
     const body = bytes(`${part('f', 'xyz', '; filename=a')}${END}`)
     const { f } = fieldsOf(body, BOUNDARY, MEGABYTE)
     expect(isFilePart(f) && f.bytes.buffer).toBe(body.buffer)
+  })
+
+  it('can be let go of', () => {
+    const filesOf = (size: number) => {
+      const { f } = fieldsOf(
+        bytes(`${part('f', 'x'.repeat(size), '; filename=a').repeat(2)}${END}`),
+        BOUNDARY,
+        2 * size,
+      )
+      return Array.isArray(f) ? f.filter(isFilePart) : []
+    }
+    const sizesAfter = (files: FilePart[]) => {
+      releaseFiles(files)
+      return files.map((file) => file.bytes.byteLength)
+    }
+    expect(sizesAfter(filesOf(MEGABYTE))).toEqual([0, 0])
+    expect(sizesAfter(filesOf(10))).toEqual([10, 10])
   })
 })
 

@@ -12,7 +12,8 @@ import type { NodeCredential, NodeFacts } from '../../core/node.ts'
 import type { Outbound } from '../../core/outbound.ts'
 import { countsOf } from '../../core/usage.ts'
 import { createChatStream } from './chat-stream.ts'
-import { countOf, isObject, type JsonObject } from './json-shape.ts'
+import { jsonBytes } from './json-bytes.ts'
+import { countOf, isObject, type JsonObject, objectsOf } from './json-shape.ts'
 import { inexpressible, isNeutral, refuseLoss } from './neutral.ts'
 import { createNodeSend, openedWith } from './node-send.ts'
 import { ollamaCompletion } from './ollama-answer.ts'
@@ -76,7 +77,9 @@ export function createOllama(options: OllamaOptions): Provider {
   async function chat(call: ChatCall): Promise<ChatAnswer> {
     const { body, ignored } = ollamaChatRequest(call, call.contextWindow ?? windowOf(call.model))
     refuseLoss(name, call, ignored)
-    const request = { path: '/api/chat', body, signal: call.signal, timeouts: call.timeouts }
+    const hasImages = objectsOf(body.messages).some(({ images }) => images !== undefined)
+    const sent = hasImages ? jsonBytes(body) : body
+    const request = { path: '/api/chat', body: sent, signal: call.signal, timeouts: call.timeouts }
     if (call.body.stream === true) {
       const answer = await sendUpstream(upstream, { ...request, expect: 'stream', headers: { accept: '*/*' } })
       const decoder = createOllamaDecoder({ upstream, model: call.model })

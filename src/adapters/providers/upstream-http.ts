@@ -51,7 +51,7 @@ export type ErrorSource = Pick<Upstream, 'name' | 'secret' | 'errorFacts'> & Par
 
 export type UpstreamRequest = {
   path: string
-  /** Sent as JSON with POST; without it the request is a GET. */
+  /** Sent as JSON with POST, bytes as JSON already; without it the request is a GET. */
   body?: unknown
   signal: AbortSignal
   timeouts: Timeouts
@@ -131,7 +131,7 @@ const encoder = new TextEncoder()
 const LARGE_CHARS = 1024 * 1024
 
 function bytesOf(body: unknown): string | Uint8Array | undefined {
-  if (body === undefined) return undefined
+  if (body === undefined || body instanceof Uint8Array) return body
   const json = JSON.stringify(body)
   return json.length > LARGE_CHARS ? encoder.encode(json) : json
 }

@@ -66,3 +66,21 @@ export function strippedImage(bytes: Uint8Array, format: ImageFormat): Uint8Arra
   const isWhole = length === bytes.length && pieces.every((piece) => piece.buffer === bytes.buffer)
   return isWhole ? bytes : new Uint8Array(Buffer.concat(pieces, length))
 }
+
+/** Bytes of a large picture that are encoded in one go. */
+const ENCODED_AT_ONCE = 3 * 1024 * 1024
+
+/** The stripped picture as a `data:` URL. Beside the given bytes it takes their length by four thirds. */
+export function dataUrlOf(bytes: Uint8Array, { format, mime }: Pick<Image, 'format' | 'mime'>): string {
+  let url = `data:${mime};base64,`
+  let rest = Buffer.alloc(0)
+  for (const piece of strippedPieces(bytes, format)) {
+    for (let at = 0; at < piece.length; at += ENCODED_AT_ONCE) {
+      const chunk = Buffer.concat([rest, piece.subarray(at, at + ENCODED_AT_ONCE)])
+      const whole = chunk.length - (chunk.length % 3)
+      url += chunk.toString('base64', 0, whole)
+      rest = chunk.subarray(whole)
+    }
+  }
+  return url + rest.toString('base64')
+}

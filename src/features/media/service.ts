@@ -1,4 +1,5 @@
 export {
+  dataUrlOf,
   type Image,
   type ImageFormat,
   imageFormats,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/core/errors.ts'
-import { imageOf, strippedImage, strippedPieces } from '../../../src/features/media/service.ts'
+import { dataUrlOf, imageOf, strippedImage, strippedPieces } from '../../../src/features/media/service.ts'
 import { bmpOf, pixelsOf, pngChunk, pngOf } from '../../support/pictures.ts'
 import { joined } from '../../support/sounds.ts'
 
@@ -169,5 +169,20 @@ describe('a picture without what tells of its making', () => {
     }
     const copied = strippedPieces(jpeg, 'jpeg').filter((piece) => piece.buffer !== jpeg.buffer)
     expect(copied.reduce((sum, piece) => sum + piece.length, 0)).toBeLessThan(100)
+  })
+
+  it('is a data URL of itself', () => {
+    const [file = png] = cases.flatMap(([format, , bytes]) => (format === 'jpeg' ? [bytes] : []))
+    for (const [bytes, format] of [
+      [file, 'jpeg'],
+      [png, 'png'],
+      [gif, 'gif'],
+      [fixture('described.webp'), 'webp'],
+    ] as const) {
+      const expected = Buffer.from(strippedImage(bytes, format)).toString('base64')
+      expect(dataUrlOf(bytes, { format, mime: `image/${format}` })).toBe(`data:image/${format};base64,${expected}`)
+    }
+    const large = joined([0xff, 0xd8, 0xff, 0xda, 0, 2], new Uint8Array(7_000_001).fill(90), [0xff, 0xd9])
+    expect(dataUrlOf(large, { format: 'jpeg', mime: '' }).slice(13)).toBe(Buffer.from(large).toString('base64'))
   })
 })
