@@ -101,7 +101,8 @@ async function makeOrganisation({ url }: Subject): Promise<Pick<FaultsWorld, 'ca
     make: async (path, body) => String((await post(token, path, body)).id),
     heldUsd: async () => {
       const { text } = await exchange({ url, token }, `/api/v1/budgets/${budgetId}/spend`)
-      return (JSON.parse(text) as { held_usd: number }).held_usd
+      // Not a number where it cannot be read, and so never nothing.
+      return Number((JSON.parse(text) as { held_usd?: number }).held_usd)
     },
   }
 }

@@ -2,7 +2,7 @@
 export type Figure = {
   name: string
   value: number
-  unit: 'ms' | 'µs' | 's' | 'kB' | 'x' | '%' | ''
+  unit: 'ms' | 'µs' | 's' | 'kB' | 'MB' | 'x' | '%' | ''
   most?: number | undefined
   least?: number | undefined
   /** Every round's value, to show how much they differ. */
