@@ -26,6 +26,21 @@ export type BudgetSpend = { id: string; settledNanoUsd: number; heldNanoUsd: num
 /** What was settled on a day, and how much of it is still on its way to Postgres. */
 export type DayTotal = { settledNanoUsd: number; waitingNanoUsd: number }
 
+/** The last four are of sounds, and cost a node's time instead of tokens. */
+export const ledgerOperations = [
+  'chat',
+  'completion',
+  'embedding',
+  'transcription',
+  'translation',
+  'speech',
+  'audio_analysis',
+] as const
+export type LedgerOperation = (typeof ledgerOperations)[number]
+
+/** Operations whose answers are written token by token. */
+export const writesTokens = (operation: LedgerOperation): boolean => operation === 'chat' || operation === 'completion'
+
 /** What is known of a call before it is made: enough to write its row if it is never heard of again. */
 export type CallFacts = {
   request_id: string
@@ -37,7 +52,7 @@ export type CallFacts = {
   agent_id: string | null
   /** The run that the call is part of: its budget and those of the runs above it apply, too. */
   run_id: string | null
-  operation: 'chat' | 'completion' | 'embedding'
+  operation: LedgerOperation
   provider: string
   model: string
   price_id: string

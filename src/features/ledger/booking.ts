@@ -3,7 +3,13 @@ import type { Ctx } from '../../core/context.ts'
 import { type Decision, type DecisionRow, decisionRow } from '../../core/decision.ts'
 import { AppError } from '../../core/errors.ts'
 import { figuresIdOf, type Measured } from '../../core/figures.ts'
-import type { BudgetRef, CounterIncrement, LedgerRow, LedgerStatus } from '../../core/ledger.ts'
+import {
+  type BudgetRef,
+  type CounterIncrement,
+  type LedgerRow,
+  type LedgerStatus,
+  writesTokens,
+} from '../../core/ledger.ts'
 import type { Usage } from '../../core/models.ts'
 import { type RequestRow, requestRow } from '../../core/request-log.ts'
 import { budgetsFor, budgetsOfCall } from '../budgets/service.ts'
@@ -149,7 +155,7 @@ export function measuredOf(
     ok: true,
     latencyMs: answered.duration_ms + sinceContentMs,
     ...(row.stream && { ttftMs: answered.duration_ms }),
-    ...(row.operation !== 'embedding' && row.status === 'ok' && { outputTokens: row.completion_tokens }),
+    ...(writesTokens(row.operation) && row.status === 'ok' && { outputTokens: row.completion_tokens }),
     taskType,
   }
   return [...failed, told]

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { secondsOf } from '../../core/clock.ts'
-import type { HoldRequest, Settlement } from '../../core/ledger.ts'
+import { type HoldRequest, ledgerOperations, type Settlement } from '../../core/ledger.ts'
 import { budgetsFor } from '../budgets/service.ts'
 
 /** An entry of the list of open calls, as admission wrote it. */
@@ -13,7 +13,7 @@ const OpenCall = z.object({
     user_id: z.string().nullable().default(null),
     agent_id: z.string().nullable().default(null),
     run_id: z.string().nullable().default(null),
-    operation: z.enum(['chat', 'completion', 'embedding']),
+    operation: z.enum(ledgerOperations),
     provider: z.string(),
     model: z.string(),
     price_id: z.string(),
