@@ -8,6 +8,8 @@ import type { Offer } from './fleet.ts'
 import type { SelectionPriority } from './score.ts'
 import { largestThatFits } from './speech.ts'
 
+export { type Offer, offersOf, seenNodes } from './fleet.ts'
+
 export type ModelWish = {
   taskType: TaskType
   capability: NodeCapability
