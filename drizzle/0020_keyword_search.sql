@@ -7,6 +7,7 @@ create function "keyword_hits"(of_org text, asked text, languages regconfig[], s
 declare
   all_words tsquery;
   any_word tsquery;
+  each_word tsquery[];
   found_rows int;
 begin
   if of_org is distinct from nullif(current_setting('app.org', true), '') then return; end if;
@@ -21,7 +22,7 @@ begin
     from (select id, tsv, language from public.chunks
       where org_id = of_org and is_current and tsv @@ all_words and language = any (languages)
         and (sources is null or source_id = any (sources))
-      limit 20000) c
+      limit 5000) c
     where c.tsv @@ websearch_to_tsquery(c.language, asked)
     order by 2 desc, 1 limit most;
   get diagnostics found_rows = row_count;
@@ -29,12 +30,17 @@ begin
   if found_rows >= most or all_words::text ~ '!' then return; end if;
 
   any_word := regexp_replace(all_words::text, ' (&|<[-0-9]+>) ', ' | ', 'g')::tsquery;
+  select array_agg(distinct lexeme[1]::tsquery) into each_word
+  from regexp_matches(all_words::text, '''(?:[^'']|'''')+''(?::[*A-D]+)?', 'g') lexeme;
+  -- Some of each, so that words that are everywhere do not crowd out those that tell something.
   return query
     select c.id, ts_rank_cd(c.tsv, any_word, 32) * 0.5::real
-    from (select id, tsv, language from public.chunks
-      where org_id = of_org and is_current and tsv @@ any_word and not tsv @@ all_words and language = any (languages)
-        and (sources is null or source_id = any (sources))
-      limit 20000) c
+    from (select distinct on (few.id) few.id, few.tsv
+      from unnest(each_word) word cross join lateral (
+        select k.id, k.tsv from public.chunks k
+        where k.org_id = of_org and k.is_current and k.tsv @@ word and not k.tsv @@ all_words
+          and k.language = any (languages) and (sources is null or k.source_id = any (sources))
+        limit 500) few) c
     order by 2 desc, 1 limit most - found_rows;
 end $$;--> statement-breakpoint
 alter function "keyword_hits"(text, text, regconfig[], text[], int) owner to helix_system;--> statement-breakpoint
