@@ -8,8 +8,8 @@ import {
 } from '../../core/models.ts'
 import type { NodeClass } from '../../core/node.ts'
 import { budgetsOfCall } from '../budgets/service.ts'
-import { isGated, type Leave, leavingAfter, passGate } from '../gates/service.ts'
-import { type PlannedTarget, type Target, timeoutsFor, windowOf } from '../routing/service.ts'
+import { isGated, type Leave, LONG_LOAD_MS, leavingAfter, loadAhead, type Passing, passGate } from '../gates/service.ts'
+import { coldLoadMs, type PlannedTarget, type Target, timeoutsFor, windowOf } from '../routing/service.ts'
 import { heldOutput } from './ask.ts'
 import { requestFor } from './for-target.ts'
 import { isContent } from './meter.ts'
@@ -35,13 +35,18 @@ export async function attemptChat(ctx: World, planned: Planned, wanted: Wanted):
   const { provider } = planned.target
   if (!isGated(provider)) return askTarget(ctx, planned, wanted)
   const { asked, signal } = wanted
-  const leave = await passGate(ctx, {
+  const passing = (): Passing => ({
     provider,
     work: { class: classOf(asked), priority: asked.priority },
     leftMs: timeoutsOf(ctx, planned, asked).totalMs,
     waits: planned.isLast ?? true,
     signal,
   })
+  const { node } = provider
+  if (node && coldLoadMs(ctx, planned.target) > LONG_LOAD_MS) {
+    await loadAhead(ctx, { ...passing(), node, model: planned.target.model })
+  }
+  const leave = await passGate(ctx, passing())
   try {
     const answer = await askTarget(ctx, planned, wanted, leave)
     if (answer.kind === 'whole') leave()

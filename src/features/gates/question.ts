@@ -10,7 +10,9 @@ const MOST_BYTES = 4_000_000
 const MOST_ERROR_BYTES = 4000
 
 export type Link = Pick<NodeLink, 'send' | 'endpoints'>
-export type Question = Pick<NodeRequest, 'server' | 'method' | 'path' | 'headers' | 'body'> & { timeoutMs: number }
+export type Question = Pick<NodeRequest, 'server' | 'method' | 'path' | 'headers' | 'body' | 'signal'> & {
+  timeoutMs: number
+}
 
 /** Why a node did not answer, in one word. */
 export class NodeSilence extends Error {
@@ -25,9 +27,9 @@ export class NodeSilence extends Error {
 
 /** A node's answer in that shape, within that time. Throws `NodeSilence`. */
 export async function askNode<T>({ send }: Link, question: Question, shape: z.ZodType<T>): Promise<T> {
-  const { timeoutMs, ...request } = question
+  const { timeoutMs, signal: left, ...request } = question
   const ending = new AbortController()
-  const { signal } = ending
+  const signal = left ? AbortSignal.any([left, ending.signal]) : ending.signal
   const timer = setTimeout(() => ending.abort(), timeoutMs)
   try {
     const response = await send({ ...request, signal, headersTimeoutMs: timeoutMs })
@@ -40,7 +42,7 @@ export async function askNode<T>({ send }: Link, question: Question, shape: z.Zo
     if (!parsed.success) throw new NodeSilence('bad_output', parsed.error)
     return parsed.data
   } catch (error) {
-    throw silenceOf(error, signal.aborted)
+    throw silenceOf(error, ending.signal.aborted)
   } finally {
     clearTimeout(timer)
   }

@@ -34,10 +34,10 @@ export function nodeStanding(world: World, { provider, model }: Target): NodeSta
 const busyOf = ({ inFlight, waiting }: NodeState): number =>
   Object.values(inFlight).reduce((sum, count) => sum + count, waiting)
 
-export const hasLoaded = ({ loaded }: NodeState, model: string): boolean => loaded.some(({ name }) => name === model)
+const hasLoaded = ({ loaded }: NodeState, model: string): boolean => loaded.some(({ name }) => name === model)
 
 /** The time that it takes to bring a model into memory, by its size; 0 where that is not known. */
-export const loadMsOf = ({ models }: NodeState, model: string): number =>
+const loadMsOf = ({ models }: NodeState, model: string): number =>
   (models.find(({ name, server }) => server === 'ollama' && name === model)?.sizeMb ?? 0) / LOAD_MB_PER_MS
 
 /**
@@ -66,17 +66,22 @@ function scoreOf(world: World, target: Target, quickestMs: number): number {
   )
 }
 
+/** How long the node of a target takes to load its model; 0 where it is loaded, and where nobody knows. */
+export function coldLoadMs(world: World, { provider, model }: Target): number {
+  const state = stateOf(world, provider)
+  return state && !hasLoaded(state, model) ? loadMsOf(state, model) : 0
+}
+
 /**
  * Whether a call would wait at its node for longer than it can: for those who wait there already, and for its model to be
  * loaded.
  */
 export function wouldWait(world: World, target: Target): boolean {
-  const { provider, model } = target
+  const { provider } = target
   const state = provider.node && stateOf(world, provider)
   if (!provider.node || !state) return false
   const meanMs = recallFigures(world, target)?.latencyMs ?? USUAL_MS
   const { chat, gpu_tasks: inAll } = provider.node.limits
   const queueMs = (state.waiting * meanMs) / Math.max(1, Math.min(chat, inAll))
-  const loadMs = hasLoaded(state, model) ? 0 : loadMsOf(state, model)
-  return queueMs > LONGEST_WAIT_MS || queueMs + loadMs > provider.timeouts.totalMs
+  return queueMs > LONGEST_WAIT_MS || queueMs + coldLoadMs(world, target) > provider.timeouts.totalMs
 }

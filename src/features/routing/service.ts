@@ -8,6 +8,7 @@ export { failureOf, isBilledUnanswered, isCallersFault, reasonOf } from './failu
 export { featuresOf, taskOf } from './features.ts'
 export { begin, recallFigures } from './figures.ts'
 export { listingOf, stateOf, windowOf } from './listing.ts'
+export { coldLoadMs } from './node-choice.ts'
 export { knowsEnough, knowsNodes, learnNodes, refreshNodes, relearnNodes } from './nodes.ts'
 export { expectedCost } from './option.ts'
 export { HelixOptions, wishOf } from './options.ts'
