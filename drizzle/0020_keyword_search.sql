@@ -18,7 +18,7 @@ begin
   if numnode(all_words) = 0 then return; end if;
 
   return query
-    select c.id, ts_rank_cd(c.tsv, websearch_to_tsquery(c.language, asked), 32)
+    select c.id, (0.5 + ts_rank_cd(c.tsv, websearch_to_tsquery(c.language, asked), 32) / 2)::real
     from (select id, tsv, language from public.chunks
       where org_id = of_org and is_current and tsv @@ all_words and language = any (languages)
         and (sources is null or source_id = any (sources))
@@ -34,7 +34,7 @@ begin
   from regexp_matches(all_words::text, '''(?:[^'']|'''')+''(?::[*A-D]+)?', 'g') lexeme;
   -- Some of each, so that words that are everywhere do not crowd out those that tell something.
   return query
-    select c.id, ts_rank_cd(c.tsv, any_word, 32) * 0.5::real
+    select c.id, (ts_rank_cd(c.tsv, any_word, 32) / 2)::real
     from (select distinct on (few.id) few.id, few.tsv
       from unnest(each_word) word cross join lateral (
         select k.id, k.tsv from public.chunks k

@@ -43,6 +43,10 @@ describe('search', () => {
     expect(body.results).toMatchObject([{ source_id: 'foxes', similarity_score: null }])
     const some = await team.ask('POST', '/search', { query: 'fox timeouts', mode: 'keyword' })
     expect(some.body.results.map((result) => result.source_id).sort()).toEqual(['foxes', 'tunnels'])
+    const repeated = [{ content: 'a fox has a timeout' }, { content: 'fox fox fox fox fox fox fox fox fox' }]
+    await team.ask('POST', '/index', { source_id: 'repeated', chunks: repeated })
+    const all = await team.ask('POST', '/search', { query: 'fox timeouts', mode: 'keyword' })
+    expect(all.body.results[0]?.content).toBe('a fox has a timeout')
     const not = await team.ask('POST', '/search', { query: 'garden -fox', mode: 'keyword' })
     expect(not.body.results).toEqual([])
     expect(world.node.calls).toEqual([])
