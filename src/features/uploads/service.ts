@@ -17,3 +17,13 @@ export type Upload = {
 export async function openUpload(ctx: Ctx, id: string): Promise<Upload> {
   return (await import('./open.ts')).open(ctx, id)
 }
+
+export type NewUpload = { filename: string; mime: string; bytes: Uint8Array }
+
+/**
+ * Keeps a file that came with a call for a job of the same caller, as if it had been uploaded: for a day.
+ * @returns its `upl_…`; throws `DependencyError('bucket')`
+ */
+export async function storeUpload(ctx: Ctx, file: NewUpload): Promise<string> {
+  return (await import('./store.ts')).store(ctx, file)
+}
