@@ -7,6 +7,7 @@ import { responseJobs } from './responses/jobs.ts'
 import { routingJobs } from './routing/jobs.ts'
 import { semanticJobs } from './semantic/jobs.ts'
 import { uploadsJob } from './uploads/jobs.ts'
+import { visionJob } from './vision/jobs.ts'
 
 /** Everything that is done by the clock, in the order in which jobs of the same hour run. */
 export const jobs: readonly Job[] = [
@@ -18,4 +19,5 @@ export const jobs: readonly Job[] = [
   ...semanticJobs,
   ...jobQueueJobs,
   uploadsJob,
+  visionJob,
 ]
