@@ -47,6 +47,10 @@ export const bodies: Readonly<Record<string, Body>> = {
   'PUT /api/v1/nodes/:id': { ...node, name: 'replaced-node' },
   'PATCH /api/v1/nodes/:id': { priority: 7 },
   'POST /api/v1/nodes/:id/drain': { drain: false },
+  'POST /api/v1/ollama/models/pull/:name{.+}': {},
+  'POST /api/v1/ollama/models/load': { name: 'a-model' },
+  'POST /api/v1/ollama/models/unload': { name: 'a-model' },
+  'POST /api/v1/models/select': { task_type: 'text_generation' },
   'POST /api/v1/uploads': { filename: 'a-file.bin', size_bytes: 7 },
   'POST /v1/chat/completions': chat,
   'POST /v1/chat/completions/stream': chat,
@@ -75,6 +79,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/semantic/similarity': { texts: ['Hello', 'there'], model_name: embed.model },
   'POST /api/v1/semantic/chunk': { text: 'Hello there', model_name: embed.model },
   'POST /api/v1/semantic/index': { source_id: 'a-text', text: 'Hello there', model_name: embed.model },
+  'POST /api/v1/semantic/detect-duplicates': { content_id: 'a-text', content: 'Hello there', model_name: embed.model },
   'POST /api/v1/semantic/search': { query: 'Hello there', model_name: embed.model },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,
@@ -99,7 +104,7 @@ export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
 
 const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
 /** Words of another issuer, and the caller's own names for agents, experiments and texts, which are written down as they come. */
-const OF_OTHERS = /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|source_id|(?:.+\.)?experiment\.id)$/
+const OF_OTHERS = /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|source_id|content_id|(?:.+\.)?experiment\.id)$/
 
 /** Every such place of a route, nested ones as `messages.tool_call_id`. */
 export function idFieldsOf(entry: Entry): IdField[] {
@@ -156,6 +161,9 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /api/v1/routing/explain messages.tool_call_id': (id) => calling(id),
   'POST /api/v1/routing/classify messages.tool_calls.id': (id) => classifying(id),
   'POST /api/v1/routing/classify messages.tool_call_id': (id) => classifying(id),
+  'POST /api/v1/ollama/models/pull/:name{.+} node_id': (node_id) => ({ node_id }),
+  'POST /api/v1/ollama/models/load node_id': (node_id) => ({ name: 'a-model', node_id }),
+  'POST /api/v1/ollama/models/unload node_id': (node_id) => ({ name: 'a-model', node_id }),
   'POST /api/v1/providers/discover provider_id': (provider_id) => ({ provider_id }),
   'POST /api/v1/providers/:id/credentials key': (key) => ({ label: key.slice(0, 64), key }),
   'POST /v1/chat/completions helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),

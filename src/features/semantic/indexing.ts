@@ -6,7 +6,7 @@ import { type Space, spaceFor, spaceWithoutModel, textSpaceOf } from '../spaces/
 import { embedLong } from './embedding.ts'
 import { languageOf } from './language.ts'
 import { MAX_CHUNKS, MOST_AT_ONCE, tooLong } from './limits.ts'
-import type { CutChunk } from './pieces.ts'
+import { type CutChunk, textOf } from './pieces.ts'
 import type { IndexView } from './schema.ts'
 import {
   type ChunkRow,
@@ -47,9 +47,8 @@ export const INDEX_JOB = 'semantic.index'
 export async function indexText(ctx: Ctx, text: Text): Promise<Indexed> {
   const { sourceId, chunks, metadata, replace, modelName, isLater } = text
   await requirePlace(ctx, text)
-  const whole = chunks.map(({ content }) => content)
   const generation = ctx.newId('gen')
-  const language = languageOf(whole.slice(0, 4).join('\n'))
+  const language = languageOf(textOf(chunks.slice(0, 4)))
   const rest: Rest = {
     sourceId,
     generation,
@@ -57,7 +56,7 @@ export async function indexText(ctx: Ctx, text: Text): Promise<Indexed> {
     metadata,
     replace,
     chunkCount: chunks.length,
-    contentSha256: await sha256Of(whole.join('\n')),
+    contentSha256: await sha256Of(textOf(chunks)),
     ...(modelName !== undefined && { modelName }),
   }
   const rows = await writeChunks(ctx, rest, chunks)

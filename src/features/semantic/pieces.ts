@@ -41,3 +41,14 @@ export function givenChunks(given: readonly { content: string; metadata: Metadat
     }
   })
 }
+
+/** What was cut: the chunks in their order, without what one has of the one before. */
+export function textOf(chunks: readonly Pick<CutChunk, 'content' | 'startOffset' | 'endOffset'>[]): string {
+  let done = chunks[0]?.startOffset ?? 0
+  let text = ''
+  for (const { content, startOffset, endOffset } of chunks) {
+    text += content.slice(done - startOffset)
+    done = endOffset
+  }
+  return text
+}

@@ -1,4 +1,5 @@
 import type { Route } from '../../http/route.ts'
+import { extractRoutes } from './routes-extract.ts'
 import { searchRoutes } from './routes-search.ts'
 
-export const routes: readonly Route[] = [...searchRoutes]
+export const routes: readonly Route[] = [...searchRoutes, ...extractRoutes]

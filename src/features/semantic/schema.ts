@@ -7,7 +7,7 @@ export const SourceId = z
   .string()
   .regex(/^[^\p{Cc}\s](?:[^\p{Cc}]{0,198}[^\p{Cc}\s])?$/u, 'is no name of 1 to 200 characters')
   .describe('Your own name for what the text is from: a document, a page.')
-const ModelName = z
+export const ModelName = z
   .string()
   .min(1)
   .max(255)

@@ -31,7 +31,10 @@ export async function search(ctx: Ctx, body: SearchBody) {
 }
 
 /** Undefined where no text was ever embedded with that model: a model that is not there is told nevertheless. */
-async function standpointOf(ctx: Ctx, { query, model_name: modelName }: SearchBody): Promise<Standpoint | undefined> {
+export async function standpointOf(
+  ctx: Ctx,
+  { query, model_name: modelName }: Pick<SearchBody, 'query' | 'model_name'>,
+): Promise<Standpoint | undefined> {
   const space = await textSpaceOf(ctx, modelName)
   const asked = modelName === undefined ? undefined : (space?.model ?? modelName)
   const { vectors, model } = await embedLong(ctx, { texts: [query], modelName: asked, priority: 'high' })

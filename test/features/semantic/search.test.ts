@@ -45,7 +45,14 @@ describe('search', () => {
     expect(some.body.results.map((result) => result.source_id).sort()).toEqual(['foxes', 'tunnels'])
     const repeated = [{ content: 'a fox has a timeout' }, { content: 'fox fox fox fox fox fox fox fox fox' }]
     await team.ask('POST', '/index', { source_id: 'repeated', chunks: repeated })
-    const all = await team.ask('POST', '/search', { query: 'fox timeouts', mode: 'keyword' })
+    // Of no language that it could be told by, so that other forms of its words are not found but beside others.
+    const forms = await team.ask('POST', '/search', {
+      query: 'fox timeouts',
+      mode: 'keyword',
+      source_filter: 'repeated',
+    })
+    expect(forms.body.results).toHaveLength(2)
+    const all = await team.ask('POST', '/search', { query: 'fox timeout', mode: 'keyword' })
     expect(all.body.results[0]?.content).toBe('a fox has a timeout')
     const not = await team.ask('POST', '/search', { query: 'garden -fox', mode: 'keyword' })
     expect(not.body.results).toEqual([])

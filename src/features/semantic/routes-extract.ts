@@ -1,0 +1,20 @@
+import { post, type Route } from '../../http/route.ts'
+import { detectDuplicates } from './duplicates.ts'
+import { DuplicatesBody, DuplicatesView } from './schema-extract.ts'
+
+/** What models and measures tell of texts. */
+export const extractRoutes: readonly Route[] = [
+  post(
+    '/api/v1/semantic/detect-duplicates',
+    {
+      summary: 'Find duplicates of a text',
+      description:
+        'Among the chunks that are indexed, and among whole sources where they are the same to the letter. The older of ' +
+        'two is the original. The pairs are noted.',
+      scope: 'semantic:write',
+      body: DuplicatesBody,
+      response: DuplicatesView,
+    },
+    (ctx, { body }) => detectDuplicates(ctx, body),
+  ),
+]
