@@ -38,7 +38,7 @@ begin
     from (select distinct on (few.id) few.id, few.tsv
       from unnest(each_word) word cross join lateral (
         select k.id, k.tsv from public.chunks k
-        where k.org_id = of_org and k.is_current and k.tsv @@ word and not k.tsv @@ all_words
+        where k.org_id = of_org and k.is_current and k.tsv @@ word and not k.tsv @@ websearch_to_tsquery(k.language, asked)
           and k.language = any (languages) and (sources is null or k.source_id = any (sources))
         limit 500) few) c
     order by 2 desc, 1 limit most - found_rows;

@@ -45,6 +45,7 @@ describe('search', () => {
     expect(some.body.results.map((result) => result.source_id).sort()).toEqual(['foxes', 'tunnels'])
     const repeated = [{ content: 'a fox has a timeout' }, { content: 'fox fox fox fox fox fox fox fox fox' }]
     await team.ask('POST', '/index', { source_id: 'repeated', chunks: repeated })
+    world.node.calls.length = 0
     // Of no language that it could be told by, so that other forms of its words are not found but beside others.
     const forms = await team.ask('POST', '/search', {
       query: 'fox timeouts',
