@@ -83,7 +83,13 @@ export const areas: readonly Area[] = [
   },
   { name: 'cache', at: ['/api/v1/cache'], errors: 'problem', load: () => import('./cache/routes.ts') },
   { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
-  area('node-models'),
+  {
+    name: 'node-models',
+    tag: 'models',
+    at: ['/api/v1/models', '/api/v1/ollama'],
+    errors: 'problem',
+    load: () => import('./node-models/routes.ts'),
+  },
   {
     name: 'completions',
     at: ['/v1/chat', '/v1/completions', '/v1/ensemble'],

@@ -25,6 +25,8 @@ type World = Pick<Ctx, 'providers' | 'gateOf' | 'log' | 'admission' | 'memory' |
 export type ChoiceWish = Wanted & {
   /** By this name alone: `node/model`, or a model whichever node has it. */
   modelName?: string | undefined
+  /** Its figures are wanted, also where there is no choice. */
+  isMeasured?: true
 }
 
 /**
@@ -70,7 +72,7 @@ type Asked = { offers: readonly Offer[]; nodes: readonly SeenNode[]; wish: Choic
 
 async function candidatesOf(ctx: World, { offers, nodes, wish }: Asked): Promise<Candidate[]> {
   // Where there is no choice nothing has to be looked up.
-  const runs = offers.length < 2 ? new Map<string, NodeRuns>() : await runsFor(ctx, { nodes, wish })
+  const runs = offers.length < 2 && !wish.isMeasured ? new Map<string, NodeRuns>() : await runsFor(ctx, { nodes, wish })
   return offers.map(({ id, model, state, link }) => ({
     id,
     model,

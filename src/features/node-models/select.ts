@@ -1,5 +1,5 @@
 import { type Candidate, nodeWorth, type Scored, scored, type Wish } from './score.ts'
-import { answers } from './tasks.ts'
+import { answers, type ContentType, contentsOf } from './tasks.ts'
 
 export type Wanted = Wish & {
   /** Tokens that have to fit; a model that does not tell its length is taken at its word. */
@@ -9,6 +9,8 @@ export type Wanted = Wish & {
   /** Further things that it must be able to do. */
   capabilities?: readonly Wish['capability'][] | undefined
   maxSizeMb?: number | undefined
+  /** What it has to take in. */
+  content?: ContentType | undefined
 }
 
 export type Selection = {
@@ -68,11 +70,13 @@ const byScore = (one: Scored, other: Scored): number =>
   (one.meanMs ?? Number.POSITIVE_INFINITY) - (other.meanMs ?? Number.POSITIVE_INFINITY) ||
   (one.id < other.id ? -1 : 1)
 
-function canDo({ model }: Candidate, { capability, capabilities = [], contextLength, maxTokens, maxSizeMb }: Wanted) {
+function canDo({ model }: Candidate, wanted: Wanted): boolean {
+  const { capability, capabilities = [], contextLength, maxTokens, maxSizeMb, content } = wanted
   const needed = Math.max(contextLength ?? 0, maxTokens ?? 0)
   return (
     answers(model.server, capability) &&
     [capability, ...capabilities].every((one) => model.capabilities.includes(one)) &&
+    (content === undefined || contentsOf(model.capabilities).includes(content)) &&
     (model.contextLength === undefined || model.contextLength >= needed) &&
     (maxSizeMb === undefined || (model.sizeMb !== undefined && model.sizeMb <= maxSizeMb))
   )
