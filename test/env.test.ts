@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigurationError, parseEnv, parseJobsEnv, parseLedgerEnv, vendorNames } from '../src/env.ts'
+import {
+  ConfigurationError,
+  parseEnv,
+  parseJobsEnv,
+  parseLedgerEnv,
+  parseNodeWatchEnv,
+  vendorNames,
+} from '../src/env.ts'
 
 const complete = {
   DATABASE_URL: 'postgresql://helix_app:secret@db.example/helix',
@@ -150,5 +157,23 @@ describe('the environment', () => {
 
   it('reads nothing but strings: bindings are not variables', () => {
     expect(parseEnv({ ...complete, LEDGER: {}, OPENAI_API_KEY: {} }).vendors).toEqual({})
+  })
+})
+
+describe('the environment of the watch over a node', () => {
+  const { KEY_PEPPER: _key, PASSWORD_PEPPER: _password, ...watching } = complete
+
+  it('is usable without what admits anybody, and has test origins only where tests run', () => {
+    const origins = { OUTBOUND_TEST_ORIGINS: 'http://127.0.0.1:1', NODE_SPEECH_URL: 'https://speech.example' }
+    expect(parseNodeWatchEnv({ ...watching, ...origins, ENVIRONMENT: 'test' })).toMatchObject({
+      outboundTestOrigins: ['http://127.0.0.1:1'],
+      nodeSpeechUrl: 'https://speech.example',
+      healthIntervalMs: 30_000,
+    })
+    expect(() => parseNodeWatchEnv({ ...watching, ...origins, ENVIRONMENT: 'production' })).toThrow(
+      'OUTBOUND_TEST_ORIGINS',
+    )
+    expect(() => parseNodeWatchEnv({ ...watching, NODE_ACCESS_ID: 'half' })).toThrow('NODE_ACCESS_SECRET')
+    expect(() => parseNodeWatchEnv({})).toThrow('KEK_CURRENT is missing')
   })
 })

@@ -1,9 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Ctx } from '../../../src/core/context.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import type { Gate, GateAnswer, GateEntry } from '../../../src/core/gate.ts'
 import type { ChatStream, Provider } from '../../../src/core/models.ts'
-import { leavingAfter, passGate } from '../../../src/features/gates/service.ts'
+import { DEFAULT_NODE_LIMITS, type NodeLink } from '../../../src/core/node.ts'
+import { leavingAfter, type Passing, passGate } from '../../../src/features/gates/service.ts'
 import { fakeDeps, keptLog } from '../../support/fake-deps.ts'
 
 const away = () => Promise.reject(new DependencyError('gate', new Error('away')))
@@ -12,6 +13,7 @@ const away = () => Promise.reject(new DependencyError('gate', new Error('away'))
 function worldOf(answer: (entry: GateEntry) => Promise<GateAnswer>, leaving: () => Promise<void> = async () => {}) {
   const entered: GateEntry[] = []
   const left: string[] = []
+  const renewed: [ticket: string, leaseMs: number][] = []
   const asked: string[] = []
   const deferred: Promise<unknown>[] = []
   const { log, lines } = keptLog()
@@ -20,7 +22,10 @@ function worldOf(answer: (entry: GateEntry) => Promise<GateAnswer>, leaving: () 
       entered.push(entry)
       return answer(entry)
     },
-    renew: async () => true,
+    renew: async (ticket, leaseMs) => {
+      renewed.push([ticket, leaseMs])
+      return true
+    },
     leave: (ticket) => {
       left.push(ticket)
       return leaving()
@@ -33,10 +38,10 @@ function worldOf(answer: (entry: GateEntry) => Promise<GateAnswer>, leaving: () 
     return gate
   }
   const defer: Ctx['defer'] = (work) => void deferred.push(work)
-  const world = { ...fakeDeps({ gateOf, log }), defer }
+  const world = { ...fakeDeps({ gateOf, log, now: Date.now }), defer }
   const leaver = new AbortController()
   const node: Pick<Provider, 'name' | 'maxConcurrency'> = { name: 'node', maxConcurrency: 4 }
-  const pass = (given: Partial<Provider> = {}, waits = true) =>
+  const pass = (given: Partial<Provider> = {}, waits = true, more: Partial<Passing> = {}) =>
     passGate(world, {
       // The gate looks at nothing else of a provider.
       provider: { ...node, ...given } as Provider,
@@ -44,8 +49,9 @@ function worldOf(answer: (entry: GateEntry) => Promise<GateAnswer>, leaving: () 
       leftMs: 20_000,
       waits,
       signal: leaver.signal,
+      ...more,
     })
-  return { pass, entered, left, asked, leaver, lines, settled: () => Promise.all(deferred) }
+  return { pass, renewed, entered, left, asked, leaver, lines, settled: () => Promise.all(deferred) }
 }
 
 describe('an attempt before a gate', () => {
@@ -113,6 +119,49 @@ describe('an attempt before a gate', () => {
     leave()
     await gone.settled()
     expect(gone.lines.map(({ event }) => event)).toEqual(['gate_away', 'gate_away'])
+  })
+})
+
+describe('an attempt at a node', () => {
+  const send = () => Promise.reject(new Error('nobody asks'))
+  const link: NodeLink = {
+    id: 'node_1',
+    isShared: false,
+    endpoints: { baseUrl: 'https://node.test' },
+    limits: { ...DEFAULT_NODE_LIMITS, vision: 1 },
+    isDraining: false,
+    watch: 'shared',
+    send,
+  }
+
+  it('enters by the class of its work, within the limits of the node', async () => {
+    const { pass, entered, asked } = worldOf(async () => ({ ok: true }))
+    const leave = await pass({ node: link, maxConcurrency: 9 }, true, { work: { class: 'vision', priority: 'high' } })
+    expect(asked).toEqual(['node_1'])
+    expect(entered).toMatchObject([{ class: 'vision', priority: 'high', limits: { vision: 1, chat: 4 } }])
+    leave()
+  })
+
+  it('that takes long keeps its place by renewing it, and stops with its end or its time', async () => {
+    vi.useFakeTimers()
+    try {
+      const { pass, entered, renewed } = worldOf(async () => ({ ok: true }))
+      const leave = await pass({ node: link }, true, { leftMs: 300_000 })
+      expect(entered).toMatchObject([{ leaseMs: 180_000 }])
+      await vi.advanceTimersByTimeAsync(120_000)
+      expect(renewed).toEqual(Array(2).fill([entered[0]?.ticket, 180_000]))
+      leave()
+      await vi.advanceTimersByTimeAsync(600_000)
+      expect(renewed).toHaveLength(2)
+      await pass({ node: link }, true, { leftMs: 200_000 })
+      await vi.advanceTimersByTimeAsync(900_000)
+      expect(renewed.slice(2).map(([, leaseMs]) => leaseMs)).toEqual([145_000, 85_000, 25_000])
+      await pass({ node: link }, true, { leftMs: 20_000 })
+      await vi.advanceTimersByTimeAsync(900_000)
+      expect(renewed).toHaveLength(5)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 
