@@ -80,6 +80,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/semantic/chunk': { text: 'Hello there', model_name: embed.model },
   'POST /api/v1/semantic/index': { source_id: 'a-text', text: 'Hello there', model_name: embed.model },
   'POST /api/v1/semantic/detect-duplicates': { content_id: 'a-text', content: 'Hello there', model_name: embed.model },
+  'POST /api/v1/semantic/classify': { content: 'Hello there', categories: ['one', 'two'], model_name: 'gpt-4o' },
   'POST /api/v1/semantic/search': { query: 'Hello there', model_name: embed.model },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,

@@ -1,6 +1,7 @@
 import { post, type Route } from '../../http/route.ts'
+import { classify } from './classify.ts'
 import { detectDuplicates } from './duplicates.ts'
-import { DuplicatesBody, DuplicatesView } from './schema-extract.ts'
+import { ClassifyBody, ClassifyView, DuplicatesBody, DuplicatesView } from './schema-extract.ts'
 
 /** What models and measures tell of texts. */
 export const extractRoutes: readonly Route[] = [
@@ -16,5 +17,19 @@ export const extractRoutes: readonly Route[] = [
       response: DuplicatesView,
     },
     (ctx, { body }) => detectDuplicates(ctx, body),
+  ),
+
+  post(
+    '/api/v1/semantic/classify',
+    {
+      summary: 'Classify a text',
+      description:
+        'Into categories that you name. A model tells how probable each is, for windows of 1000 characters; a text never ' +
+        'tells the model what to do. Nothing is kept.',
+      scope: 'semantic:write',
+      body: ClassifyBody,
+      response: ClassifyView,
+    },
+    (ctx, { body }) => classify(ctx, body),
   ),
 ]

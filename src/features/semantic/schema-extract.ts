@@ -1,6 +1,13 @@
 import * as z from 'zod'
 import { ModelName, SourceId } from './schema.ts'
 
+const Reader = z
+  .string()
+  .min(1)
+  .max(255)
+  .describe('Who reads the text. Without it the best model of your own nodes, or else what routing chooses.')
+const Windows = z.int().describe('Into how many parts the text was cut to be read. All of them were.')
+const ModelsUsed = z.array(z.string()).describe('Who answered.')
 const Share = z.number().min(0).max(1)
 
 export const DuplicatesBody = z.strictObject({
@@ -35,4 +42,34 @@ export const DuplicatesView = z.object({
   compared: z.int().describe('With how many it was compared.'),
   threshold: z.number(),
   model_used: z.string().nullable().describe('Null where nothing has a vector to compare with.'),
+})
+
+const Category = z.string().trim().min(1).max(100)
+
+export const ClassifyBody = z.strictObject({
+  content: z.string().trim().min(1).describe('At most 20,000 characters.'),
+  categories: z
+    .array(Category)
+    .min(2)
+    .max(50)
+    .refine((names) => new Set(names).size === names.length, { message: 'has a category twice' })
+    .refine((names) => !names.includes('__proto__'), { message: 'has a name that no field can have' }),
+  confidence_threshold: Share.default(0.7).describe('Least probability of `top_category` and of `labels`.'),
+  multi_label: z.boolean().default(false).describe('Whether a text may belong to several categories.'),
+  model_name: Reader.optional(),
+})
+export type ClassifyBody = z.output<typeof ClassifyBody>
+
+export const ClassifyView = z.object({
+  object: z.literal('semantic.classification'),
+  classification: z
+    .record(z.string(), Share)
+    .describe('How probable each category is: the mean over the windows, each as heavy as it is long.'),
+  top_category: z.string().nullable().describe('Null where none reaches the threshold.'),
+  labels: z.array(z.string()).describe('With `multi_label`, all that reach the threshold.'),
+  subcategory: z.string().nullable(),
+  tags: z.array(z.string()),
+  confidence_source: z.literal('model'),
+  windows: Windows,
+  models_used: ModelsUsed,
 })
