@@ -9,7 +9,7 @@ import { type Team, team } from './accounts-kit.ts'
 const VISION_AT_ONCE = 2
 const soon = { timeout: 30_000, interval: 20 }
 const picture =
-  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP8//8/AzbAhFV0sEoAAFE9Aw1mzPvyAAAAAElFTkSuQmCC'
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAJklEQVR42u3NMQ0AAAwDoPo33arYsQQMkB6LQCAQCAQCgUAg+BIMi1X0ptsIcT0AAAAASUVORK5CYII='
 
 const Asked = z.looseObject({
   messages: z.array(z.looseObject({ content: z.string(), images: z.array(z.string()).optional() })),

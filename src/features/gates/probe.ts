@@ -6,9 +6,9 @@ import { Embedded, Generated, Transcribed } from './wire.ts'
 const TIMEOUT_MS = 60_000
 /** A picture is at least so many tokens; a server that does not see it counts none. */
 const LEAST_PICTURE_TOKENS = 8
-/** 8 × 8 pixels, white. */
+/** 32 × 32 pixels, white: some models take nothing smaller. */
 const PICTURE =
-  'iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP8//8/AzbAhFV0sEoAAFE9Aw1mzPvyAAAAAElFTkSuQmCC'
+  'iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAJklEQVR42u3NMQ0AAAwDoPo33arYsQQMkB6LQCAQCAQCgUAg+BIMi1X0ptsIcT0AAAAASUVORK5CYII='
 const BOUNDARY = 'helix-tone'
 
 /**
