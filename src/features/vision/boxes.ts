@@ -14,7 +14,7 @@ type Size = Pick<Image, 'width' | 'height'>
 /** What models were trained to tell boxes in; every other is asked for shares. */
 const trained: readonly (readonly [RegExp, BoxUnit])[] = [
   [/qwen-?2\.5-?vl/i, 'pixels'],
-  [/qwen[\w.]*-?vl|gemma-?3|paligemma|internvl|minicpm-v|glm-?4[\w.]*v/i, 'thousandths'],
+  [/qwen[\w.]*-?vl|gemma-?[3-9]|paligemma|internvl|minicpm-v|glm-?4[\w.]*v/i, 'thousandths'],
 ]
 
 /** What a model is asked to tell boxes in, by its name. */
