@@ -109,7 +109,7 @@ export const areas: readonly Area[] = [
   area('calls'),
   area('spaces'),
   { name: 'semantic', at: ['/api/v1/semantic'], errors: 'problem', load: () => import('./semantic/routes.ts') },
-  area('vision'),
+  { name: 'vision', at: ['/api/v1/vision'], errors: 'problem', load: () => import('./vision/routes.ts') },
   area('audio'),
   { name: 'secrets', at: ['/api/v1/secrets'], errors: 'problem', load: () => import('./secrets/routes.ts') },
   { name: 'oidc', at: ['/api/v1/oidc-providers'], errors: 'problem', load: () => import('./oidc/routes.ts') },
