@@ -110,7 +110,14 @@ export const areas: readonly Area[] = [
   area('spaces'),
   { name: 'semantic', at: ['/api/v1/semantic'], errors: 'problem', load: () => import('./semantic/routes.ts') },
   { name: 'vision', at: ['/api/v1/vision'], errors: 'problem', load: () => import('./vision/routes.ts') },
-  area('audio'),
+  { name: 'audio', at: ['/v1/audio'], errors: 'openai', load: () => import('./audio/routes.ts') },
+  {
+    name: 'audio-analysis',
+    tag: 'audio',
+    at: ['/api/v1/audio'],
+    errors: 'problem',
+    load: async () => ({ routes: (await import('./audio/routes.ts')).analysisRoutes }),
+  },
   { name: 'secrets', at: ['/api/v1/secrets'], errors: 'problem', load: () => import('./secrets/routes.ts') },
   { name: 'oidc', at: ['/api/v1/oidc-providers'], errors: 'problem', load: () => import('./oidc/routes.ts') },
   {

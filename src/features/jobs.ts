@@ -1,4 +1,5 @@
 import type { Job } from '../core/jobs.ts'
+import { audioJobs } from './audio/jobs.ts'
 import { decisionJobs } from './decisions/jobs.ts'
 import { encryptionJob } from './encryption/jobs.ts'
 import { jobQueueJobs } from './job-queue/jobs.ts'
@@ -17,6 +18,7 @@ export const jobs: readonly Job[] = [
   ...decisionJobs,
   ...routingJobs,
   ...semanticJobs,
+  ...audioJobs,
   ...jobQueueJobs,
   uploadsJob,
   visionJob,

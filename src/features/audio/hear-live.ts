@@ -1,0 +1,162 @@
+import * as z from 'zod'
+import type { Ctx } from '../../core/context.ts'
+import { UpstreamError } from '../../core/models.ts'
+import { sseData, sseHeaders } from '../../http/sse.ts'
+import { type Answered, callNodes } from './calling.ts'
+import { createEventReader } from './events.ts'
+import { capabilityOf, chosenFor, type Hearing, SYNC_TIMEOUT_MS, transcriptionOf } from './hear.ts'
+import type { Session } from './session.ts'
+
+/** Of a server's stream: a piece of the text, all of it, or what went wrong. */
+const Told = z.union([
+  z.object({ type: z.literal('transcript.text.delta'), delta: z.string() }),
+  z.object({ type: z.literal('transcript.text.done'), text: z.string() }),
+  z.object({ error: z.unknown() }),
+  // Older servers send a segment, or the text of one, as an object of its own.
+  z.object({ text: z.string() }),
+])
+
+/** What is read of a server: the next pieces of text; undefined at the end of a whole transcript. */
+type Pieces = () => Promise<readonly string[] | undefined>
+
+/**
+ * What is said in a sound, as the server hears it: OpenAI's events. A server that does not stream is heard to its end,
+ * and its text is one piece. Throws `AppError` before the first byte.
+ */
+export async function hearLive(ctx: Ctx, hearing: Hearing): Promise<Response> {
+  const { given, model, task, timeoutMs = SYNC_TIMEOUT_MS, temperature, priority } = hearing
+  const answered = await callNodes<Pieces>(ctx, {
+    chosen: await chosenFor(ctx, hearing),
+    asked: model ?? 'auto',
+    ...capabilityOf(task),
+    isStream: true,
+    timeoutMs,
+    priority,
+    run: async (session, target) => {
+      const form = { response_format: 'json', temperature, stream: true } as const
+      return piecesOf(session, await session.ask(transcriptionOf(target, hearing, form)))
+    },
+  })
+  const body = eventsOf(ctx, answered, given.sound.durationMs)
+  return new Response(body, { headers: { ...answered.headers, ...sseHeaders } })
+}
+
+async function piecesOf(session: Session, response: Response): Promise<Pieces> {
+  const isStream = /^text\/event-stream/i.test(response.headers.get('content-type') ?? '')
+  const reader = response.body?.getReader()
+  const events = createEventReader()
+  const garbage = (): UpstreamError =>
+    new UpstreamError('garbage', `${session.provider.name} sent something else than a transcript.`)
+  if (!reader) throw garbage()
+  const state = { isOpen: true, isOpenAi: false, isDone: false, text: '' }
+
+  const take = (data: string): string[] => {
+    if (data === '[DONE]') {
+      state.isDone = true
+      return []
+    }
+    const told = Told.safeParse(parsed(data))
+    if (!told.success) throw garbage()
+    if ('error' in told.data) throw new UpstreamError('reported', `${session.provider.name} reported an error.`)
+    if ('type' in told.data) {
+      state.isOpenAi = true
+      if ('delta' in told.data) return [told.data.delta]
+      state.isDone = true
+      // Whoever was told nothing on the way is told everything at the end.
+      return state.text === '' ? [told.data.text] : []
+    }
+    const { text } = told.data
+    const needsBlank = state.text !== '' && !/\s$/.test(state.text) && !/^\s/.test(text)
+    return [needsBlank ? ` ${text}` : text]
+  }
+
+  const whole: string[] = []
+  const decoder = new TextDecoder()
+  const read = (bytes: Uint8Array): string[] => {
+    if (isStream) return events.push(bytes)
+    whole.push(decoder.decode(bytes, { stream: true }))
+    return []
+  }
+
+  return async () => {
+    while (state.isOpen) {
+      const bytes = await session.read(reader)
+      if (!bytes) state.isOpen = false
+      const told = bytes ? read(bytes) : isStream ? events.end() : [whole.join('') + decoder.decode()]
+      const pieces: string[] = []
+      for (const data of told) {
+        for (const piece of take(data)) {
+          state.text += piece
+          if (piece !== '') pieces.push(piece)
+        }
+      }
+      if (pieces.length > 0) return pieces
+    }
+    if (state.isOpenAi && !state.isDone) throw new UpstreamError('cut', `${session.provider.name} broke off.`)
+    return undefined
+  }
+}
+
+function parsed(data: string): unknown {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return undefined
+  }
+}
+
+const encoder = new TextEncoder()
+
+/** Read on as its reader asks for more; who hangs up ends the node's work. */
+function eventsOf(ctx: Ctx, answered: Answered<Pieces>, audioMs: number | undefined): ReadableStream<Uint8Array> {
+  let text = ''
+  let bytesOut = 0
+  const end = (error?: unknown): void => answered.finish({ audioMs, error, bytesOut })
+  let isLeft = false
+  const left = (): void => {
+    isLeft = true
+    end(new UpstreamError('aborted', 'The caller left.'))
+  }
+  ctx.signal.addEventListener('abort', left, { once: true })
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const write = (event: object): void => {
+          const bytes = encoder.encode(sseData(JSON.stringify(event)))
+          bytesOut += bytes.byteLength
+          controller.enqueue(bytes)
+        }
+        try {
+          const pieces = await answered.value()
+          for (const delta of pieces ?? []) {
+            text += delta
+            write({ type: 'transcript.text.delta', delta })
+          }
+          if (pieces) return
+          write({ type: 'transcript.text.done', text: text.trim() })
+          end()
+        } catch (error) {
+          if (isLeft) return
+          ctx.log.warn('transcript_broke_off', { request_id: ctx.requestId, cause: String(error) })
+          write({ error: brokenOff(error) })
+          end(error)
+        }
+        ctx.signal.removeEventListener('abort', left)
+        controller.close()
+      },
+      cancel: left,
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+/** None of the node's own words. */
+const brokenOff = (error: unknown) =>
+  error instanceof UpstreamError && error.fault === 'timeout'
+    ? { message: 'The node did not finish in time.', type: 'upstream_error', param: null, code: 'upstream_timeout' }
+    : {
+        message: 'The node broke off before its answer was complete.',
+        type: 'upstream_error',
+        param: null,
+        code: 'provider_error',
+      }
