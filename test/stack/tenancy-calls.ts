@@ -21,6 +21,8 @@ const embed = { model: 'text-embedding-3-small', input: 'Hello there' }
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello there' }] }
 const message = { ...chat, max_tokens: 50 }
 const complete = { model: 'gpt-4o', prompt: 'Hello there' }
+/** One white pixel. */
+const image_base64 = 'Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=='
 const respond = { model: 'gpt-4o', input: 'Hello there' }
 
 /** A body that every route which takes one accepts from an owner. */
@@ -81,6 +83,15 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/semantic/index': { source_id: 'a-text', text: 'Hello there', model_name: embed.model },
   'POST /api/v1/semantic/detect-duplicates': { content_id: 'a-text', content: 'Hello there', model_name: embed.model },
   'POST /api/v1/semantic/classify': { content: 'Hello there', categories: ['one', 'two'], model_name: 'gpt-4o' },
+  'POST /api/v1/vision/analyze': { image_base64 },
+  'POST /api/v1/vision/detect-objects': { image_base64 },
+  'POST /api/v1/vision/extract-text': { image_base64 },
+  'POST /api/v1/vision/ocr': { image_base64 },
+  'POST /api/v1/vision/batch/analyze': { images: [{ image_base64 }] },
+  'POST /api/v1/vision/search-similar': { image_base64 },
+  'POST /api/v1/vision/search': { image_base64 },
+  'POST /api/v1/vision/images': { image_base64, caption: 'A pixel' },
+  'PATCH /api/v1/vision/images/:id': { tags: ['another'] },
   'POST /api/v1/semantic/search': { query: 'Hello there', model_name: embed.model },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,
@@ -105,7 +116,8 @@ export type IdField = { entry: Entry; place: 'query' | 'body'; field: string }
 
 const ID_NAME = /^(?:id|key|after|username|slug|.+_ids?)$/
 /** Words of another issuer, and the caller's own names for agents, experiments and texts, which are written down as they come. */
-const OF_OTHERS = /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|source_id|content_id|(?:.+\.)?experiment\.id)$/
+const OF_OTHERS =
+  /^(?:(?:.+\.)?client_id|claim_map\..*|agent_id|(?:filter\.)?source_id|content_id|(?:.+\.)?experiment\.id)$/
 
 /** Every such place of a route, nested ones as `messages.tool_call_id`. */
 export function idFieldsOf(entry: Entry): IdField[] {
@@ -165,6 +177,14 @@ const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
   'POST /api/v1/ollama/models/pull/:name{.+} node_id': (node_id) => ({ node_id }),
   'POST /api/v1/ollama/models/load node_id': (node_id) => ({ name: 'a-model', node_id }),
   'POST /api/v1/ollama/models/unload node_id': (node_id) => ({ name: 'a-model', node_id }),
+  'POST /api/v1/vision/analyze upload_id': (upload_id) => ({ upload_id }),
+  'POST /api/v1/vision/detect-objects upload_id': (upload_id) => ({ upload_id }),
+  'POST /api/v1/vision/extract-text upload_id': (upload_id) => ({ upload_id }),
+  'POST /api/v1/vision/ocr upload_id': (upload_id) => ({ upload_id }),
+  'POST /api/v1/vision/search-similar upload_id': (upload_id) => ({ upload_id }),
+  'POST /api/v1/vision/batch/analyze images.upload_id': (upload_id) => ({ images: [{ upload_id }] }),
+  'POST /api/v1/vision/search upload_id': (upload_id) => ({ upload_id }),
+  'POST /api/v1/vision/images upload_id': (upload_id) => ({ upload_id }),
   'POST /api/v1/providers/discover provider_id': (provider_id) => ({ provider_id }),
   'POST /api/v1/providers/:id/credentials key': (key) => ({ label: key.slice(0, 64), key }),
   'POST /v1/chat/completions helix.run_id': (run_id) => ({ ...chat, helix: { run_id } }),

@@ -2,7 +2,7 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError, DependencyError } from '../../core/errors.ts'
 import { type JobView, startJob } from '../job-queue/service.ts'
 import { imageOf } from '../media/service.ts'
-import { storeUpload } from '../uploads/service.ts'
+import { openUpload, storeUpload } from '../uploads/service.ts'
 import { analyzed } from './analyze.ts'
 import { type Chosen, chooseModel } from './choice.ts'
 import { MAX_SHOWN_BYTES, MOST_AT_ONCE, requirePrompt } from './limits.ts'
@@ -20,7 +20,7 @@ export type Batch = { items: readonly BatchItem[]; modelName: string | undefined
 
 /**
  * Looks at several pictures: each has its result or its error. Many of them, or on request, are looked at after the
- * answer. Throws as `chooseModel`, and 502 `provider_error` where none went well.
+ * answer. Throws as `chooseModel`, 404 for an unknown upload, and 502 `provider_error` where none went well.
  */
 export async function analyzeBatch(ctx: Ctx, body: BatchBody, isLater: boolean): Promise<BatchView | JobView> {
   const { files, images = [], prompts, model_name: modelName, max_tokens: maxTokens } = body
@@ -29,6 +29,8 @@ export async function analyzeBatch(ctx: Ctx, body: BatchBody, isLater: boolean):
   const promptOf = (at: number): string => prompts[prompts.length > 1 ? at : 0] ?? DEFAULT_PROMPT
   const items = sources.map((source, at): BatchItem => ({ ...source, prompt: promptOf(at) }))
   const batch = { items, modelName, maxTokens }
+  const uploads = items.flatMap(({ upload_id }) => upload_id ?? [])
+  await Promise.all(uploads.map((id) => openUpload(ctx, id)))
   // Known before anything is kept for later.
   const chosen = await chooseModel(ctx, 'image_analysis', modelName)
   if (isLater || items.length > MOST_AT_ONCE) return later(ctx, batch)
