@@ -2,7 +2,7 @@ import type { Ctx } from '../../core/context.ts'
 import type { Priority } from '../../core/routing.ts'
 import type { TaskType } from '../../core/tasks.ts'
 import { askVectors, type Bounds, type Embedded, embedded, MAX_INPUTS } from '../embeddings/service.ts'
-import { within } from './within.ts'
+import { toItsEnd, within } from './within.ts'
 
 /** Texts that are to become vectors. */
 export type EmbedWish = {
@@ -35,7 +35,7 @@ export async function embedTexts(
   let promptTokens: number | undefined = 0
   let targetId: string | undefined
   for (const texts of batchesOf(wish.texts)) {
-    const { answer, ending } = await embedBatch(ctx, { ...wish, texts }, targetId)
+    const { answer, ending } = await toItsEnd(ctx, embedBatch(ctx, { ...wish, texts }, targetId))
     // Vectors of two models cannot be compared: whoever made the first makes them all.
     targetId = ending.target.id
     model = targetId

@@ -5,7 +5,7 @@ import type { Priority } from '../../core/routing.ts'
 import type { TaskType } from '../../core/tasks.ts'
 import { type Asked, askCompletion, ChatRequest, completeWhole, readRequest } from '../completions/service.ts'
 import { textOf } from '../ensembles/service.ts'
-import { within } from './within.ts'
+import { toItsEnd, within } from './within.ts'
 
 /** What a model is asked, in one piece. */
 export type Question = {
@@ -59,7 +59,10 @@ export type Reply = {
 export const ask = (ctx: Ctx, question: Question): Promise<Reply> => askFor(ctx, question, {})
 
 /** The same, with further fields of the body. */
-export async function askFor(ctx: Ctx, question: Question, fields: Readonly<Record<string, unknown>>): Promise<Reply> {
+export const askFor = (ctx: Ctx, question: Question, fields: Readonly<Record<string, unknown>>): Promise<Reply> =>
+  toItsEnd(ctx, answerTo(ctx, question, fields))
+
+async function answerTo(ctx: Ctx, question: Question, fields: Readonly<Record<string, unknown>>): Promise<Reply> {
   const asked = askedOf(question, fields)
   const own = await within(ctx, (deps, policy) => askCompletion(deps, policy, asked))
   const { completion, target, usage, estimated, costNanoUsd } = await completeWhole(own, asked)

@@ -13,3 +13,13 @@ export async function within(ctx: Ctx, ask: (deps: Deps, policy: Policy) => Ask 
   const admission = await admitWithin(ctx, { requestId, parentRequestId, ask: (policy) => ask(ctx, policy) })
   return { ...ctx, requestId, startedMs, admission, arrival: { isBooked: false, parentRequestId } }
 }
+
+/**
+ * A call that is there until its end, and what it holds is settled then, though whoever made it may have failed beside
+ * it, or their job was cancelled.
+ */
+export function toItsEnd<T>({ defer }: Pick<Ctx, 'defer'>, call: Promise<T>): Promise<T> {
+  const nothing = (): void => undefined
+  defer(call.then(nothing, nothing))
+  return call
+}

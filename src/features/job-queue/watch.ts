@@ -47,8 +47,9 @@ export function createWatch(
     signal: stop.signal,
     /** Whether nothing that is done from here on counts. */
     isLost: () => isLost,
+    /** A share of nothing is none. */
     progress: (share: number, detail?: Record<string, unknown>): Promise<void> =>
-      keep({ progress: Math.min(1, Math.max(0, share)), ...(detail && { detail }) }),
+      keep({ progress: Math.min(1, Math.max(0, share)) || 0, ...(detail && { detail }) }),
     /** What the work comes to, or why it was stopped; whoever does not listen is left behind. */
     async within<T>(limitMs: number, run: () => Promise<T>): Promise<T> {
       const atMostMs = Math.min(limitMs, LONGEST_JOB_MS)
@@ -58,6 +59,10 @@ export function createWatch(
       )
       try {
         return await Promise.race([run(), stopped.promise])
+      } catch (error) {
+        // Of what it has begun side by side, some may go on.
+        stop.abort(error)
+        throw error
       } finally {
         clearTimeout(timer)
       }

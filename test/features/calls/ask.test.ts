@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Limit } from '../../../src/core/admission.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
-import { ask } from '../../../src/features/calls/service.ts'
+import { ask, embedTexts } from '../../../src/features/calls/service.ts'
 import { readOpenCall, unknownSettlement } from '../../../src/features/ledger/unknown.ts'
 import { type Sent, startGateway } from '../../support/gateway.ts'
 import { budget, completion, nodeAnswer, OUTER, question, startCalls, yes } from './world.ts'
@@ -141,6 +141,24 @@ describe('what a question holds', () => {
     expect(sent[0]?.signal.aborted).toBe(true)
     expect(await rows()).toMatchObject([{ status: 'aborted', error_code: null, parent_request_id: OUTER }])
     expect(ledger.calls()).toMatchObject({ hold: 1, settle: 1 })
+    expect(ledger.openHolds()).toBe(0)
+  })
+
+  it('is settled although whoever asked waits for it no more', async () => {
+    const caller = new AbortController()
+    const deferred: Promise<unknown>[] = []
+    const { ctx, ledger, sent } = await startCalls({ policy: { budgets }, upstream: never })
+    const outer = ctx({ signal: caller.signal, defer: (work) => void deferred.push(work) })
+    for (const asking of [
+      ask(outer, question()),
+      embedTexts(outer, { model: 'text-embedding-3-small', texts: ['a'] }),
+    ]) {
+      asking.catch(() => undefined)
+    }
+    await expect.poll(() => sent.length).toBe(2)
+    caller.abort()
+    while (deferred.length > 0) await Promise.allSettled(deferred.splice(0))
+    expect(ledger.calls()).toMatchObject({ hold: 2, settle: 2 })
     expect(ledger.openHolds()).toBe(0)
   })
 

@@ -63,6 +63,31 @@ describe('a job', () => {
     expect(isolate.lines.map(({ event }) => event)).toContain('deferred_work_failed')
   })
 
+  it('ends what it has begun and left behind, and waits for what that leaves to do', async () => {
+    const { isolate, see } = await begin()
+    const done: string[] = []
+    const leaves = handler(async ({ ctx }) => {
+      const left = new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve()))
+      ctx.defer(left.then(() => ctx.defer(Promise.resolve().then(() => void done.push('booked')))))
+      throw new AppError('too_long', 'Too long.')
+    })
+    await isolate.work([leaves])
+    expect(done).toEqual(['booked'])
+    expect(await see()).toMatchObject({ status: 'failed', error: { code: 'too_long' } })
+  })
+
+  it('is as far as can be told where nobody can tell how far it is', async () => {
+    const { isolate, see } = await begin()
+    const told: unknown[] = []
+    await isolate.work([
+      handler(async ({ progress }) => {
+        await progress(Number.NaN)
+        told.push((await see()).progress)
+      }),
+    ])
+    expect(told).toEqual([0])
+  })
+
   it('has its result in the bucket where that is large, or no row can hold it', async () => {
     for (const result of [{ text: 'x'.repeat(300_000) }, { text: 'a\0b' }, { text: 'half \ud800' }]) {
       const { isolate, see, row, orgId, job } = await begin()
