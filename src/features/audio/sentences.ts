@@ -3,7 +3,9 @@ export const MOST_CHARS = 400
 /** The first is short, so that something is heard soon. */
 const FIRST_CHARS = 160
 
-const SENTENCE_ENDS = /[.!?…。！？]+["'”’»)\]]*(?=\s|$)|[。！？]|\n/gu
+/** A full stop behind one of these, or behind a single letter, hardly ends a sentence. */
+const SENTENCE_ENDS =
+  /(?<!(?<!\p{L})(?:\p{L}|Mr|Mrs|Ms|Dr|Prof|St|Nr|No|vs|bzw|ca|etc|[eE]\.g|[iI]\.e))[.!?…。！？]+["'”’»)\]]*(?=\s|$)|[。！？]|\n/gu
 const PAUSES = /[,;:–—、，；](?=\s|$)|[、，；]/gu
 const BLANKS = /\s/gu
 
