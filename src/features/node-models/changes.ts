@@ -2,13 +2,15 @@ import * as z from 'zod'
 import type { Ctx } from '../../core/context.ts'
 import { AppError, unfit } from '../../core/errors.ts'
 import type { NodeModel } from '../../core/node.ts'
-import { askNode, jsonQuestion, passGate } from '../gates/service.ts'
+import { askNode, jsonQuestion, loadAhead, passGate } from '../gates/service.ts'
 import { refusedBy } from './fault.ts'
 import { noSuchModel, seenNode } from './fleet.ts'
 import { noteModelAct, type OwnNode, ownNodes } from './pull.ts'
 
-/** A large model takes minutes to be loaded, and a tunnel is silent for no longer. */
-const LOAD_MS = 100_000
+/** A large model takes minutes to be loaded. */
+const LOAD_MS = 240_000
+/** One that embeds is small, and a tunnel is silent for no longer. */
+const SMALL_MS = 95_000
 const SHORT_MS = 15_000
 const BYTES_PER_MB = 1_000_000
 
@@ -29,29 +31,32 @@ export type Meant = { name: string; node_id?: string | undefined }
 export async function loadModel(ctx: Ctx, { keep_alive, ...meant }: Meant & { keep_alive: string | number }) {
   const [there] = await whereIs(ctx, meant)
   if (!there) throw noSuchModel(meant.name)
-  const { node, model } = there
-  const ending = AbortSignal.any([ctx.signal, AbortSignal.timeout(LOAD_MS)])
-  const isVectors = model.capabilities.includes('embedding')
-  return doing(ctx, there, async () => {
-    const leave = await passGate(ctx, {
-      provider: node.provider,
-      work: { class: isVectors ? 'embed' : 'chat' },
-      leftMs: LOAD_MS,
-      waits: true,
-      signal: ending,
-    })
-    try {
-      const body = { model: model.name, keep_alive, stream: false, ...(isVectors && { input: [] }) }
-      const path = isVectors ? '/api/embed' : '/api/generate'
-      await askNode(
-        node.link,
-        { server: 'ollama', method: 'POST', path, ...jsonQuestion(body), timeoutMs: LOAD_MS },
-        Any,
-      )
-    } finally {
-      leave()
-    }
-  })
+  return doing(ctx, there, () => load(ctx, there, keep_alive))
+}
+
+/** Waits in line as a call does, and for as long as it takes; how long it stays is said once it is there. */
+async function load(ctx: Ctx, { node, model }: There, keepAlive: string | number): Promise<void> {
+  const { provider, link } = node
+  const signal = AbortSignal.any([ctx.signal, AbortSignal.timeout(LOAD_MS)])
+  const waiting = { provider, leftMs: LOAD_MS, waits: true, signal }
+  const body = { model: model.name, keep_alive: keepAlive, stream: false }
+  const ask = (path: '/api/generate' | '/api/embed', more: object, timeoutMs: number) =>
+    askNode(
+      link,
+      { server: 'ollama', method: 'POST', path, ...jsonQuestion({ ...body, ...more }), timeoutMs, signal },
+      Any,
+    )
+  if (model.capabilities.includes('completion')) {
+    await loadAhead(ctx, { ...waiting, work: { class: 'chat' }, node: link, model: model.name })
+    await ask('/api/generate', {}, SHORT_MS)
+    return
+  }
+  const leave = await passGate(ctx, { ...waiting, work: { class: 'embed' } })
+  try {
+    await ask('/api/embed', { input: [] }, SMALL_MS)
+  } finally {
+    leave()
+  }
 }
 
 /** Has a model leave the memory of the cards once its calls are over. */

@@ -6,6 +6,7 @@ import { DependencyError } from '../../../src/core/errors.ts'
 import type { Gate, Looked } from '../../../src/core/gate.ts'
 import type { Provider } from '../../../src/core/models.ts'
 import { DEFAULT_NODE_LIMITS, type NodeLink, type NodeModel } from '../../../src/core/node.ts'
+import { type PullInput, pull } from '../../../src/features/node-models/pulling.ts'
 import { readTallies, together } from '../../../src/features/node-models/runs.ts'
 import { selectModel, speechProvider } from '../../../src/features/node-models/service.ts'
 import { fakeAdmission, fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
@@ -97,8 +98,8 @@ function ctxOf({ orgId, nodes, allowed, ...given }: Given): Ctx {
   }
 }
 
-function providerOf(name: string): Provider {
-  const refuse = async () => {
+function providerOf(name: string, send?: NodeLink['send']): Provider {
+  const refuse = async (): Promise<never> => {
     throw new Error('nothing is sent here')
   }
   const node: NodeLink = {
@@ -108,7 +109,7 @@ function providerOf(name: string): Provider {
     limits: DEFAULT_NODE_LIMITS,
     isDraining: name === 'draining',
     watch: 'shared',
-    send: refuse,
+    send: send ?? refuse,
   }
   const timeouts = { connectMs: 1, firstByteMs: 1, idleMs: 1, totalMs: 1 }
   return { name, kind: 'node', timeouts, node, chat: refuse, embed: refuse, listModels: refuse }
@@ -278,6 +279,115 @@ describe('a model that hears or speaks', () => {
     expect([found.provider.node?.id, found.model, found.server]).toEqual(['node_ears', 'f/sorter', 'agent'])
     await expect(speechProvider(ctx, 'transcription')).rejects.toMatchObject({ code: 'no_capable_model' })
     await expect(speechProvider(ctx, 'speech', 'ears/f/sorter')).rejects.toMatchObject({ code: 'wrong_capability' })
+  })
+})
+
+describe('a pull', () => {
+  type Told = { share: number; bytes: unknown }
+  const input: PullInput = { name: 'm', node_id: 'node_gpu', insecure: false }
+  const lines = (...all: object[]): string => all.map((one) => `${JSON.stringify(one)}\n`).join('')
+  const weights = (completed: number) => ({ status: 'pulling', digest: 'w', total: 1000, completed })
+  const end = lines({ digest: 'c', total: 10, completed: 10 }, { status: 'success' })
+
+  /** An attempt at a pull to a node that answers so, in pieces of any size. */
+  async function attempt(
+    answer: string | Response,
+    given: { allowed?: string[]; orgId?: string; detail?: object; has?: string } = {},
+  ) {
+    const orgId = given.orgId ?? (await orgWith([]))
+    await postgres.pool.query(
+      `insert into nodes (id, org_id, name, base_url, allowed_pulls, created_at, updated_at)
+       values ('node_gpu', $1, 'gpu', 'https://gpu.test', $2, 1, 1) on conflict (id) do update set org_id = $1, allowed_pulls = $2`,
+      [orgId, given.allowed === undefined ? null : JSON.stringify(given.allowed)],
+    )
+    const asked: unknown[] = []
+    const send: NodeLink['send'] = async ({ path, body }) => {
+      asked.push([path, JSON.parse(String(body))])
+      return typeof answer === 'string' ? new Response(inPieces(answer)) : answer
+    }
+    let ms = NOW * 1000
+    const now = () => (ms += 600)
+    const nodes = { gpu: [model(given.has ?? 'm:latest', { digest: 'sha' })] }
+    const ctx = ctxOf({ orgId, nodes, now, providers: new Map([['gpu', providerOf('gpu', send)]]) })
+    const told: Told[] = []
+    const result = pull({
+      ctx,
+      jobId: 'job_1',
+      input,
+      priority: 'normal',
+      detail: { ...given.detail },
+      signal: ctx.signal,
+      progress: async (share, detail) => void told.push({ share, bytes: detail?.completed_bytes }),
+    })
+    return { result: await result.catch((error: unknown) => error), told, asked }
+  }
+
+  const inPieces = (text: string) =>
+    new ReadableStream<Uint8Array>({
+      start(controller) {
+        const bytes = new TextEncoder().encode(text)
+        for (let at = 0; at < bytes.length; at += 7) controller.enqueue(bytes.slice(at, at + 7))
+        controller.close()
+      },
+    })
+
+  it('tells how far it is, more each time, and ends with the model as the node lists it', async () => {
+    const { result, told, asked } = await attempt(
+      lines({ status: 'pulling manifest' }, weights(0), weights(500), weights(1000)) + end,
+    )
+    expect(asked).toEqual([['/api/pull', { model: 'm', insecure: false, stream: true }]])
+    expect(result).toEqual({
+      name: 'm:latest',
+      node_id: 'node_gpu',
+      digest: 'sha',
+      size_mb: 4000,
+      capabilities: ['completion', 'json'],
+    })
+    const shares = told.map(({ share }) => share)
+    expect(shares).toEqual(shares.toSorted((one, other) => one - other))
+    expect(shares.length).toBeGreaterThan(2)
+    expect(told.at(-1)).toEqual({ share: 1, bytes: 1010 })
+    expect(told.at(-2)?.share).toBeLessThan(1)
+  })
+
+  it('that broke off is tried again, and takes up what there was', async () => {
+    const first = await attempt(lines(weights(0), weights(500)))
+    expect(first.result).toMatchObject({ code: 'provider_error', retryable: true, details: { class: 'bad_output' } })
+    const second = await attempt(lines(weights(0), weights(200), weights(700)) + end, {
+      detail: { completed_bytes: 500, total_bytes: 1000 },
+    })
+    expect(second.told.every(({ share, bytes }) => share >= 0.495 && Number(bytes) >= 500)).toBe(true)
+    expect(second.result).toMatchObject({ digest: 'sha' })
+  })
+
+  it.each([
+    ['an error of the node', lines({ error: 'no space left on device' }), 'provider_error', true],
+    ['a model that is nowhere', lines({ error: 'pull model manifest: file does not exist' }), 'model_not_found', false],
+    ['what is no answer', '<html>', 'provider_error', true],
+    ['a refusal', new Response('no', { status: 403 }), 'provider_error', true],
+    ['a tunnel that is down', new Response('', { status: 530 }), 'network_error', true],
+    ['too many bytes', lines({ digest: 'w', total: 81e9, completed: 0 }), 'payload_too_large', false],
+  ])('ends with %s', async (_what, answer, code, retryable) => {
+    expect((await attempt(answer)).result).toMatchObject({ code, retryable })
+  })
+
+  it('ends where the node says that it has the model, and does not list it', async () => {
+    expect((await attempt(end, { has: 'another' })).result).toMatchObject({ code: 'provider_error' })
+  })
+
+  it('is nothing that is begun for a name that may not be pulled, or beside another one', async () => {
+    const refused = await attempt(end, { allowed: ['n*'] })
+    expect(refused).toMatchObject({ result: { code: 'permission_denied' }, asked: [] })
+    const orgId = await orgWith([])
+    await postgres.pool.query(
+      `insert into jobs (id, org_id, kind, status, input, key_id, key_kind, due_at, started_at, expires_at, created_at, updated_at)
+       values ('job_0', $1, 'models.pull', 'running', '{"node_id": "node_gpu"}', 'key_1', 'api_key', 1, 1, 1, 1, 1)`,
+      [orgId],
+    )
+    expect(await attempt(end, { orgId })).toMatchObject({
+      result: { code: 'conflict', details: { job_id: 'job_0' } },
+      asked: [],
+    })
   })
 })
 
