@@ -131,15 +131,27 @@ async function change(ctx: Ctx, before: NodeRow, { described, credential }: Chan
   return row
 }
 
-/** What was checked before must still be what is there: a credential is kept for these addresses alone. */
-const isSame = ({ org_id, id, base_url, speech_url, metrics_url, credential }: NodeRow) =>
-  and(
+/**
+ * What was checked before must still be what is there: a credential is kept for these addresses alone, and all of the row
+ * is written, also what somebody else has changed meanwhile.
+ */
+function isSame(before: NodeRow) {
+  const { org_id, id, name, base_url, speech_url, metrics_url, credential, priority, enabled, drain } = before
+  const { limits, allowed_pulls: pulls } = before
+  return and(
     isLive(org_id, id),
+    eq(nodes.name, name),
     eq(nodes.base_url, base_url),
     sql`${nodes.speech_url} is not distinct from ${speech_url}`,
     sql`${nodes.metrics_url} is not distinct from ${metrics_url}`,
     sql`${nodes.credential} is not distinct from ${credential}`,
+    eq(nodes.priority, priority),
+    eq(nodes.enabled, enabled),
+    eq(nodes.drain, drain),
+    sql`${nodes.limits} = ${JSON.stringify(limits)}::jsonb`,
+    sql`${nodes.allowed_pulls} is not distinct from ${pulls === null ? null : JSON.stringify(pulls)}::jsonb`,
   )
+}
 
 const placesOf = ({ base_url, speech_url, metrics_url }: Described): string[] =>
   [base_url, speech_url, metrics_url].flatMap((text) => {
