@@ -4,6 +4,8 @@ import { AppError } from '../core/errors.ts'
 export type PartHeaders = ReadonlyMap<string, string>
 
 const MAX_FILENAME_CHARS = 255
+/** A form tells a part's name and its file's: each further one is looked for to the end of the header. */
+const MAX_PARAMETERS = 16
 
 export const malformed = (why: string) =>
   new AppError('invalid_request', `The body is not valid multipart/form-data: ${why}.`)
@@ -45,8 +47,10 @@ export function dispositionOf(headers: PartHeaders): { name: string | undefined;
   const disposition = headers.get('content-disposition') ?? ''
   if (!/^form-data\s*(?:;|$)/i.test(disposition)) throw malformed('a part has no content-disposition: form-data')
   const found = new Map<string, string>()
+  let parameters = 0
   for (const [, key = '', quoted, plain = ''] of disposition.matchAll(PARAMETER)) {
     found.set(key.toLowerCase(), quoted === undefined ? plain : unquoted(quoted))
+    if (++parameters > MAX_PARAMETERS) throw malformed(`a part has more than ${MAX_PARAMETERS} parameters`)
   }
   return { name: found.get('name'), filename: found.get('filename') ?? extendedOf(found.get('filename*')) }
 }

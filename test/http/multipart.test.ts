@@ -164,6 +164,12 @@ describe('a form with files', () => {
     ['that ends inside a part', part('tags', 'a'), undefined, 400],
     ['with a part without headers', `--${BOUNDARY}\r\n\r\na\r\n${END}`, undefined, 400],
     ['with a header that is none', `--${BOUNDARY}\r\nno header\r\n\r\na\r\n${END}`, undefined, 400],
+    [
+      'with more about a part than a form tells',
+      `--${BOUNDARY}\r\ncontent-disposition: form-data; name=f${';a="x'.repeat(800)}\r\n\r\na\r\n${END}`,
+      undefined,
+      400,
+    ],
     ['with a part of no form', `--${BOUNDARY}\r\ncontent-disposition: attachment\r\n\r\na\r\n${END}`, undefined, 400],
     [
       'with a part without a name',
