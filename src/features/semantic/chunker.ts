@@ -66,21 +66,24 @@ type Place = {
 /** Where the window from `start` to `limit` is cut. */
 function cutIn(text: string, place: Place): number {
   const { start, done, limit } = place
-  const cut = lastCut(text, place, endsSentence) ?? lastCut(text, place, isSpace)
+  const cut = lastCut(text, place)
   if (cut !== undefined) return cut
   const sign = signAround(text, limit, start)
   return sign.start > done ? sign.start : Math.max(sign.end, signAround(text, done + 1, start).end)
 }
 
-type Ends = (code: number, text: string, at: number) => boolean
-
-/** The last place past half of the window that stands behind a sign which ends something. */
-function lastCut(text: string, { start, done, limit }: Place, ends: Ends): number | undefined {
+/** The last place past half of the window that stands behind a sentence, else behind a space. */
+function lastCut(text: string, { start, done, limit }: Place): number | undefined {
   const least = Math.max(done, start + ((limit - start) >> 1))
+  let space: number | undefined
   for (let at = limit; at > least; at--) {
-    if (ends(text.charCodeAt(at - 1), text, at - 1) && isBoundary(text, at, start)) return at
+    const code = text.charCodeAt(at - 1)
+    const isGap = isSpace(code)
+    if (!isGap && !IDEOGRAPHIC_STOPS.has(code)) continue
+    if (endsSentence(code, text, at - 1) && isBoundary(text, at, start)) return at
+    if (isGap && space === undefined && isBoundary(text, at, start)) space = at
   }
-  return undefined
+  return space
 }
 
 /** The sign at that place closes a sentence or a paragraph; the space after a full stop belongs to its sentence. */
@@ -104,12 +107,9 @@ function isBlankBefore(text: string, at: number): boolean {
 
 /** White space at which lines may be broken. */
 const isSpace = (code: number): boolean =>
-  code === 0x20 ||
-  (code >= 0x09 && code <= 0x0d) ||
-  code === 0x3000 ||
-  (code >= 0x2000 && code <= 0x200a && code !== 0x2007) ||
-  code === 0x2028 ||
-  code === 0x2029
+  code <= 0x20
+    ? code === 0x20 || (code >= 0x09 && code <= 0x0d)
+    : code === 0x3000 || (code >= 0x2000 && code <= 0x200a && code !== 0x2007) || code === 0x2028 || code === 0x2029
 
 /** The first word that begins within the overlap, else its first sign: after `start`, and not after `end`. */
 function nextStart(text: string, { start, end, overlap }: { start: number; end: number; overlap: number }): number {

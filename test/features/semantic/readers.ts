@@ -22,15 +22,7 @@ export async function startReader(
   options: TestGatewayOptions = {},
 ): Promise<ReaderWorld> {
   const shown: Shown[] = []
-  const gateway = await startGateway({
-    upstream: ({ body }) => {
-      const one = shownIn(body)
-      shown.push(one)
-      const told = answer(one, shown.length - 1)
-      return completion(typeof told === 'string' ? told : JSON.stringify(told))
-    },
-    ...options,
-  })
+  const gateway = await startGateway({ upstream: reading(shown, answer), ...options })
   return {
     ...gateway,
     shown,
@@ -40,6 +32,16 @@ export async function startReader(
     },
   }
 }
+
+/** What a vendor answers whose model is told what to say; `shown` is what it was shown. */
+export const reading =
+  (shown: Shown[], answer: (shown: Shown, at: number) => unknown): NonNullable<TestGatewayOptions['upstream']> =>
+  ({ body }) => {
+    const one = shownIn(body)
+    shown.push(one)
+    const told = answer(one, shown.length - 1)
+    return completion(typeof told === 'string' ? told : JSON.stringify(told))
+  }
 
 function shownIn(body: Record<string, unknown>): Shown {
   const messages = Array.isArray(body.messages) ? body.messages : []

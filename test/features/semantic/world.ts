@@ -1,7 +1,8 @@
 import { insert } from '../../../scripts/seed.ts'
+import { createVendors } from '../../../src/adapters/providers/vendors.ts'
 import type { Provider } from '../../../src/core/models.ts'
 import { fakeSettings } from '../../support/fake-deps.ts'
-import { startGateway, type TestGateway } from '../../support/gateway.ts'
+import { startGateway, type TestGateway, type TestGatewayOptions } from '../../support/gateway.ts'
 import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
 
 /** A node that makes vectors as it is told. */
@@ -61,7 +62,8 @@ export function bagOfWords(text: string, dimensions = DIMENSIONS): number[] {
   return vector
 }
 
-export async function openWorld(): Promise<SemanticWorld> {
+/** With `upstream`, a vendor's models answer beside the node. */
+export async function openWorld({ upstream }: Pick<TestGatewayOptions, 'upstream'> = {}): Promise<SemanticWorld> {
   const postgres = await startMigratedPostgres()
   const node: ScriptedNode = {
     vectorOf: bagOfWords,
@@ -75,10 +77,14 @@ export async function openWorld(): Promise<SemanticWorld> {
     take: async () => ({ allowed: true, retryAfterSeconds: 0 }),
     reset: async () => {},
   }
+  const providers = new Map([['ollama', providerOf(node)]])
   const gateway = await startGateway({
-    vendors: [],
-    deps: { limiter, db: postgres.database(), providers: new Map([['ollama', providerOf(node)]]) },
+    vendors: upstream ? ['openai'] : [],
+    ...(upstream && { upstream }),
+    deps: { limiter, db: postgres.database(), providers },
   })
+  const vendors = upstream ? { openai: { apiKey: 'sk-secret', baseUrl: 'https://openai.test/v1' } } : {}
+  for (const one of createVendors({ vendors, outbound: gateway.deps.outbound })) providers.set(one.name, one)
   const team = async (): Promise<Team> => {
     const scopes = ['semantic:write']
     const { orgId, apiKey } = await insert(postgres.pool, fakeSettings.keyPepper, { name: 'A team', scopes })
