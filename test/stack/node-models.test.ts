@@ -125,7 +125,7 @@ describe('the models of nodes', () => {
     expect(await us.api('POST /models/select', body)).toMatchObject({
       status: 200,
       body: {
-        selected_model: 'gpu/llava:7b',
+        selected_model: expect.stringMatching(/^(?:gpu|ollama)\/llava:7b$/),
         model_info: { name: 'llava:7b', capability_source: 'show' },
         selection_reason: expect.stringContaining('made for image analysis'),
       },

@@ -175,6 +175,11 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
 const OF_NOBODY = [
   'DELETE /api/v1/cache/:key',
   'GET /v1/models/:model{.+}',
+  'GET /api/v1/models/:name{.+}/stats',
+  'POST /api/v1/models/select',
+  'POST /api/v1/ollama/models/load',
+  'POST /api/v1/ollama/models/unload',
+  'DELETE /api/v1/ollama/models/:name{.+}',
   'GET /v1/providers/:name/health',
   'GET /api/v1/routing/models/:model{.+}/availability',
   'PUT /api/v1/routing/models/:model{.+}/availability',
