@@ -21,7 +21,13 @@ const chunkCount = Number(process.argv[2] ?? 10_000)
 const passwords = { helix_owner: 'owner', helix_app: 'app', helix_system: 'system' }
 const upstream = process.env.BENCH_POSTGRES_URL
 const password = upstream === undefined ? 'admin' : decodeURIComponent(new URL(upstream).password)
-const server = await startPostgres({ users: { postgres: password, ...passwords }, ...(upstream && { upstream }) })
+/** Building an index of so many vectors is one statement. */
+const statementTimeoutMs = 3_600_000
+const server = await startPostgres({
+  statementTimeoutMs,
+  users: { postgres: password, ...passwords },
+  ...(upstream && { upstream }),
+})
 const { urlFor, proxyUrl } = server
 await migrate({
   adminUrl: urlFor('postgres'),
