@@ -15,6 +15,9 @@ export const BATCH_JOB = 'vision.batch'
 /** As many as a node looks at, unless it says otherwise. */
 const AT_ONCE = 2
 
+/** Of larger pictures two, as they are sent, would not fit into an isolate beside what they came in. */
+const LARGE_BYTES = 5 * 1024 * 1024
+
 export type BatchItem = PictureSource & { filename?: string | undefined; prompt: string }
 export type Batch = { items: readonly BatchItem[]; modelName: string | undefined; maxTokens: number }
 
@@ -71,11 +74,12 @@ export async function runBatch(ctx: Ctx, batch: Batch, { chosen, told }: Running
   const { items } = batch
   const results: BatchView['results'] = []
   const waiting = [...items.entries()]
+  const inTurn = createTurns()
   let done = 0
   const lookAtNext = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, item] = next
-      results[index] = { index, ...(await lookAt(ctx, item, { batch, chosen })) }
+      results[index] = { index, ...(await lookAt(ctx, item, { batch, chosen, inTurn })) }
       done += 1
       await told?.(done / items.length)
     }
@@ -95,17 +99,31 @@ export async function runBatch(ctx: Ctx, batch: Batch, { chosen, told }: Running
   }
 }
 
+/** Does one thing after another. */
+type InTurn = <T>(work: () => Promise<T>) => Promise<T>
+
+function createTurns(): InTurn {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const mine = last.then(work)
+    last = mine.catch(() => undefined)
+    return mine
+  }
+}
+
 type Looked = Omit<BatchView['results'][number], 'index'>
 
-async function lookAt(ctx: Ctx, item: BatchItem, { batch, chosen }: { batch: Batch; chosen: Chosen }): Promise<Looked> {
+type LookingAt = { batch: Batch; chosen: Chosen; inTurn: InTurn }
+
+async function lookAt(ctx: Ctx, item: BatchItem, { batch, chosen, inTurn }: LookingAt): Promise<Looked> {
   const filename = item.filename ?? null
   try {
     const read = await readPicture(ctx, item, MAX_SHOWN_BYTES)
     const picture = { ...read, filename: item.filename ?? read.filename }
     const wish = { prompt: item.prompt, maxTokens: batch.maxTokens, temperature: 0.1, isDoubted: false, isLast: false }
-    const result = await recorded(ctx, { operation: 'batch-analyze', picture }, () =>
-      analyzed(ctx, { ...wish, picture, chosen }),
-    )
+    const look = () =>
+      recorded(ctx, { operation: 'batch-analyze', picture }, () => analyzed(ctx, { ...wish, picture, chosen }))
+    const result = await (picture.sizeBytes > LARGE_BYTES ? inTurn(look) : look())
     return { filename: result.filename ?? null, result, error: null }
   } catch (error) {
     if (error instanceof DependencyError || !(error instanceof AppError)) throw error

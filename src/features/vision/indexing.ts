@@ -1,7 +1,7 @@
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError, unfit } from '../../core/errors.ts'
-import { perceptualHash, strippedImage } from '../media/service.ts'
+import { perceptualHash, strippedPieces } from '../media/service.ts'
 import {
   embedInto,
   embedIntoSpace,
@@ -126,8 +126,9 @@ type Keeping = { row: ImageRow; picture: Picture; located: Located }
 async function keep(ctx: Ctx, { row, picture, located }: Keeping): Promise<ImageRow> {
   const { r2_key: key } = row
   if (key !== null) {
-    const body = strippedImage(picture.bytes, picture.image.format)
-    await ctx.bucket.put(key, { body, sizeBytes: body.length, contentType: picture.image.mime })
+    const pieces = strippedPieces(picture.bytes, picture.image.format)
+    const sizeBytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    await ctx.bucket.put(key, { body: streamOf(pieces), sizeBytes, contentType: picture.image.mime })
   }
   let isKept = false
   try {
@@ -140,6 +141,15 @@ async function keep(ctx: Ctx, { row, picture, located }: Keeping): Promise<Image
   if (!existing) throw new AppError('conflict', 'This picture was indexed and removed at the same time.')
   return existing
 }
+
+/** A large picture is not held twice. */
+const streamOf = (pieces: readonly Uint8Array[]): ReadableStream<Uint8Array> =>
+  new ReadableStream({
+    start(controller) {
+      for (const piece of pieces) if (piece.length > 0) controller.enqueue(piece)
+      controller.close()
+    },
+  })
 
 /** Changes what is told of a picture; one that is found by its caption moves with it. Throws 404. */
 export async function change(ctx: Ctx, id: string, wish: ChangeBody): Promise<ImageRow> {

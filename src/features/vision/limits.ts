@@ -7,7 +7,7 @@ export const MAX_SHOWN_BYTES = 20 * MB
 /** A picture that is only to be found again. */
 export const MAX_INDEXED_BYTES = 50 * MB
 /** All pictures of a batch that come in its body; what is more comes as uploads. */
-export const MAX_BATCH_BYTES = 50 * MB
+export const MAX_BATCH_BYTES = 40 * MB
 export const MAX_BATCH = 10
 /** More pictures of a batch are looked at after the answer. */
 export const MOST_AT_ONCE = 4

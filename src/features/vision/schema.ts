@@ -188,7 +188,7 @@ const NamedPicture = z
 
 export const BatchBody = z
   .strictObject({
-    files: FilesField(MAX_BATCH).optional().describe('In a form: up to 10, of 50 MB together.'),
+    files: FilesField(MAX_BATCH).optional().describe('In a form: up to 10, of 40 MB together.'),
     images: jsonField(z.array(NamedPicture).min(1).max(MAX_BATCH)).optional().describe('Or where they come from.'),
     prompts: listField(z.array(Prompt).max(MAX_BATCH)).default([]).describe('None, one for all, or one for each.'),
     model_name: ModelName,

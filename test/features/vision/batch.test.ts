@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { visionJob } from '../../../src/features/vision/jobs.ts'
 import { fakeJobDeps } from '../../support/fake-deps.ts'
-import { pictureNames } from '../../support/pictures.ts'
+import { full } from '../../support/lane.ts'
+import { bmpOf, pictureNames } from '../../support/pictures.ts'
 import { form, openWorld, PNG, picture, type Team, type VisionWorld } from './world.ts'
 
 let world: VisionWorld
@@ -71,6 +72,26 @@ describe('a batch', () => {
       502,
       { code: 'provider_error', errors: [{ code: 'unsupported_media_type' }, { code: 'unsupported_media_type' }] },
     ])
+  })
+
+  it.runIf(full())('shows large pictures one after another', async () => {
+    const side = 1400
+    const files = [0, 40].map((grey) => bmpOf(new Uint8Array(side * side * 3).fill(grey), side))
+    world.node.script({ 'llava:7b': { ...sees, firstTokenDelayMs: 30 } })
+    let most = 0
+    let isOver = false
+    const asked = team.ask('POST', '/batch/analyze', form({ files, model_name })).finally(() => {
+      isOver = true
+    })
+    await vi.waitFor(
+      () => {
+        most = Math.max(most, world.node.activeGenerations())
+        expect(isOver).toBe(true)
+      },
+      { timeout: 60_000, interval: 5 },
+    )
+    expect((await asked).body).toMatchObject({ successful_analyses: 2 })
+    expect(most).toBe(1)
   })
 
   it('of many pictures is a job, whose row holds none of them', async () => {
