@@ -1,5 +1,5 @@
-import { toPage } from '../../http/page.ts'
-import { del, get, patch, post, put, type Route } from '../../http/route.ts'
+import { resource } from '../../http/resource.ts'
+import { del, get, patch, post, type Route } from '../../http/route.ts'
 import { bestFor } from './best.ts'
 import { createProvider, deleteProvider, patchProvider, replaceProvider } from './changes.ts'
 import { addCredential, deleteCredential, patchCredential } from './credentials.ts'
@@ -16,7 +16,6 @@ import {
   PatchCredential,
   PatchProvider,
   ProviderBody,
-  ProviderPage,
   ProviderParams,
   ProvidersQuery,
   ProviderView,
@@ -25,36 +24,29 @@ import {
 } from './schema.ts'
 import { verifyProvider } from './verify.ts'
 
-const rowRoutes: readonly Route[] = [
-  get(
-    '/api/v1/providers',
-    {
-      summary: 'List the providers that the organisation has accounts of its own with',
-      scope: 'providers:read',
-      query: ProvidersQuery,
-      response: ProviderPage,
-    },
-    async (ctx, { query }) =>
-      toPage(
-        (await listProviders(ctx, query)).map((whole) => viewOf(whole)),
-        query.limit,
-      ),
-  ),
+const provider = resource({
+  at: '/api/v1/providers',
+  area: 'providers',
+  params: ProviderParams,
+  view: ProviderView,
+  viewOf,
+})
 
-  post(
-    '/api/v1/providers',
-    {
-      summary: 'Add a provider',
-      description:
-        'Only calls of this organisation reach it, from the next one on, once it has a credential. One that is named as ' +
-        'a vendor of the catalog takes that vendor’s place. At most 20 for an organisation.',
-      scope: 'providers:write',
-      body: ProviderBody,
-      response: ProviderView,
-      status: 201,
-    },
-    async (ctx, { body }) => viewOf(await createProvider(ctx, body)),
-  ),
+const rowRoutes: readonly Route[] = [
+  provider.list({
+    summary: 'List the providers that the organisation has accounts of its own with',
+    query: ProvidersQuery,
+    run: listProviders,
+  }),
+
+  provider.create({
+    summary: 'Add a provider',
+    description:
+      'Only calls of this organisation reach it, from the next one on, once it has a credential. One that is named as ' +
+      'a vendor of the catalog takes that vendor’s place. At most 20 for an organisation.',
+    body: ProviderBody,
+    run: createProvider,
+  }),
 
   get(
     '/api/v1/providers/best',
@@ -83,53 +75,29 @@ const rowRoutes: readonly Route[] = [
     (ctx, { body }) => discoverModels(ctx, body.provider_id),
   ),
 
-  get(
-    '/api/v1/providers/:id',
-    { summary: 'Show a provider', scope: 'providers:read', params: ProviderParams, response: ProviderView },
-    async (ctx, { params }) => viewOf(await readProvider(ctx, params.id)),
-  ),
+  provider.read({ summary: 'Show a provider', run: readProvider }),
 
-  put(
-    '/api/v1/providers/:id',
-    {
-      summary: 'Replace a provider',
-      description:
-        'Fields that are left out get their defaults. Its credentials stay, unless it moves to another address: then they ' +
-        'are deleted and have to be entered again.',
-      scope: 'providers:write',
-      params: ProviderParams,
-      body: ProviderBody,
-      response: ProviderView,
-    },
-    async (ctx, { params, body }) => viewOf(await replaceProvider(ctx, params.id, body)),
-  ),
+  provider.replace({
+    summary: 'Replace a provider',
+    description:
+      'Fields that are left out get their defaults. Its credentials stay, unless it moves to another address: then they ' +
+      'are deleted and have to be entered again.',
+    body: ProviderBody,
+    run: replaceProvider,
+  }),
 
-  patch(
-    '/api/v1/providers/:id',
-    {
-      summary: 'Change a provider',
-      description: 'What is absent stays as it is. Moved to another address it loses its credentials.',
-      scope: 'providers:write',
-      params: ProviderParams,
-      body: PatchProvider,
-      response: ProviderView,
-    },
-    async (ctx, { params, body }) => viewOf(await patchProvider(ctx, params.id, body)),
-  ),
+  provider.change({
+    summary: 'Change a provider',
+    description: 'What is absent stays as it is. Moved to another address it loses its credentials.',
+    body: PatchProvider,
+    run: patchProvider,
+  }),
 
-  del(
-    '/api/v1/providers/:id',
-    {
-      summary: 'Delete a provider',
-      description: 'The next call does not reach it any more, and its credentials are gone at once.',
-      scope: 'providers:write',
-      params: ProviderParams,
-    },
-    async (ctx, { params }) => {
-      await deleteProvider(ctx, params.id)
-      return undefined
-    },
-  ),
+  provider.remove({
+    summary: 'Delete a provider',
+    description: 'The next call does not reach it any more, and its credentials are gone at once.',
+    run: deleteProvider,
+  }),
 
   post(
     '/api/v1/providers/:id/verify',

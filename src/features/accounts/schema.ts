@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { pageFields, pageOf } from '../../http/page.ts'
+import { pageFields } from '../../http/page.ts'
 
 const MAX_MODELS = 100
 /** Of the largest counts of tokens that a provider may tell, the cost is still a number that is exact. */
@@ -171,8 +171,6 @@ export const ProviderView = z.object({
   updated_at: z.int(),
 })
 export type ProviderView = z.output<typeof ProviderView>
-
-export const ProviderPage = pageOf(ProviderView)
 
 const ProviderId = z.string().regex(/^prv_[0-9a-hjkmnp-tv-z]{26}$/)
 export const ProviderParams = z.object({ id: ProviderId })
