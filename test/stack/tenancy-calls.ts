@@ -93,6 +93,7 @@ export const bodies: Readonly<Record<string, Body>> = {
   'POST /api/v1/vision/images': { image_base64, caption: 'A pixel' },
   'PATCH /api/v1/vision/images/:id': { tags: ['another'] },
   'POST /api/v1/semantic/extract-relations': { text: 'Hello there', model_name: 'gpt-4o' },
+  'POST /api/v1/semantic/rerank': { query: 'Hello', documents: ['Hello', 'there'], model_name: 'gpt-4o' },
   'POST /api/v1/semantic/search': { query: 'Hello there', model_name: embed.model },
   'POST /api/v1/oidc-providers': issuer,
   'PUT /api/v1/oidc-providers/:id': issuer,

@@ -6,6 +6,8 @@ export const MAX_TEXT_CHARS = 1_000_000
 export const MAX_QUERY_CHARS = 2000
 /** That models read, window by window. */
 export const MAX_READ_CHARS = 20_000
+/** All documents of one order together. */
+export const MAX_RANKED_CHARS = 200_000
 export const MAX_BATCH = 100
 /** Chunks that a caller has cut themselves. */
 export const MAX_OWN_CHUNKS = 2000

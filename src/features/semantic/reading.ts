@@ -32,7 +32,8 @@ export type Reading<T> = {
   instructions: string
   /** What callers have written: data, whatever it says. */
   windows: readonly string[]
-  shape: Shape<T>
+  /** What an answer must be, or what the one for a window must be. */
+  shape: Shape<T> | ((at: number) => Shape<T>)
   /** The most output tokens for one window. */
   maxTokens: number
 }
@@ -44,14 +45,17 @@ export async function readWindows<T>(ctx: Ctx, reading: Reading<T>): Promise<Rea
   const { windows } = reading
   const read: Read<T>[] = []
   for (let from = 0; from < windows.length; from += AT_ONCE) {
-    read.push(...(await Promise.all(windows.slice(from, from + AT_ONCE).map((text) => readOne(ctx, reading, text)))))
+    const some = windows.slice(from, from + AT_ONCE)
+    read.push(...(await Promise.all(some.map((_, at) => readOne(ctx, reading, from + at)))))
   }
   return read
 }
 
-function readOne<T>(ctx: Ctx, { reader, instructions, shape, maxTokens }: Reading<T>, text: string): Promise<Read<T>> {
-  const messages = messagesFor(ctx, instructions, text)
-  return askForData(ctx, { ...reader, messages, maxTokens, temperature: 0 }, shape)
+function readOne<T>(ctx: Ctx, reading: Reading<T>, at: number): Promise<Read<T>> {
+  const { reader, instructions, windows, shape, maxTokens } = reading
+  const messages = messagesFor(ctx, instructions, windows[at] ?? '')
+  const wanted = typeof shape === 'function' ? shape(at) : shape
+  return askForData(ctx, { ...reader, messages, maxTokens, temperature: 0 }, wanted)
 }
 
 /** Nobody who writes a text knows the mark that its end is told by. */

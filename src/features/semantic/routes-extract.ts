@@ -1,7 +1,8 @@
 import { post, type Route } from '../../http/route.ts'
 import { classify } from './classify.ts'
 import { detectDuplicates } from './duplicates.ts'
-import { ClassifyBody, ClassifyView, DuplicatesBody, DuplicatesView } from './schema-extract.ts'
+import { rerank } from './rerank.ts'
+import { ClassifyBody, ClassifyView, DuplicatesBody, DuplicatesView, RerankBody, RerankView } from './schema-extract.ts'
 
 /** What models and measures tell of texts. */
 export const extractRoutes: readonly Route[] = [
@@ -31,5 +32,18 @@ export const extractRoutes: readonly Route[] = [
       response: ClassifyView,
     },
     (ctx, { body }) => classify(ctx, body),
+  ),
+
+  post(
+    '/api/v1/semantic/rerank',
+    {
+      summary: 'Order documents by their relevance',
+      description:
+        'By a rerank model of your nodes, or where there is none, or it fails, by a model that judges each document.',
+      scope: 'semantic:read',
+      body: RerankBody,
+      response: RerankView,
+    },
+    (ctx, { body }) => rerank(ctx, body),
   ),
 ]

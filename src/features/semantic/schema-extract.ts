@@ -76,6 +76,28 @@ export const ClassifyView = z.object({
   models_used: ModelsUsed,
 })
 
+export const RerankBody = z.strictObject({
+  query: z.string().trim().min(1).describe('At most 2,000 characters.'),
+  documents: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(100)
+    .describe('Each of at most 10,000 characters, and all of at most 200,000.'),
+  top_n: z.int().min(1).max(100).optional().describe('How many come back; all unless said.'),
+  model_name: Reader.optional(),
+})
+export type RerankBody = z.output<typeof RerankBody>
+
+export const RerankView = z.object({
+  object: z.literal('semantic.rerank'),
+  results: z
+    .array(z.object({ index: z.int().describe('In `documents`.'), score: Share }))
+    .describe('The most relevant first.'),
+  method: z.enum(['rerank', 'judge']).describe('By a model that was made for it, or by one that reads and judges.'),
+  windows: z.int().describe('In how many parts the documents were shown.'),
+  models_used: ModelsUsed,
+})
+
 export const RelationsBody = z.strictObject({
   text: z.string().min(1).describe('At most 20,000 characters.'),
   source_id: SourceId.optional(),
@@ -162,7 +184,7 @@ export const RelationView = z.object({
   target_entity_id: z.string(),
   relation_type: z.string(),
   description: z.string().nullable(),
-  confidence: Share.nullable().describe('Of the text that was surest.'),
+  confidence: z.number().nullable().describe('Of the text that was surest.'),
   evidence: z.array(Evidence.extend({ source_id: z.string().nullable() })),
   created_at: z.int(),
   updated_at: z.int(),
@@ -176,7 +198,7 @@ export const EntityView = z.object({
   entity_type: z.string(),
   description: z.string().nullable(),
   properties: Properties,
-  confidence: Share.nullable().describe('Of the text that was surest.'),
+  confidence: z.number().nullable().describe('Of the text that was surest.'),
   mention_count: z.int().describe('In all texts that were read; a text that is read again counts again.'),
   created_at: z.int(),
   updated_at: z.int(),
