@@ -60,7 +60,9 @@ export async function standingOf(
   { db, caller: { orgId } }: World,
   { sha256, phash }: Pick<ImageRow, 'sha256' | 'phash'>,
 ): Promise<Standing> {
-  const distance = sql<number>`bit_count(('x' || ${images.phash})::bit(64) # ('x' || ${phash ?? ''})::bit(64))::int`
+  // A case, since the parts of a condition are worked out in whichever order.
+  const distance = sql<number>`case when ${images.phash} ~ '^[0-9a-f]{16}$'
+    then bit_count(('x' || ${images.phash})::bit(64) # ('x' || ${phash ?? ''})::bit(64))::int end`
   const [[existing], [all], near] = await db.atomically(orgId, (query) => [
     query
       .select()
@@ -73,7 +75,7 @@ export async function standingOf(
       .where(
         and(
           eq(images.org_id, orgId),
-          phash === null ? sql`false` : sql`${images.phash} is not null and ${distance} <= ${NEAR_BITS}`,
+          phash === null ? sql`false` : sql`${distance} <= ${NEAR_BITS}`,
           sql`${images.sha256} <> ${sha256}`,
         ),
       )
