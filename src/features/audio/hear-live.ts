@@ -1,10 +1,11 @@
 import * as z from 'zod'
 import type { Ctx } from '../../core/context.ts'
 import { UpstreamError } from '../../core/models.ts'
-import { sseData, sseHeaders } from '../../http/sse.ts'
+import { sseHeaders } from '../../http/sse.ts'
 import { type Answered, callNodes } from './calling.ts'
 import { createEventReader } from './events.ts'
 import { capabilityOf, chosenFor, type Hearing, SYNC_TIMEOUT_MS, transcriptionOf } from './hear.ts'
+import { pulled } from './pulled.ts'
 import type { Session } from './session.ts'
 
 /** Of a server's stream: a piece of the text, all of it, or what went wrong. */
@@ -105,49 +106,23 @@ function parsed(data: string): unknown {
   }
 }
 
-const encoder = new TextEncoder()
-
-/** Read on as its reader asks for more; who hangs up ends the node's work. */
 function eventsOf(ctx: Ctx, answered: Answered<Pieces>, audioMs: number | undefined): ReadableStream<Uint8Array> {
   let text = ''
-  let bytesOut = 0
-  const end = (error?: unknown): void => answered.finish({ audioMs, error, bytesOut })
-  let isLeft = false
-  const left = (): void => {
-    isLeft = true
-    end(new UpstreamError('aborted', 'The caller left.'))
-  }
-  ctx.signal.addEventListener('abort', left, { once: true })
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const write = (event: object): void => {
-          const bytes = encoder.encode(sseData(JSON.stringify(event)))
-          bytesOut += bytes.byteLength
-          controller.enqueue(bytes)
-        }
-        try {
-          const pieces = await answered.value()
-          for (const delta of pieces ?? []) {
-            text += delta
-            write({ type: 'transcript.text.delta', delta })
-          }
-          if (pieces) return
-          write({ type: 'transcript.text.done', text: text.trim() })
-          end()
-        } catch (error) {
-          if (isLeft) return
-          ctx.log.warn('transcript_broke_off', { request_id: ctx.requestId, cause: String(error) })
-          write({ error: brokenOff(error) })
-          end(error)
-        }
-        ctx.signal.removeEventListener('abort', left)
-        controller.close()
-      },
-      cancel: left,
+  return pulled(ctx, {
+    answered,
+    facts: { audioMs },
+    isEvents: true,
+    next: async (read, write) => {
+      const pieces = await read()
+      for (const delta of pieces ?? []) {
+        text += delta
+        write.event({ type: 'transcript.text.delta', delta })
+      }
+      if (!pieces) write.event({ type: 'transcript.text.done', text: text.trim() })
+      return pieces !== undefined
     },
-    { highWaterMark: 0 },
-  )
+    failed: (error, write) => write.event({ error: brokenOff(error) }),
+  })
 }
 
 /** None of the node's own words. */

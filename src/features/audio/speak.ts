@@ -1,11 +1,12 @@
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { UpstreamError } from '../../core/models.ts'
-import { sseData, sseHeaders } from '../../http/sse.ts'
+import { sseHeaders } from '../../http/sse.ts'
 import { type Answered, callNodes, type Heard } from './calling.ts'
 import { choose } from './choosing.ts'
 import { SYNC_TIMEOUT_MS } from './hear.ts'
 import { createJoiner, isJoinable, type SpeechFormat, speechTypes } from './joining.ts'
+import { pulled } from './pulled.ts'
 import { normalised, spokenPieces } from './sentences.ts'
 import type { Session } from './session.ts'
 
@@ -100,50 +101,22 @@ function notSpoken(error: unknown, { format }: Speaking): unknown {
   })
 }
 
-const encoder = new TextEncoder()
-
 type How = { isEvents: boolean; characters: number }
 
-function streamOf(ctx: Ctx, answered: Answered<Sound>, { isEvents, characters }: How): ReadableStream<Uint8Array> {
-  let bytesOut = 0
-  let isLeft = false
-  const end = (error?: unknown): void => {
-    ctx.signal.removeEventListener('abort', left)
-    answered.finish({ characters, error, bytesOut })
-  }
-  const left = (): void => {
-    isLeft = true
-    end(new UpstreamError('aborted', 'The caller left.'))
-  }
-  ctx.signal.addEventListener('abort', left, { once: true })
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const write = (bytes: Uint8Array): void => {
-          bytesOut += bytes.byteLength
-          controller.enqueue(bytes)
-        }
-        const tell = (event: object): void => write(encoder.encode(sseData(JSON.stringify(event))))
-        try {
-          const parts = await answered.value()
-          for (const part of parts ?? []) {
-            if (isEvents) tell({ type: 'speech.audio.delta', audio: Buffer.from(part).toString('base64') })
-            else write(part)
-          }
-          if (parts) return
-          if (isEvents)
-            tell({ type: 'speech.audio.done', usage: { input_tokens: 0, output_tokens: 0, total_tokens: 0 } })
-          end()
-          controller.close()
-        } catch (error) {
-          if (isLeft) return
-          ctx.log.warn('speech_broke_off', { request_id: ctx.requestId, cause: String(error) })
-          end(error)
-          controller.error(new Error('The speech server broke off.'))
-        }
-      },
-      cancel: left,
+const streamOf = (ctx: Ctx, answered: Answered<Sound>, { isEvents, characters }: How): ReadableStream<Uint8Array> =>
+  pulled(ctx, {
+    answered,
+    facts: { characters },
+    isEvents,
+    next: async (read, write) => {
+      const parts = await read()
+      for (const part of parts ?? []) {
+        if (isEvents) write.event({ type: 'speech.audio.delta', audio: Buffer.from(part).toString('base64') })
+        else write.bytes(part)
+      }
+      if (!parts && isEvents) write.event({ type: 'speech.audio.done', usage: NO_TOKENS })
+      return parts !== undefined
     },
-    { highWaterMark: 0 },
-  )
-}
+  })
+
+const NO_TOKENS = { input_tokens: 0, output_tokens: 0, total_tokens: 0 }
