@@ -186,6 +186,12 @@ const OF_NOBODY = [
   'POST /api/v1/routing/breakers/:target/reset',
   'POST /api/v1/providers/discover',
   'POST /api/v1/nodes',
+  'POST /api/v1/vision/analyze',
+  'POST /api/v1/vision/detect-objects',
+  'POST /api/v1/vision/extract-text',
+  'POST /api/v1/vision/ocr',
+  'POST /api/v1/vision/batch/analyze',
+  'POST /api/v1/vision/images',
 ]
 
 /** Routes of the platform are not for owners. */
