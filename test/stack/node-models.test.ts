@@ -8,7 +8,7 @@ import { type Stack, startStack } from '../support/stack.ts'
 import { type Team, team } from './accounts-kit.ts'
 
 /** Pauses between the pieces of what the quick model writes, and of what the slow one does. */
-const [QUICK_MS, SLOW_MS] = [0, 40]
+const [QUICK_MS, SLOW_MS] = [0, 80]
 const WAIT = { timeout: 60_000, interval: 100 }
 
 let shared: DemoNode
