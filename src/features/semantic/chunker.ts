@@ -1,5 +1,5 @@
 import { estimateTokens } from '../../core/tokens.ts'
-import { isBoundary, signAround } from './graphemes.ts'
+import { isBoundaryBehindSpace, signAround } from './graphemes.ts'
 import { headingsOf } from './headings.ts'
 
 export type ChunkUnit = 'char' | 'token'
@@ -80,8 +80,8 @@ function lastCut(text: string, { start, done, limit }: Place): number | undefine
     const code = text.charCodeAt(at - 1)
     const isGap = isSpace(code)
     if (!isGap && !IDEOGRAPHIC_STOPS.has(code)) continue
-    if (endsSentence(code, text, at - 1) && isBoundary(text, at, start)) return at
-    if (isGap && space === undefined && isBoundary(text, at, start)) space = at
+    if (endsSentence(code, text, at - 1) && isBoundaryBehindSpace(text, at)) return at
+    if (isGap && space === undefined && isBoundaryBehindSpace(text, at)) space = at
   }
   return space
 }
@@ -116,7 +116,7 @@ function nextStart(text: string, { start, end, overlap }: { start: number; end: 
   const earliest = Math.max(end - overlap, start + 1)
   for (let at = earliest; at < end; at++) {
     const isWordStart = isSpace(text.charCodeAt(at - 1)) && !isSpace(text.charCodeAt(at))
-    if (isWordStart && isBoundary(text, at, start)) return at
+    if (isWordStart && isBoundaryBehindSpace(text, at)) return at
   }
   return earliest >= end ? end : Math.min(end, signAround(text, earliest, start).end)
 }

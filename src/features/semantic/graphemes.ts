@@ -56,5 +56,15 @@ export function signAround(text: string, at: number, from: number): { start: num
   }
 }
 
-/** Whether a text may be cut there. `from` is a boundary at or before it. */
-export const isBoundary = (text: string, at: number, from: number): boolean => signAround(text, at, from).start === at
+/** What becomes one sign with a space before it (Unicode Standard Annex 29: Extend, ZWJ, and more than SpacingMark). */
+const JOINS_SPACE = /[\p{Grapheme_Extend}\p{Emoji_Modifier}\p{Mc}\u0e33\u0eb3]|\u200d/u
+
+/**
+ * Whether a text may be cut there, behind white space or a stop: the two signs beside it tell. Asked at every space of a
+ * text, where the segmenter would have to begin far before it.
+ */
+export function isBoundaryBehindSpace(text: string, at: number): boolean {
+  const after = text.charCodeAt(at)
+  if (after < FIRST_COMBINING) return !(after === LINE_FEED && text.charCodeAt(at - 1) === CARRIAGE_RETURN)
+  return !JOINS_SPACE.test(String.fromCodePoint(text.codePointAt(at) ?? 0))
+}

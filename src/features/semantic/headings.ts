@@ -2,7 +2,6 @@
 const MAX_HEADING = 200
 /** A heading of Markdown (`## Title ##`), or a line that opens or closes a block of code. */
 const LINE = /^ {0,3}(?:(#{1,6})[ \t]+(\S.*)|(`{3,}|~{3,}).*)$/gm
-const CLOSING_HASHES = /[ \t]+#+[ \t]*$/
 
 type Heading = { at: number; level: number; title: string }
 
@@ -26,6 +25,15 @@ export function headingsOf(text: string): (at: number) => readonly string[] {
   }
 }
 
+/** `Title ##` without what closes it. A pattern would begin anew at each of many spaces. */
+function withoutClosingHashes(title: string): string {
+  const whole = title.trim()
+  let end = whole.length
+  while (whole[end - 1] === '#') end -= 1
+  const isClosed = end < whole.length && (whole[end - 1] === ' ' || whole[end - 1] === '\t')
+  return isClosed ? whole.slice(0, end).trim() : whole
+}
+
 function findHeadings(text: string): Heading[] {
   const found: Heading[] = []
   let fence: string | undefined
@@ -35,7 +43,7 @@ function findHeadings(text: string): Heading[] {
       if (fence === undefined) fence = mark
       else if (mark.startsWith(fence)) fence = undefined
     } else if (fence === undefined && hashes !== undefined) {
-      const plain = title.replace(CLOSING_HASHES, '').trim().slice(0, MAX_HEADING).toWellFormed()
+      const plain = withoutClosingHashes(title).slice(0, MAX_HEADING).toWellFormed()
       found.push({ at: match.index, level: hashes.length, title: plain })
     }
   }

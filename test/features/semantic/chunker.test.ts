@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { estimateTokens } from '../../../src/core/tokens.ts'
 import { type ChunkOptions, chunkText } from '../../../src/features/semantic/chunker.ts'
+import { isBoundaryBehindSpace } from '../../../src/features/semantic/graphemes.ts'
 import { count, full } from '../../support/lane.ts'
 
 const usual: ChunkOptions = { size: 1000, overlap: 200, unit: 'char' }
@@ -114,6 +115,32 @@ describe('the chunks of a text', () => {
     const text = `# A #\n${'a '.repeat(600)}\n## B\n\`\`\`\n# no heading\n\`\`\`\n${'b '.repeat(600)}\n# C\n${'c '.repeat(600)}`
     const paths = chunkText(text, usual).map(({ headings }) => headings.join(' > '))
     expect([...new Set(paths)]).toEqual(['A', 'A > B', 'C'])
+  })
+
+  it('are cut behind a space only where the next sign does not join it', () => {
+    let text = ''
+    const places: number[] = []
+    for (let code = 0; code < 0x20000; code += 1) {
+      if (code >= 0xd800 && code <= 0xdfff) continue
+      text += code % 2 === 0 ? 'x ' : 'x。'
+      places.push(text.length)
+      text += String.fromCodePoint(code)
+    }
+    const boundaries = new Set<number>()
+    for (const { index } of segmenter.segment(text)) boundaries.add(index)
+    expect(places.filter((at) => isBoundaryBehindSpace(text, at) && !boundaries.has(at))).toEqual([])
+    expect(isBoundaryBehindSpace('\r\n', 1)).toBe(false)
+  })
+
+  it.each([
+    ['marks that stand upon spaces', ' \u0301'],
+    ['marks that stand upon stops', '。\u0301'],
+    ['signs that join what is behind them', '\u0600 \u0301'],
+    ['a heading of spaces', `# a${' '.repeat(499_000)}x`],
+    ['closing signs', `# a${' #'.repeat(249_000)} x`],
+  ])('are as quickly made of %s as of words', (_what, part) => {
+    const text = part.repeat(Math.ceil(500_000 / part.length))
+    expect(chunkText(text, { ...usual, size: 4000, overlap: 1999 }).at(-1)?.end).toBe(text.length)
   })
 
   it('are none of an empty text, and one of a short one', () => {
