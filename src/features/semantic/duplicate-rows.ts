@@ -78,7 +78,9 @@ function chunksOf(orgId: string, looked: Looked, isExact: boolean): SQL {
   const near = standpoint
     ? nearestRows(orgId, nearOf(looked, standpoint, isExact))
     : sql`select null::text as owner_id, null::float8 as similarity where false`
-  const bits = sql`bit_count(('x' || c.simhash)::bit(64) # ('x' || ${simhash}::text)::bit(64))`
+  // What has no 16 digits is no hash, and would end the statement.
+  const bits = sql`case when length(c.simhash) = 16
+    then bit_count(('x' || c.simhash)::bit(64) # ('x' || ${simhash}::text)::bit(64)) end`
   return sql`with near as (select owner_id, similarity from (${near}) found),
     same as (select c.id from chunks c where c.org_id = ${orgId} and c.is_current and c.content_sha256 = ${sha256}
       limit ${pool}),
