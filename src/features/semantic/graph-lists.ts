@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, gt, lt, or, sql } from 'drizzle-orm'
 import type { Ctx } from '../../core/context.ts'
 import { notFound } from '../../core/errors.ts'
-import type { EntitiesQuery, EntityView, RelationsQuery, RelationView } from './schema-extract.ts'
+import type { EntitiesQuery, EntityView, RelationsQuery, RelationView } from './schema-graph.ts'
 import { entities, relations } from './table.ts'
 
 type Stored = Pick<Ctx, 'db' | 'caller'>

@@ -7,7 +7,7 @@ import { keptNames, type NameVectors, type Stored, storeGraph } from './graph-ro
 import { graphInstructions, graphShape } from './graph-told.ts'
 import { MAX_READ_CHARS, requireLength } from './limits.ts'
 import { modelsOf, readerFor, readWindows } from './reading.ts'
-import type { RelationsBody } from './schema-extract.ts'
+import type { RelationsBody } from './schema-graph.ts'
 
 const WINDOW = { size: 2000, overlap: 200, unit: 'char' } as const
 const MAX_TOKENS = 4000

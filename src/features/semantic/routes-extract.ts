@@ -2,7 +2,17 @@ import { post, type Route } from '../../http/route.ts'
 import { classify } from './classify.ts'
 import { detectDuplicates } from './duplicates.ts'
 import { rerank } from './rerank.ts'
-import { ClassifyBody, ClassifyView, DuplicatesBody, DuplicatesView, RerankBody, RerankView } from './schema-extract.ts'
+import {
+  ClassifyBody,
+  ClassifyView,
+  DuplicatesBody,
+  DuplicatesView,
+  ImportanceBody,
+  ImportanceView,
+  RerankBody,
+  RerankView,
+} from './schema-extract.ts'
+import { importanceOf } from './score.ts'
 
 /** What models and measures tell of texts. */
 export const extractRoutes: readonly Route[] = [
@@ -45,5 +55,19 @@ export const extractRoutes: readonly Route[] = [
       response: RerankView,
     },
     (ctx, { body }) => rerank(ctx, body),
+  ),
+
+  post(
+    '/api/v1/semantic/score-importance',
+    {
+      summary: 'Score how important a text is',
+      description:
+        'By its quality, its nearness to your interests, its age, how far it is from what is indexed, and what you know of ' +
+        'it. Parts of which nothing is known are left out, and shown as such.',
+      scope: 'semantic:write',
+      body: ImportanceBody,
+      response: ImportanceView,
+    },
+    (ctx, { body }) => importanceOf(ctx, body),
   ),
 ]

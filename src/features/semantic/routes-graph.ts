@@ -11,7 +11,7 @@ import {
   RelationsQuery,
   RelationsView,
   RelationView,
-} from './schema-extract.ts'
+} from './schema-graph.ts'
 
 const shared = { area: 'semantic', params: EntityParams } as const
 const entity = resource({ ...shared, at: '/api/v1/semantic/entities', view: EntityView, viewOf: entityView })

@@ -1,16 +1,14 @@
 import * as z from 'zod'
-import { pageFields } from '../../http/page.ts'
-import { entityTypes } from './graph-told.ts'
 import { ModelName, SourceId } from './schema.ts'
 
-const Reader = z
+export const Reader = z
   .string()
   .min(1)
   .max(255)
   .describe('Who reads the text. Without it the best model of your own nodes, or else what routing chooses.')
-const Windows = z.int().describe('Into how many parts the text was cut to be read. All of them were.')
-const ModelsUsed = z.array(z.string()).describe('Who answered.')
-const Share = z.number().min(0).max(1)
+export const Windows = z.int().describe('Into how many parts the text was cut to be read. All of them were.')
+export const ModelsUsed = z.array(z.string()).describe('Who answered.')
+export const Share = z.number().min(0).max(1)
 
 export const DuplicatesBody = z.strictObject({
   content_id: SourceId.describe('Of a source, of a chunk, or your own name for a text that is not kept.'),
@@ -98,114 +96,53 @@ export const RerankView = z.object({
   models_used: ModelsUsed,
 })
 
-export const RelationsBody = z.strictObject({
-  text: z.string().min(1).describe('At most 20,000 characters.'),
-  source_id: SourceId.optional(),
-  model_name: Reader.optional(),
-})
-export type RelationsBody = z.output<typeof RelationsBody>
+const Interest = z.string().trim().min(1).max(500)
 
-const EntityType = z.enum(entityTypes)
-const Properties = z.record(z.string(), z.unknown())
-const Evidence = z.object({
-  start: z.int().describe('In UTF-16 units of the text, as `text.slice` counts.'),
-  end: z.int(),
-  text: z.string(),
+export const ImportanceBody = z.strictObject({
+  content: z.string().trim().min(1).describe('At most 20,000 characters.'),
+  context: z
+    .strictObject({
+      interests: z.array(Interest).max(50).default([]).describe('What the text may be relevant to.'),
+      time_sensitivity: z
+        .enum(['high', 'medium', 'low'])
+        .default('medium')
+        .describe('Of what is 2, 14 or 90 days old 37 % are left.'),
+      place: Interest.optional().describe('One interest more.'),
+      now: z.int().min(0).optional().describe('Unix seconds; the present unless said.'),
+    })
+    .default({ interests: [], time_sensitivity: 'medium' }),
+  content_id: SourceId.optional().describe('Of the source or the chunk that it is kept as: not compared with itself.'),
+  published_at: z.int().min(0).optional().describe('Unix seconds.'),
+  engagement: Share.optional().describe('What share of your texts is read less than this one.'),
+  authority: Share.optional().describe('How far its source is to be trusted.'),
+  links: z.int().min(0).optional().describe('How many texts it is linked with; those in it unless said.'),
+  model_name: ModelName.optional(),
 })
+export type ImportanceBody = z.output<typeof ImportanceBody>
 
-export const RelationsView = z.object({
-  object: z.literal('semantic.relations'),
-  source_id: z.string().nullable(),
-  entities: z.object({
-    total: z.int(),
-    items: z.array(
-      z.object({
-        id: z.string(),
-        name: z.string(),
-        entity_type: EntityType,
-        description: z.string().nullable(),
-        properties: Properties,
-        confidence: Share,
-        mentions: z.int().describe('How often the text names it.'),
-      }),
-    ),
+const perPart = <Value extends z.ZodType>(value: Value) =>
+  z.object({
+    quality: value,
+    relevance: value,
+    timeliness: value,
+    uniqueness: value,
+    engagement: value,
+    authority: value,
+    cross_references: value,
+  })
+
+export const ImportanceView = z.object({
+  object: z.literal('semantic.importance'),
+  importance_score: Share.describe('The sum of all parts, each multiplied with its weight.'),
+  importance_level: z.enum(['high', 'medium', 'low']).describe('High above 0.7, medium above 0.4.'),
+  dimensions: perPart(Share.nullable()).describe('Null where nothing is known.'),
+  weights: perPart(Share).describe('They add up to 1: a part of which nothing is known has none.'),
+  quality_parts: z.object({
+    readability: Share,
+    coherence: Share.nullable(),
+    informativeness: Share,
+    structure: Share,
   }),
-  relations: z.object({
-    total: z.int(),
-    items: z.array(
-      z.object({
-        id: z.string(),
-        source_entity_id: z.string(),
-        target_entity_id: z.string(),
-        relation_type: z.string(),
-        description: z.string().nullable(),
-        confidence: Share,
-        evidence: z.array(Evidence),
-      }),
-    ),
-  }),
-  dropped_relations: z
-    .int()
-    .describe('Told by the model without both ends, or with a passage that the text does not have.'),
-  merged_by: z
-    .enum(['meaning', 'name'])
-    .describe('Whether other names of the same entity were found, or a model for that was missing.'),
-  confidence_source: z.literal('model'),
   windows: Windows,
-  models_used: ModelsUsed,
-})
-
-const listFields = {
-  ...pageFields,
-  limit: z.coerce.number().int().min(1).max(200).default(50).describe('How many to return.'),
-}
-
-export const EntitiesQuery = z.strictObject({
-  ...listFields,
-  entity_type: EntityType.optional(),
-  search: z.string().trim().min(1).max(500).optional().describe('A part of the name.'),
-})
-export type EntitiesQuery = z.output<typeof EntitiesQuery>
-
-const isEntityId = z.string().regex(/^ent_[0-9a-hjkmnp-tv-z]{26}$/, 'is no id of an entity')
-export const EntityParams = z.object({ id: isEntityId })
-
-export const RelationsQuery = z.strictObject({
-  ...listFields,
-  relation_type: z.string().min(1).max(63).optional(),
-  entity_id: isEntityId.optional().describe('At either end.'),
-})
-export type RelationsQuery = z.output<typeof RelationsQuery>
-
-export const RelationView = z.object({
-  id: z.string(),
-  object: z.literal('semantic.relation'),
-  source_entity_id: z.string(),
-  target_entity_id: z.string(),
-  relation_type: z.string(),
-  description: z.string().nullable(),
-  confidence: z.number().nullable().describe('Of the text that was surest.'),
-  evidence: z.array(Evidence.extend({ source_id: z.string().nullable() })),
-  created_at: z.int(),
-  updated_at: z.int(),
-})
-export type RelationView = z.input<typeof RelationView>
-
-export const EntityView = z.object({
-  id: z.string(),
-  object: z.literal('semantic.entity'),
-  name: z.string(),
-  entity_type: z.string(),
-  description: z.string().nullable(),
-  properties: Properties,
-  confidence: z.number().nullable().describe('Of the text that was surest.'),
-  mention_count: z.int().describe('In all texts that were read; a text that is read again counts again.'),
-  created_at: z.int(),
-  updated_at: z.int(),
-})
-export type EntityView = z.input<typeof EntityView>
-
-/** One entity, with what leads to it and from it. */
-export const EntityWithRelations = EntityView.extend({
-  relations: z.array(RelationView).describe('The 200 surest.'),
+  model_used: z.string().nullable().describe('Null where there was nothing to compare it with.'),
 })
