@@ -1,24 +1,15 @@
 import * as z from 'zod'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
-import { askForData, type Shape } from '../calls/service.ts'
-import { type BoxUnit, boxUnitOf, unitInWords } from './boxes.ts'
-import { chooseModel } from './choice.ts'
+import type { Shape } from '../calls/service.ts'
+import { askAbout, ToldBox, ToldConfidence } from './ask-about.ts'
+import { type BoxUnit, unitInWords } from './boxes.ts'
 import { sourced } from './confidence.ts'
-import { MAX_SHOWN_BYTES } from './limits.ts'
 import { confidenceOf, countsOf, objectsIn } from './objects.ts'
-import { metadataOf, readPicture } from './picture.ts'
-import { recorded, tokensOf } from './runs.ts'
 import type { DetectBody, DetectView } from './schema.ts'
-import { lastQuestionOf } from './showing.ts'
 
 const MAX_TOKENS = 2000
 const MOST_OBJECTS = 100
-
-/** Room for models that count in pixels. */
-const Coordinate = z.number().min(-100_000).max(100_000)
-export const ToldBox = z.object({ x1: Coordinate, y1: Coordinate, x2: Coordinate, y2: Coordinate })
-export const ToldConfidence = z.number().min(0).max(1).nullable()
 
 const Sighted = z.object({
   objects: z
@@ -39,36 +30,20 @@ function promptFor(labels: readonly string[], unit: BoxUnit): string {
   ].join(' ')
 }
 
-/** Throws as `readPicture`, `chooseModel` and `askForData`. */
+/** Throws as `askAbout`. */
 export async function detectObjects(ctx: Ctx, body: DetectBody): Promise<DetectView> {
-  const picture = await readPicture(ctx, body, MAX_SHOWN_BYTES)
-  return recorded(ctx, { operation: 'detect-objects', picture }, async () => {
-    const startMs = ctx.now()
-    const chosen = await chooseModel(ctx, 'image_analysis', body.model_name)
-    const labels = body.labels ?? []
-    const prompt = promptFor(labels, boxUnitOf(chosen.model))
-    const asked = { picture, prompt, chosen, taskType: 'image_analysis' as const }
-    const question = lastQuestionOf({ ...asked, maxTokens: MAX_TOKENS, temperature: 0.1 })
-    const { data, reply } = await askForData(ctx, question, shape)
-    const objects = objectsIn(data.objects, {
-      unit: boxUnitOf(chosen.model),
-      image: picture.image,
-      labels,
-      minConfidence: body.min_confidence,
-    })
-    const confidence = confidenceOf(objects)
-    const tokens = tokensOf(reply)
-    const answer: DetectView = {
-      object: 'vision.detection',
-      filename: picture.filename ?? null,
-      model_used: reply.target.id,
-      processing_time_ms: Math.max(0, Math.round(ctx.now() - startMs)),
-      objects,
-      counts: countsOf(objects),
-      ...sourced(confidence, 'model'),
-      metadata: { ...metadataOf(picture), tokens: tokens ?? null },
-      detected_at: nowSeconds(ctx),
-    }
-    return { answer, outcome: { target: reply.target, tokens, confidence } }
+  const { labels = [], min_confidence: minConfidence, model_name: modelName } = body
+  const looking = {
+    operation: 'detect-objects',
+    source: body,
+    modelName,
+    promptFor: (unit: BoxUnit) => promptFor(labels, unit),
+    maxTokens: MAX_TOKENS,
+    shape,
+  }
+  const answer = await askAbout(ctx, looking, (data, looked) => {
+    const objects = objectsIn(data.objects, { ...looked, labels, minConfidence })
+    return { objects, counts: countsOf(objects), ...sourced(confidenceOf(objects), 'model') }
   })
+  return { object: 'vision.detection', ...answer, detected_at: nowSeconds(ctx) }
 }

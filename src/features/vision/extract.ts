@@ -1,17 +1,11 @@
 import * as z from 'zod'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
-import { askForData, type Shape } from '../calls/service.ts'
-import type { Image } from '../media/service.ts'
-import { type Box, type BoxUnit, boxOf, boxUnitOf, toldUnit, unitInWords } from './boxes.ts'
-import { chooseModel } from './choice.ts'
+import type { Shape } from '../calls/service.ts'
+import { askAbout, type LookedAt, ToldBox, ToldConfidence } from './ask-about.ts'
+import { type Box, type BoxUnit, boxOf, toldUnit, unitInWords } from './boxes.ts'
 import { meanConfidence, sourced } from './confidence.ts'
-import { ToldBox, ToldConfidence } from './detect.ts'
-import { MAX_SHOWN_BYTES } from './limits.ts'
-import { metadataOf, readPicture } from './picture.ts'
-import { recorded, tokensOf } from './runs.ts'
 import type { ExtractBody, ExtractView } from './schema.ts'
-import { lastQuestionOf } from './showing.ts'
 
 const MAX_TOKENS = 4000
 
@@ -38,10 +32,7 @@ function promptFor({ language, layout }: ExtractBody, unit: BoxUnit): string {
 export type Block = { text: string; box: Box | null; confidence: number | null }
 
 /** The blocks that say something, with their boxes inside of the picture. */
-export function blocksIn(
-  told: readonly Told[],
-  { unit, image, layout }: { unit: BoxUnit; image: Pick<Image, 'width' | 'height'>; layout: boolean },
-): Block[] {
+export function blocksIn(told: readonly Told[], { unit, image, layout }: LookedAt & { layout: boolean }): Block[] {
   const corners = told.flatMap(({ box }) => (box ? [box] : []))
   const said = toldUnit(corners, unit, image)
   return told.flatMap(({ text: written, box, confidence }) => {
@@ -51,33 +42,28 @@ export function blocksIn(
   })
 }
 
-/** Throws as `readPicture`, `chooseModel` and `askForData`. */
+/** Throws as `askAbout`. */
 export async function extractText(ctx: Ctx, body: ExtractBody): Promise<ExtractView> {
-  const picture = await readPicture(ctx, body, MAX_SHOWN_BYTES)
-  return recorded(ctx, { operation: 'extract-text', picture }, async () => {
-    const startMs = ctx.now()
-    const chosen = await chooseModel(ctx, 'image_analysis', body.model_name)
-    const unit = boxUnitOf(chosen.model)
-    const asked = { picture, prompt: promptFor(body, unit), chosen, taskType: 'image_analysis' as const }
-    const question = lastQuestionOf({ ...asked, maxTokens: MAX_TOKENS, temperature: 0.1 })
-    const { data, reply } = await askForData(ctx, question, shape)
-    const blocks = blocksIn(data.blocks, { unit, image: picture.image, layout: body.layout })
+  const { layout, model_name: modelName } = body
+  const looking = {
+    operation: 'extract-text',
+    source: body,
+    modelName,
+    promptFor: (unit: BoxUnit) => promptFor(body, unit),
+    maxTokens: MAX_TOKENS,
+    shape,
+  }
+  const answer = await askAbout(ctx, looking, (data, looked) => {
+    const blocks = blocksIn(data.blocks, { ...looked, layout })
     const confidence = meanConfidence(
       blocks.map(({ text, confidence: sure }) => ({ confidence: sure, weight: text.length })),
     )
-    const tokens = tokensOf(reply)
-    const answer: ExtractView = {
-      object: 'vision.text',
-      filename: picture.filename ?? null,
-      model_used: reply.target.id,
-      processing_time_ms: Math.max(0, Math.round(ctx.now() - startMs)),
+    return {
       extracted_text: blocks.map(({ text }) => text).join('\n'),
       has_text: blocks.length > 0,
       blocks,
       ...sourced(confidence, 'model'),
-      metadata: { ...metadataOf(picture), tokens: tokens ?? null },
-      extracted_at: nowSeconds(ctx),
     }
-    return { answer, outcome: { target: reply.target, tokens, confidence } }
   })
+  return { object: 'vision.text', ...answer, extracted_at: nowSeconds(ctx) }
 }
