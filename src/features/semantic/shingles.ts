@@ -1,3 +1,5 @@
+import { standardText } from '../../core/standard-text.ts'
+
 /** Characters of a shingle. */
 const SIZE = 5
 const SPACES = /[\s\p{P}]+/gu
@@ -7,7 +9,7 @@ const SPACES = /[\s\p{P}]+/gu
  * that is shorter is one run.
  */
 export function shinglesOf(text: string): ReadonlySet<number> {
-  const plain = text.normalize('NFKC').toLowerCase().replace(SPACES, ' ').trim()
+  const plain = standardText(text).toLowerCase().replace(SPACES, ' ').trim()
   const shingles = new Set<number>()
   const last = Math.max(0, plain.length - SIZE)
   for (let start = 0; start <= last && plain !== ''; start++) {

@@ -1,3 +1,5 @@
+import { standardText } from '../../core/standard-text.ts'
+
 /** Words, and signs of scripts that put no space between them. */
 const FEATURES = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{N}]+/gu
 const HALF = 32
@@ -8,7 +10,7 @@ const HALF = 32
  */
 export function simhashOf(text: string): string {
   const votes = new Int32Array(HALF * 2)
-  for (const [word] of text.normalize('NFKC').toLowerCase().matchAll(FEATURES)) {
+  for (const [word] of standardText(text).toLowerCase().matchAll(FEATURES)) {
     const [high, low] = hash(word)
     for (let bit = 0; bit < HALF; bit++) {
       votes[bit] = (votes[bit] ?? 0) + ((high >>> bit) & 1) * 2 - 1
