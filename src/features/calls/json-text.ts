@@ -1,4 +1,5 @@
-const FENCE = /^```(?:json)?\s*\n([\s\S]*?)\n?```$/i
+/** Empty lines are left to what is within: shared between the two they would be tried in every way. */
+const FENCE = /^```(?:json)?[^\S\n]*\n([\s\S]*?)\n?```$/i
 
 /**
  * The one JSON value of a model's answer: as it is, within a fence, or as the only top-level object with other text

@@ -24,6 +24,7 @@ describe('the JSON in an answer', () => {
 
   it.each([
     ['braces in words before it', 'The set {a, b}: {"a":1}', { a: 1 }],
+    ['empty lines in a fence', '```json  \n\n\n{"a":1}\n\n```', { a: 1 }],
     ['a fence within text', 'Here:\n```json\n{"a":"}"}\n```\nDone.', { a: '}' }],
     ['quotes in a string', 'x {"a":"say \\"{\\""} y', { a: 'say "{"' }],
   ])('is found with %s', (_name, text, value) => {
@@ -32,6 +33,7 @@ describe('the JSON in an answer', () => {
 
   it.each([
     ['nothing', ''],
+    ['a fence of empty lines', `\`\`\`${'\n'.repeat(500_000)}x`],
     ['words', 'I cannot.'],
     ['half an object', '{"a":1'],
     ['an object within a broken one', '{"a":{"b":1},}'],
