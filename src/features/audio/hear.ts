@@ -7,6 +7,7 @@ import type { Granularity } from './render.ts'
 import type { Session } from './session.ts'
 import type { GivenSound } from './sound-input.ts'
 import { hasLoop, NodeTranscript, type Transcript, transcriptOf } from './transcript.ts'
+import { together, windowsOf } from './windows.ts'
 
 /** How a sound is to be written down. */
 export type Hearing = {
@@ -35,7 +36,15 @@ export async function hear(ctx: Ctx, hearing: Hearing): Promise<Answered<Transcr
     ...capabilityOf(task),
     timeoutMs,
     priority,
-    run: async (session, target) => transcriptOf(await withoutLoops(session, target, hearing), given.sound.durationMs),
+    run: async (session, target) => {
+      const parts: { startMs: number; transcript: Transcript }[] = []
+      for (const { file, startMs, durationMs } of windowsOf(given)) {
+        const part = { ...hearing, given: { ...given, file } }
+        const transcript = transcriptOf(await withoutLoops(session, target, part), durationMs)
+        parts.push({ startMs, transcript })
+      }
+      return together(parts)
+    },
   })
 }
 

@@ -1,6 +1,7 @@
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
+import { UpstreamError } from '../../core/models.ts'
 import type { Priority } from '../../core/routing.ts'
 import { type Answered, callWithin } from './calling.ts'
 import { turnAt } from './diarization.ts'
@@ -82,6 +83,7 @@ async function checked(ctx: Ctx, { value, session, finish }: Answered<Transcript
   if (value.text === '') return { transcript: { ...value, ...NOTHING }, hasContent: false }
   const measures = await measure(ctx, session, given).catch((error: unknown) => {
     finish({ error })
+    if (!(error instanceof UpstreamError)) throw error
     throw new AppError('upstream_timeout', 'The node did not answer in time.', { cause: error })
   })
   const share = measures?.speech_share ?? spokenShare(value)

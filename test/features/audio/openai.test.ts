@@ -47,6 +47,9 @@ describe('what is said', () => {
     const json = await world.post('/v1/audio/transcriptions', formOf(wav, model))
     expect(json.headers.get('x-helix-model')).toBe('demo/whisper-large-v3')
     expect(await json.json()).toMatchObject({ text: SENTENCES, usage: { type: 'duration' } })
+    node.script({
+      'demo/whisper-large-v3': { pieces: ['The weather is fine today. ', 'We walk to the sea. ', 'Nobody is there.'] },
+    })
     const text = await world.post('/v1/audio/transcriptions', formOf(wav, { ...model, response_format: 'text' }))
     expect([text.headers.get('content-type'), await text.text()]).toEqual([
       'text/plain; charset=utf-8',
@@ -56,6 +59,7 @@ describe('what is said', () => {
     expect(await srt.text()).toMatch(/^1\n00:00:00,\d{3} --> 00:00:\d\d,\d{3}\nThe weather is fine today\.\n\n2\n/)
     const vtt = await world.post('/v1/audio/transcriptions', formOf(wav, { ...model, response_format: 'vtt' }))
     expect(await vtt.text()).toMatch(/^WEBVTT\n\n00:00:00\.\d{3} --> /)
+    node.script({})
     const verbose = await world.post(
       '/v1/audio/transcriptions',
       formOf(wav, { ...model, response_format: 'verbose_json', 'timestamp_granularities[]': ['word', 'segment'] }),

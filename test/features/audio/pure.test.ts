@@ -7,6 +7,7 @@ import { createJoiner } from '../../../src/features/audio/joining.ts'
 import { categories, emotions, genres, probabilities } from '../../../src/features/audio/labels.ts'
 import { clock } from '../../../src/features/audio/render.ts'
 import { MOST_CHARS, normalised, spokenPieces } from '../../../src/features/audio/sentences.ts'
+import { soundIn } from '../../../src/features/audio/sound-input.ts'
 import {
   confidenceOf,
   hasLoop,
@@ -14,6 +15,7 @@ import {
   spokenShare,
   transcriptOf,
 } from '../../../src/features/audio/transcript.ts'
+import { together, windowsOf } from '../../../src/features/audio/windows.ts'
 import { count } from '../../support/lane.ts'
 import * as sounds from '../../support/sounds.ts'
 
@@ -220,5 +222,53 @@ describe('files in a row', () => {
     expect(joined.length).toBe(sounds.id3.length + 4 * 417 + 3 * 417 + 3 * 417)
     expect(joined.toString('latin1')).not.toContain('Xing')
     expect(joined.toString('latin1').match(/ID3/g)).toHaveLength(1)
+  })
+})
+
+describe('a long recording', () => {
+  /** 8,000 samples a second, loud but for a tenth of a second every so often. */
+  const long = (seconds: number, quietAt: readonly number[]): Uint8Array => {
+    const wav = Buffer.from(sounds.wav(seconds * 8000))
+    wav.fill(0x11, 44)
+    for (const second of quietAt) wav.fill(0, 44 + second * 16_000, 44 + second * 16_000 + 3200)
+    return new Uint8Array(wav)
+  }
+
+  it('is cut where it is quiet, and nothing of it is lost', () => {
+    const wav = long(610, [590])
+    const windows = [...windowsOf(soundIn({ bytes: wav }))]
+    const [first, second, ...more] = windows
+    expect(more).toEqual([])
+    expect(first?.startMs).toBe(0)
+    expect(second?.startMs).toBeGreaterThan(590_000)
+    expect(second?.startMs).toBeLessThan(590_200)
+    expect(windows.reduce((sum, { durationMs = 0 }) => sum + durationMs, 0)).toBe(610_000)
+    const samples = Buffer.concat(windows.map(({ file }) => file.bytes.subarray(44)))
+    expect(samples.equals(Buffer.from(wav.subarray(44)))).toBe(true)
+    for (const { file, durationMs } of windows) expect(soundIn(file).sound).toMatchObject({ format: 'wav', durationMs })
+  })
+
+  it('is whole where it is short, or not to be cut', () => {
+    for (const bytes of [sounds.wav(8000), sounds.mp3(3000)]) {
+      const [whole, ...more] = windowsOf(soundIn({ bytes }))
+      expect(whole?.file.bytes).toBe(bytes)
+      expect(more).toEqual([])
+    }
+  })
+
+  it('is one transcript, with the times of the whole', () => {
+    const part = (text: string) => ({
+      text,
+      language: 'en',
+      durationMs: 5000,
+      segments: [{ start: 1, end: 2, text }],
+      words: [{ word: text, start: 1, end: 2 }],
+    })
+    const whole = together([
+      { startMs: 0, transcript: part('One.') },
+      { startMs: 600_000, transcript: part('Two.') },
+    ])
+    expect(whole).toMatchObject({ text: 'One. Two.', durationMs: 605_000, words: [{}, { start: 601, end: 602 }] })
+    expect(whole.segments).toMatchObject([{ start: 1 }, { start: 601, end: 602 }])
   })
 })
