@@ -161,6 +161,22 @@ describe('a recording', () => {
   })
 })
 
+it('what was noted of sounds is gone after ninety days', async () => {
+  await stack.query(
+    `insert into audio_runs (id, org_id, request_id, operation, ok, ms, created_at)
+     values ('aur_old', $1, 'req_old', 'speech', true, 1, 1)`,
+    [orgId],
+  )
+  await stack.query(
+    `insert into transcripts (id, org_id, text, expires_at, created_at, updated_at) values ('trn_old', $1, 'x', 2, 1, 1)`,
+    [orgId],
+  )
+  await stack.tick(Date.UTC(2019, 5, 16, 5, 30))
+  const left = () =>
+    stack.query(`select id from audio_runs where id = 'aur_old' union select id from transcripts where id = 'trn_old'`)
+  expect(await left()).toEqual([])
+})
+
 describe('a node', () => {
   it('has its place back from listeners who leave', async () => {
     const slow = { pieces: Array.from({ length: 150 }, () => 'So. '), pieceDelayMs: 100 }
