@@ -170,7 +170,7 @@ async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
 
 /**
  * Models and the names of providers are nobody's, kept answers are in no table, and where the planted provider
- * and another node should be nothing answers.
+ * and another node should be nothing answers. The vendor there does not answer in a form.
  */
 const OF_NOBODY = [
   'DELETE /api/v1/cache/:key',
@@ -195,6 +195,9 @@ const OF_NOBODY = [
   'POST /api/v1/routing/breakers/:target/reset',
   'POST /api/v1/providers/discover',
   'POST /api/v1/nodes',
+  'POST /api/v1/semantic/classify',
+  'POST /api/v1/semantic/extract-relations',
+  'POST /api/v1/semantic/rerank',
   'POST /api/v1/vision/analyze',
   'POST /api/v1/vision/detect-objects',
   'POST /api/v1/vision/extract-text',
