@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..')
  * The path alone kept to 250 kB. Every area adds its own, which only its first request evaluates; Cloudflare takes 3 MB
  * on its smallest plan.
  */
-const MAX_GATEWAY_BYTES = 500_000
+const MAX_GATEWAY_BYTES = 600_000
 /** A release may not grow by more than this without a commit that says so. */
 const MAX_GROWTH = 1.1
 
@@ -18,7 +18,7 @@ const built = (file: string) => join(root, '.build', file)
 describe('the gateway as it is uploaded', () => {
   const bytes = () => gzipBytes(readFileSync(built('gateway/gateway.js')))
 
-  it('is no larger than 500 kB, compressed', () => {
+  it('is no larger than 600 kB, compressed', () => {
     expect(bytes()).toBeLessThanOrEqual(MAX_GATEWAY_BYTES)
   })
 
