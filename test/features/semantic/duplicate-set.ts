@@ -23,8 +23,8 @@ const WORDS = 90
 
 /**
  * Texts, and of each a copy, a copy with 3 % of its words changed, a paraphrase, and another text on the same topic. No
- * words are shared but by copies and topics; vectors are given: paraphrases have a cosine of about 0.92 with their
- * original, texts of a topic one of about 0.6.
+ * words are shared but by copies and topics; vectors are given: paraphrases have a cosine of 0.92 ± 0.035
+ * with their original, texts of a topic one of about 0.72 with each other.
  */
 export function duplicateSet({
   seed,
@@ -50,11 +50,11 @@ export function duplicateSet({
   const cases: Case[] = []
   for (let at = 0; at < count; at++) {
     const { center, words } = topics[at % TOPICS] ?? { center: direction(), words: common }
-    const vector = towards(center, direction(), 0.77 + 0.03 * normal(next))
+    const vector = towards(center, direction(), 0.85 + 0.03 * normal(next))
     const text = made(textOf(words), vector)
     const near = made(changed(text, next, common), towards(vector, direction(), 0.975 + 0.008 * normal(next)))
-    const paraphrase = made(textOf(words), towards(vector, direction(), 0.92 + 0.025 * normal(next)))
-    const other = made(textOf(words), towards(center, direction(), 0.77 + 0.03 * normal(next)))
+    const paraphrase = made(textOf(words), towards(vector, direction(), 0.92 + 0.035 * normal(next)))
+    const other = made(textOf(words), towards(center, direction(), 0.85 + 0.03 * normal(next)))
     originals.push(text)
     cases.push(
       { kind: 'copy', text, of: text },
