@@ -42,8 +42,55 @@ type Wanted = {
 export async function openSession(ctx: Ctx, { provider, timeoutMs, waits, priority }: Wanted): Promise<Session> {
   const link = provider.node
   if (!link) throw new UpstreamError('connect', `${provider.name} is no node.`)
+  const time = keepTime(ctx, timeoutMs)
+  const { signal } = time
+  const work = { class: 'audio', priority } as const
+  const leave = await passGate(ctx, { provider, work, leftMs: timeoutMs, waits, signal }).catch((error: unknown) => {
+    time.release()
+    throw error
+  })
+  const line: Line = { name: provider.name, time }
+  const ask: Session['ask'] = async (asked) => {
+    const response = await link.send({ ...asked, signal, headersTimeoutMs: time.leftMs() }).catch((error: unknown) => {
+      throw failed(line, error, 'connect')
+    })
+    if (response.ok) return response
+    const { status } = response
+    const message = await readText(line, response, MOST_ERROR_BYTES)
+    throw new UpstreamError('status', `${provider.name} answered with status ${status}.`, {
+      status,
+      vendor: { message },
+    })
+  }
+  return {
+    provider,
+    link,
+    ask,
+    read: (reader) => read(line, reader),
+    askJson: async (asked, shape) => {
+      const parsed = shape.safeParse(jsonOf(await readText(line, await ask(asked), MOST_ANSWER_BYTES)))
+      if (parsed.success) return parsed.data
+      throw new UpstreamError('garbage', `${provider.name} sent something else than was asked for.`)
+    },
+    close: () => {
+      time.end()
+      leave()
+    },
+  }
+}
+
+type Time = {
+  signal: AbortSignal
+  isLate: () => boolean
+  leftMs: () => number
+  release: () => void
+  /** Ends whatever is still under way. */
+  end: () => void
+}
+
+/** Until the caller leaves, or so long. */
+function keepTime(ctx: Pick<Ctx, 'signal' | 'now'>, timeoutMs: number): Time {
   const ending = new AbortController()
-  const { signal } = ending
   const untilMs = ctx.now() + timeoutMs
   let isLate = false
   const timer = setTimeout(() => {
@@ -57,82 +104,54 @@ export async function openSession(ctx: Ctx, { provider, timeoutMs, waits, priori
     clearTimeout(timer)
     ctx.signal.removeEventListener('abort', onLeave)
   }
-  const work = { class: 'audio', priority } as const
-  const leave = await passGate(ctx, { provider, work, leftMs: timeoutMs, waits, signal }).catch((error: unknown) => {
-    release()
-    throw error
-  })
-
-  const failed = (error: unknown, otherwise: 'connect' | 'cut'): UpstreamError => {
-    const { name } = provider
-    if (isLate) return new UpstreamError('timeout', `${name} did not answer in time.`, { cause: error })
-    if (signal.aborted) return new UpstreamError('aborted', `The request to ${name} was ended.`, { cause: error })
-    if (error instanceof UpstreamError) return error
-    const isTimeout = error instanceof OutboundError && error.fault === 'timeout'
-    return new UpstreamError(isTimeout ? 'timeout' : otherwise, `${name} could not be asked.`, { cause: error })
-  }
-
-  const read: Session['read'] = async (reader) => {
-    try {
-      const { done, value } = await reader.read()
-      // A body that was ended by us may look like one that is over.
-      if (signal.aborted) throw new Error('ended')
-      return done ? undefined : value
-    } catch (error) {
-      throw failed(error, 'cut')
-    }
-  }
-
-  const readText = async (response: Response, mostBytes: number): Promise<string> => {
-    const reader = response.body?.getReader()
-    if (!reader) return ''
-    const chunks: Uint8Array[] = []
-    let bytes = 0
-    for (let chunk = await read(reader); chunk; chunk = await read(reader)) {
-      bytes += chunk.byteLength
-      if (bytes > mostBytes) {
-        reader.cancel().catch(() => undefined)
-        if (response.ok) throw new UpstreamError('garbage', `${provider.name} answered at too great a length.`)
-        break
-      }
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks).toString('utf8')
-  }
-
-  const ask: Session['ask'] = async (asked) => {
-    let response: Response
-    try {
-      const headersTimeoutMs = Math.max(1, untilMs - ctx.now())
-      response = await link.send({ ...asked, signal, headersTimeoutMs })
-    } catch (error) {
-      throw failed(error, 'connect')
-    }
-    if (response.ok) return response
-    const { status } = response
-    const message = await readText(response, MOST_ERROR_BYTES)
-    throw new UpstreamError('status', `${provider.name} answered with status ${status}.`, {
-      status,
-      vendor: { message },
-    })
-  }
-
   return {
-    provider,
-    link,
-    ask,
-    read,
-    askJson: async (asked, shape) => {
-      const parsed = shape.safeParse(jsonOf(await readText(await ask(asked), MOST_ANSWER_BYTES)))
-      if (parsed.success) return parsed.data
-      throw new UpstreamError('garbage', `${provider.name} sent something else than was asked for.`)
-    },
-    close: () => {
+    signal: ending.signal,
+    isLate: () => isLate,
+    leftMs: () => Math.max(1, untilMs - ctx.now()),
+    release,
+    end: () => {
       release()
       ending.abort()
-      leave()
     },
   }
+}
+
+type Line = { name: string; time: Time }
+
+function failed({ name, time }: Line, error: unknown, otherwise: 'connect' | 'cut'): UpstreamError {
+  if (time.isLate()) return new UpstreamError('timeout', `${name} did not answer in time.`, { cause: error })
+  if (time.signal.aborted) return new UpstreamError('aborted', `The request to ${name} was ended.`, { cause: error })
+  if (error instanceof UpstreamError) return error
+  const isTimeout = error instanceof OutboundError && error.fault === 'timeout'
+  return new UpstreamError(isTimeout ? 'timeout' : otherwise, `${name} could not be asked.`, { cause: error })
+}
+
+async function read(line: Line, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
+  try {
+    const { done, value } = await reader.read()
+    // A body that was ended by us may look like one that is over.
+    if (line.time.signal.aborted) throw new Error('ended')
+    return done ? undefined : value
+  } catch (error) {
+    throw failed(line, error, 'cut')
+  }
+}
+
+async function readText(line: Line, response: Response, mostBytes: number): Promise<string> {
+  const reader = response.body?.getReader()
+  if (!reader) return ''
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for (let chunk = await read(line, reader); chunk; chunk = await read(line, reader)) {
+    bytes += chunk.byteLength
+    if (bytes > mostBytes) {
+      reader.cancel().catch(() => undefined)
+      if (response.ok) throw new UpstreamError('garbage', `${line.name} answered at too great a length.`)
+      break
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 function jsonOf(text: string): unknown {

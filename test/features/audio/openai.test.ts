@@ -3,7 +3,7 @@ import type { DemoNode } from '../../../scripts/local/demo-node/server.ts'
 import * as sounds from '../../support/sounds.ts'
 import { agentModels, demo, formOf, hearingModel, speechModels, startAudio, textModel } from './world.ts'
 
-const SENTENCES = 'The weather is fine today. We walk to the sea. Nobody is there.'
+const SENTENCES = 'Hello there. We walk. It is far.'
 
 let node: DemoNode
 let other: DemoNode
@@ -48,7 +48,7 @@ describe('what is said', () => {
     expect(json.headers.get('x-helix-model')).toBe('demo/whisper-large-v3')
     expect(await json.json()).toMatchObject({ text: SENTENCES, usage: { type: 'duration' } })
     node.script({
-      'demo/whisper-large-v3': { pieces: ['The weather is fine today. ', 'We walk to the sea. ', 'Nobody is there.'] },
+      'demo/whisper-large-v3': { pieces: ['Hello there. ', 'We walk. ', 'It is far.'] },
     })
     const text = await world.post('/v1/audio/transcriptions', formOf(wav, { ...model, response_format: 'text' }))
     expect([text.headers.get('content-type'), await text.text()]).toEqual([
@@ -56,7 +56,7 @@ describe('what is said', () => {
       `${SENTENCES}\n`,
     ])
     const srt = await world.post('/v1/audio/transcriptions', formOf(wav, { ...model, response_format: 'srt' }))
-    expect(await srt.text()).toMatch(/^1\n00:00:00,\d{3} --> 00:00:\d\d,\d{3}\nThe weather is fine today\.\n\n2\n/)
+    expect(await srt.text()).toMatch(/^1\n00:00:00,\d{3} --> 00:00:\d\d,\d{3}\nHello there\.\n\n2\n/)
     const vtt = await world.post('/v1/audio/transcriptions', formOf(wav, { ...model, response_format: 'vtt' }))
     expect(await vtt.text()).toMatch(/^WEBVTT\n\n00:00:00\.\d{3} --> /)
     node.script({})
@@ -68,8 +68,8 @@ describe('what is said', () => {
       task: 'transcribe',
       text: SENTENCES,
       language: 'en',
-      segments: [{ id: 0, text: 'The weather is fine today. ', avg_logprob: -0.1 }, {}, {}],
-      words: expect.arrayContaining([expect.objectContaining({ word: 'weather' })]),
+      segments: [{ id: 0, text: 'Hello there. ', avg_logprob: -0.1 }, {}, {}],
+      words: expect.arrayContaining([expect.objectContaining({ word: 'walk.' })]),
     })
     expect(world.inFlight('gpu')).toBe(0)
   })
@@ -92,7 +92,7 @@ describe('what is said', () => {
       { operation: 'speech', ok: true, characters: SENTENCES.length },
       { operation: 'translation', ok: true, language: 'en', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
     ])
-    expect(JSON.stringify([rows, runs, world.log])).not.toContain('weather')
+    expect(JSON.stringify([rows, runs, world.log])).not.toContain('walk')
   })
 
   it('comes as a stream, also from servers that know nothing of its events', async () => {
@@ -186,7 +186,7 @@ describe('what is said', () => {
 })
 
 describe('speech', () => {
-  const LONG = Array.from({ length: 30 }, (_, at) => `This is sentence ${at + 1} of a long speech.`).join(' ')
+  const LONG = Array.from({ length: 12 }, (_, at) => `This is sentence ${at + 1} of a long speech.`).join(' ')
 
   it('is one file, however many pieces it was made in', async () => {
     const world = await start()
@@ -196,7 +196,7 @@ describe('speech', () => {
       .seen()
       .slice(before)
       .filter(({ path }) => path === '/v1/audio/speech')
-    expect(asked.length).toBeGreaterThan(2)
+    expect(asked.length).toBeGreaterThan(1)
     expect(Buffer.from(wav).toString('latin1').match(/RIFF/g)).toHaveLength(1)
     const heard = await world.post('/v1/audio/transcriptions', formOf(wav, model))
     expect(((await heard.json()) as { text: string }).text).toBe(LONG)
