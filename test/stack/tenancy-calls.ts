@@ -169,6 +169,7 @@ const toolCall = (id: string) => ({ id, type: 'function', function: { name: 'loo
 
 /** What stands around an id in a body; `mine` is the caller's own organisation. */
 const around: Readonly<Record<string, (id: string, mine: Planted) => Body>> = {
+  'POST /v1/audio/speech voice.id': (id) => ({ voice: { id } }),
   'POST /api/v1/keys/verify key': (key) => ({ key }),
   'POST /api/v1/limits subject_id': (subject_id) => ({ subject_kind: kindOf(subject_id), subject_id, ...limit }),
   'POST /api/v1/limits/presets/apply subject_id': (subject_id) => ({
