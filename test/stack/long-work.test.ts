@@ -136,7 +136,7 @@ describe('an upload', () => {
     const result = { text: 'x'.repeat(300_000) }
     const upload = await announce(400_000)
     await send(upload.upload_url, Uint8Array.from(Buffer.from(JSON.stringify(result))))
-    const move = `update jobs set result = null, result_key = org_id || '/uploads/' || $2 where id = $1`
+    const move = `update jobs set result = null, result_key = org_id || '/uploads/' || $2 || '/1' where id = $1`
     await stack.query(move, [job.id, upload.id])
     expect((await see(job)).result).toEqual(result)
     await stack.query('update jobs set expires_at = 1 where id = $1', [job.id])

@@ -27,14 +27,18 @@ export function viewOf(row: JobRow): JobFields {
   }
 }
 
-/** The jobs of the caller's organisation, or those of the caller where they may not do everything; one of them by its id. */
+/**
+ * The jobs of the caller's organisation for who may do everything. Else those of the very key that asks, or of the person
+ * who is signed in, with those of keys of theirs. One of them by its id.
+ */
 function isVisible({ caller, now }: Pick<Ctx, 'caller' | 'now'>, everything: readonly string[], id?: string) {
-  const { orgId, keyId, userId, scopes } = caller
+  const { orgId, keyId, kind, userId, scopes } = caller
+  const person = kind === 'api_key' ? undefined : userId
   const seesAll = everything.some((scope) => scopes.includes(scope))
   return and(
     eq(jobs.org_id, orgId),
     gt(jobs.expires_at, nowSeconds({ now })),
-    seesAll ? undefined : or(eq(jobs.key_id, keyId), userId === undefined ? undefined : eq(jobs.user_id, userId)),
+    seesAll ? undefined : or(eq(jobs.key_id, keyId), person === undefined ? undefined : eq(jobs.user_id, person)),
     id === undefined ? undefined : eq(jobs.id, id),
   )
 }

@@ -10,7 +10,8 @@ export { type JobHandler, type JobWork, LONGEST_JOB_MS } from './types.ts'
  * Has something done after the answer: a row, and a message to whoever does it. The row is what counts: once this is
  * back the job will be done, whatever becomes of the message. `kind` is that of a handler in `features/work.ts`, and
  * `input` what its schema takes; it can be read by whoever reads the database.
- * Throws `DependencyError('postgres')`; then there is no job.
+ * Throws 409 `conflict` for an organisation that has a thousand which are not done, and `DependencyError('postgres')`;
+ * then there is no job.
  */
 export async function startJob(ctx: Ctx, wanted: WantedJob): Promise<JobFields> {
   return (await import('./start.ts')).start(ctx, wanted)

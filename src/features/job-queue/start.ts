@@ -1,14 +1,22 @@
-import { and, eq } from 'drizzle-orm'
+import { and, eq, inArray, lte, sql } from 'drizzle-orm'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx, Deps } from '../../core/context.ts'
+import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
 import { AppError } from '../../core/errors.ts'
 import type { Priority } from '../../core/routing.ts'
 import type { WorkMessage } from '../../core/work.ts'
+import { queueFor, requireThat } from '../orgs/service.ts'
 import { type JobRow, KEPT_SECONDS, viewOf } from './rows.ts'
 import type { JobFields } from './schema.ts'
 import { jobs } from './table.ts'
 
 export type WantedJob = { kind: string; input: Record<string, unknown>; priority?: Priority }
+
+/** That wait or are being done, of an organisation. */
+export const MOST_OPEN = 1000
+
+/** State of `requireThat`. */
+const FULL = 'HX409'
 
 /** See `startJob`. */
 export async function start(ctx: Ctx, { kind, input, priority = 'normal' }: WantedJob): Promise<JobFields> {
@@ -41,9 +49,23 @@ export async function start(ctx: Ctx, { kind, input, priority = 'normal' }: Want
     created_at: now,
     updated_at: now,
   }
-  await ctx.db.atomically(orgId, (query) => [query.insert(jobs).values(row)])
+  try {
+    await ctx.db.atomically(orgId, (query) => [
+      queueFor(query, orgId),
+      query.insert(jobs).values(row),
+      isNotFull(query, orgId),
+    ])
+  } catch (error) {
+    if (sqlStateOf(error) !== FULL) throw error
+    throw new AppError('conflict', `An organisation has at most ${MOST_OPEN} jobs that wait or are being done.`)
+  }
   ctx.defer(send(ctx, { job_id: row.id, org_id: orgId }))
   return viewOf(row)
+}
+
+function isNotFull(query: QueryBuilder, orgId: string) {
+  const isOpen = and(eq(jobs.org_id, orgId), inArray(jobs.status, ['queued', 'running']))
+  return requireThat(query, lte(sql`(select count(*) from ${jobs} where ${isOpen})`, MOST_OPEN), FULL)
 }
 
 /**

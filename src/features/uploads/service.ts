@@ -22,7 +22,7 @@ export type NewUpload = { filename: string; mime: string; bytes: Uint8Array }
 
 /**
  * Keeps a file that came with a call for a job of the same caller, as if it had been uploaded: for a day.
- * @returns its `upl_…`; throws `DependencyError('bucket')`
+ * @returns its `upl_…`; throws 409 `conflict` where an organisation has a thousand, and `DependencyError('bucket')`
  */
 export async function storeUpload(ctx: Ctx, file: NewUpload): Promise<string> {
   return (await import('./store.ts')).store(ctx, file)

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { Ctx } from '../../../src/core/context.ts'
 import { uploadsJob } from '../../../src/features/uploads/jobs.ts'
 import { routes } from '../../../src/features/uploads/routes.ts'
-import { openUpload } from '../../../src/features/uploads/service.ts'
+import { MOST_ANNOUNCED, MOST_ATTEMPTS } from '../../../src/features/uploads/rows.ts'
+import { openUpload, storeUpload } from '../../../src/features/uploads/service.ts'
 import { fakeJobDeps } from '../../support/fake-deps.ts'
 import { useWorld } from '../job-queue/world.ts'
 
@@ -46,7 +47,7 @@ describe('an upload', () => {
       size_bytes: 5,
       sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
     })
-    expect([...isolate.files.keys()]).toEqual([`${orgId}/uploads/${id}`])
+    expect([...isolate.files.keys()]).toEqual([`${orgId}/uploads/${id}/1`])
     const opened = await openUpload(ctx, id)
     expect(opened).toMatchObject({ filename: 'song.mp3', mime: 'audio/mpeg', sizeBytes: 5 })
     expect(new TextDecoder().decode(await opened.bytes())).toBe('hello')
@@ -73,6 +74,128 @@ describe('an upload', () => {
     await expect(send(put('hey', { 'content-length': '4' }))).rejects.toMatchObject({ code: 'invalid_request' })
     expect(isolate.files.size).toBe(0)
     expect(await send(put('hey!'))).toMatchObject({ status: 'ready', size_bytes: 4 })
+  })
+
+  it('that two send at once is that of who began last, and nothing is left of the other', async () => {
+    const { isolate, ctx, orgId, id, send } = await announce()
+    const held = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const { bucket } = isolate.deps
+    const slow: Ctx = {
+      ...ctx,
+      bucket: {
+        ...bucket,
+        put: async (key, file) => {
+          begun.resolve()
+          await held.promise
+          return bucket.put(key, file)
+        },
+      },
+    }
+    const first = send(put('first'), slow)
+    await begun.promise
+    expect(await send(put('second'))).toMatchObject({ status: 'ready', size_bytes: 6 })
+    held.resolve()
+    await expect(first).rejects.toMatchObject({ code: 'conflict' })
+    expect([...isolate.files.keys()]).toEqual([`${orgId}/uploads/${id}/2`])
+    expect(new TextDecoder().decode(await (await openUpload(ctx, id)).bytes())).toBe('second')
+  })
+
+  it('loses to one that was begun since, though that one is not there yet', async () => {
+    const { isolate, ctx, orgId, id, send } = await announce()
+    const { bucket } = isolate.deps
+    const second = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const slow: Ctx = {
+      ...ctx,
+      bucket: {
+        ...bucket,
+        put: async (key, file) => {
+          begun.resolve()
+          await second.promise
+          return bucket.put(key, file)
+        },
+      },
+    }
+    let later: Promise<unknown> | undefined
+    const overtaken: Ctx = {
+      ...ctx,
+      bucket: {
+        ...bucket,
+        put: async (key, file) => {
+          later = send(put('second'), slow)
+          await begun.promise
+          return bucket.put(key, file)
+        },
+      },
+    }
+    await expect(send(put('first'), overtaken)).rejects.toMatchObject({ code: 'conflict' })
+    expect(isolate.files.size).toBe(0)
+    second.resolve()
+    expect(await later).toMatchObject({ status: 'ready', size_bytes: 6 })
+    expect([...isolate.files.keys()]).toEqual([`${orgId}/uploads/${id}/2`])
+  })
+
+  it('is tried so often and no more, and removed with whatever any try left', async () => {
+    const { isolate, ctx, orgId, id, send } = await announce()
+    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+      await expect(send(put('hey', { 'content-length': '4' }))).rejects.toMatchObject({ code: 'invalid_request' })
+    }
+    await expect(send(put('hey'))).rejects.toMatchObject({ code: 'conflict' })
+    for (const attempt of [1, MOST_ATTEMPTS]) isolate.files.set(`${orgId}/uploads/${id}/${attempt}`, new Uint8Array(1))
+    await call(ctx, 'delete /api/v1/uploads/:id', { id })
+    expect(isolate.files.size).toBe(0)
+  })
+
+  it('is one of a hundred that are not over, beside what comes with calls', async () => {
+    const { isolate, ctx, orgId, id } = await announce()
+    const more = `insert into uploads (id, org_id, status, size_bytes, created_by, expires_at, created_at, updated_at)
+      select $1 || n, org_id, status, size_bytes, created_by, expires_at, created_at, updated_at
+      from uploads, generate_series(2, $3::int) n where id = $2`
+    await world.query(more, [orgId, id, MOST_ANNOUNCED])
+    const body = { filename: 'one-more', size_bytes: 1 }
+    await expect(call(ctx, 'post /api/v1/uploads', { body })).rejects.toMatchObject({ code: 'conflict' })
+    const file = { filename: 'a.png', mime: 'image/png', bytes: new Uint8Array(3) }
+    const stored = await storeUpload(ctx, file)
+    expect(await openUpload(ctx, stored)).toMatchObject({ sizeBytes: 3 })
+    await call(ctx, 'delete /api/v1/uploads/:id', { id })
+    await call(ctx, 'post /api/v1/uploads', { body })
+    await expect(call(ctx, 'post /api/v1/uploads', { body })).rejects.toMatchObject({ code: 'conflict' })
+    isolate.clock.ms += 86_400_000
+    await call(ctx, 'post /api/v1/uploads', { body })
+  })
+
+  it('of a key is there for that key and who is signed in as its maker, not for other keys of theirs', async () => {
+    const isolate = world.isolate()
+    const { orgId, keyId } = await world.org()
+    const userId = isolate.deps.newId('usr')
+    const insert = `insert into users (id, username, username_key, email, email_key, created_at, updated_at)
+      values ($1, $1, $1, $1, $1, 1, 1)`
+    await world.query(insert, [userId])
+    await world.query('update api_keys set user_id = $1 where id = $2', [userId, keyId])
+    const of = (caller: Partial<Ctx['caller']>) => isolate.ctxOf({ orgId, ...caller })
+    const see = (caller: Partial<Ctx['caller']>, id: unknown) =>
+      call(of(caller), 'get /api/v1/uploads/:id', { id: String(id) })
+    const announced = async (caller: Partial<Ctx['caller']>) => {
+      const body = { filename: 'a', size_bytes: 1 }
+      return (await call(of(caller), 'post /api/v1/uploads', { body })).id
+    }
+    const [byKey, signedIn] = [
+      { keyId, userId },
+      { keyId: 'ses_1', userId, kind: 'user' as const },
+    ]
+    const [ofKey, ofPerson] = [await announced(byKey), await announced(signedIn)]
+    expect(await see(byKey, ofKey)).toMatchObject({ id: ofKey })
+    expect(await see({ ...signedIn, keyId: 'ses_2' }, ofKey)).toMatchObject({ id: ofKey })
+    expect(await see({ ...signedIn, keyId: 'ses_2' }, ofPerson)).toMatchObject({ id: ofPerson })
+    for (const [caller, id] of [
+      [{ keyId: 'key_other', userId }, ofKey],
+      [byKey, ofPerson],
+      [{ ...signedIn, userId: 'usr_other' }, ofKey],
+      [{ ...signedIn, userId: 'usr_other' }, ofPerson],
+    ] as const) {
+      await expect(see(caller, id)).rejects.toMatchObject({ code: 'not_found' })
+    }
   })
 
   it('is there for who made it and for who may do everything, and for nobody else', async () => {
