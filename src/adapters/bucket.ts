@@ -33,16 +33,15 @@ export function createBucket(bound: BucketBinding | undefined): Bucket {
         }
         // R2 must be told how much is coming, and a file that breaks off is none.
         const whole = new FixedLengthStream(sizeBytes)
-        const digest = new crypto.DigestStream('SHA-256')
-        const [forBucket, forDigest] = body.tee()
-        const [digested, piped, kept] = await Promise.allSettled([
-          forDigest.pipeTo(digest),
-          forBucket.pipeTo(whole.writable),
+        const read = digesting(body, sizeBytes)
+        const [piped, kept] = await Promise.allSettled([
+          read.stream.pipeTo(whole.writable),
           bucket.put(key, whole.readable, options),
         ])
-        if (digested.status === 'rejected') throw new BrokenOff(digested.reason)
+        const brokenOff = read.brokenOff()
+        if (brokenOff) throw brokenOff
         for (const part of [kept, piped]) if (part.status === 'rejected') throw part.reason
-        return { sha256: hex(await digest.digest) }
+        return { sha256: hex(await read.digest) }
       }),
 
     get: (key) =>
@@ -58,6 +57,44 @@ export function createBucket(bound: BucketBinding | undefined): Bucket {
 
     remove: (keys) => answered(async (bucket) => bucket.delete([...keys])),
   }
+}
+
+/**
+ * A body whose digest is taken as it passes. A piece is read only once the one before it was taken: two branches of a
+ * `tee` would hold whatever one of them has not read yet.
+ */
+function digesting(body: ReadableStream<Uint8Array>, sizeBytes: number) {
+  const hash = new crypto.DigestStream('SHA-256')
+  const [reader, writer] = [body.getReader(), hash.getWriter()]
+  let cameBytes = 0
+  let brokenOff: BrokenOff | undefined
+  const next = async () => {
+    try {
+      const piece = await reader.read()
+      if (piece.done && cameBytes < sizeBytes) throw new Error(`${cameBytes} bytes came instead of ${sizeBytes}`)
+      return piece
+    } catch (reason) {
+      brokenOff = new BrokenOff(reason)
+      throw reason
+    }
+  }
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await next()
+        if (done) {
+          await writer.close()
+          return controller.close()
+        }
+        cameBytes += value.byteLength
+        await writer.write(value)
+        controller.enqueue(value)
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+  return { stream, digest: hash.digest, brokenOff: () => brokenOff }
 }
 
 const hex = (digest: ArrayBuffer): string => Buffer.from(digest).toString('hex')
