@@ -1,3 +1,4 @@
+import { standardText } from '../../core/standard-text.ts'
 import { jaccard, jaccardBound, shinglesOf } from './shingles.ts'
 
 export type DuplicateType = 'exact' | 'near_exact' | 'semantic'
@@ -30,8 +31,7 @@ export function likenessOf(standard: Standard, { content, sha256, cosine }: Comp
   if (sha256 === standard.sha256) return { similarity: 1, type: 'exact', confidence: 1 } satisfies Likeness
   const near = cosine === undefined ? 0 : Math.min(1, Math.max(0, cosine))
   // Reading a text for its shingles is what takes time: most that are not near by meaning cannot be by their letters.
-  if (near <= threshold && jaccardBound(standard.shingles, content.normalize('NFKC').length) <= threshold)
-    return undefined
+  if (near <= threshold && jaccardBound(standard.shingles, standardText(content).length) <= threshold) return undefined
   const shared = jaccard(standard.shingles, shinglesOf(content))
   const similarity = Math.max(near, shared)
   if (similarity <= threshold) return undefined
