@@ -39,7 +39,7 @@ async function send(world: World, { surface, wire }: Pair, fields: object): Prom
   await response.text()
   const ignored = response.headers.get('x-helix-ignored-params')?.split(',') ?? []
   const last = world.sent.findLast(({ purpose }) => purpose !== 'public')
-  return { status: response.status, ignored, body: last && String(last.body) }
+  return { status: response.status, ignored, body: last && (await new Response(last.body ?? null).text()) }
 }
 
 /** Asks with and without it, and compares what a vendor got. Throws when the plain request is refused. */
