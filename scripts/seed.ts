@@ -45,7 +45,14 @@ export type Seeded = { orgId: string; keyId: string; apiKey: string; budgetId: s
 type Where = { systemUrl: string; proxyUrl: string | undefined; pepper: string }
 
 /** Everything that a key of a working team may do. */
-export const defaultScopes = ['chat:write', 'models:read', 'semantic:write', 'monitoring:read'] as const
+export const defaultScopes = [
+  'chat:write',
+  'models:read',
+  'semantic:write',
+  'vision:write',
+  'audio:write',
+  'monitoring:read',
+] as const
 
 export async function seed({ systemUrl, proxyUrl, pepper }: Where, options: SeedOptions): Promise<Seeded> {
   return withDatabase({ url: systemUrl, proxyUrl }, (pool) => insert(pool, pepper, options))

@@ -104,6 +104,12 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   expect(pasted.stdout.match(/^data: \{/gm)?.length).toBeGreaterThan(5)
   expect(pasted.stdout.trimEnd().endsWith('data: [DONE]')).toBe(true)
 
+  for (const path of ['v1/audio/speech', 'api/v1/vision/analyze', 'api/v1/semantic/embed']) {
+    const headers = { authorization: `Bearer ${facts.api_key}`, 'content-type': 'application/json' }
+    const response = await fetch(`${facts.origin}/${path}`, { method: 'POST', headers, body: '{}' })
+    expect((await response.text()).includes('"invalid_request"'), `the key may ask for ${path}`).toBe(true)
+  }
+
   expect(await (await fetch(`${facts.mailbox_url}/messages.json`)).json()).toEqual([])
 
   const seeded = await runSeed()
