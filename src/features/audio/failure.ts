@@ -38,7 +38,9 @@ export function failureOf(error: UpstreamError, { capability, attempted }: About
   }
   if (status === 413) return new AppError('payload_too_large', 'The node takes no file of this size.', about)
   if (status >= 400 && status < 500 && fault === undefined) {
-    return new AppError('invalid_request', 'The node does not take what was asked of it: a value, or the file.', about)
+    const what =
+      capability === 'speech' ? 'the voice (GET /v1/audio/voices lists them) or another value' : 'a value, or the file'
+    return new AppError('invalid_request', `The node does not take what was asked of it: ${what}.`, about)
   }
   return new AppError('provider_error', `The node failed: ${fault ?? reasonOf(error)}.`, about)
 }

@@ -22,7 +22,8 @@ export function soundIn({ bytes }: Pick<FilePart, 'bytes'>): GivenSound {
 export function anySoundIn(bytes: Uint8Array): GivenSound {
   const sound = soundOf(bytes)
   if (!sound) {
-    const message = `A sound is one of these by its bytes: ${soundFormats.join(', ')}.`
+    const found = bytes.byteLength === 0 ? ' This file is empty.' : ''
+    const message = `A sound is one of these by its bytes: ${soundFormats.join(', ')}.${found}`
     throw new AppError('unsupported_media_type', message, { param: 'file', details: { formats: soundFormats } })
   }
   if ((sound.durationMs ?? 0) > LONGEST_MS) throw tooLong(LONGEST_MS / 60_000)

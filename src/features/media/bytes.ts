@@ -37,4 +37,4 @@ export const searchable = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffe
 export const brokenImage = (why: string) => new AppError('undecodable_image', `The picture cannot be read: ${why}.`)
 
 export const noAudio = (why: string) =>
-  new AppError('no_audio_stream', `There is nothing to hear in this file: ${why}.`)
+  new AppError('no_audio_stream', `There is nothing to hear in this file: ${why}.`, { param: 'file' })

@@ -41,7 +41,9 @@ export async function readPicture(ctx: Ctx, source: PictureSource, maxBytes: num
   if (sent.bytes.length > maxBytes) throw tooLarge(maxBytes)
   const image = imageOf(sent.bytes)
   if (!image) {
-    throw new AppError('unsupported_media_type', `A picture is one of these by its bytes: ${imageFormats.join(', ')}.`)
+    const found = sent.bytes.length === 0 ? ' This file is empty.' : ''
+    const message = `A picture is one of these by its bytes: ${imageFormats.join(', ')}.${found}`
+    throw new AppError('unsupported_media_type', message)
   }
   const declared = sent.type?.split(';')[0]?.trim().toLowerCase()
   return {

@@ -23,7 +23,7 @@ type Source = Readonly<Partial<Record<(typeof sourceFields)[number], unknown>>>
 const countOf = (source: Source): number => sourceFields.filter((field) => source[field] !== undefined).length
 export const hasOne = (source: Source): boolean => countOf(source) === 1
 export const hasOneAtMost = (source: Source): boolean => countOf(source) <= 1
-export const oneSource = { message: 'takes one of file, image_url, image_base64 and upload_id', path: ['file'] }
+export const oneSource = { message: 'takes exactly one of file, image_url, image_base64 and upload_id', path: ['file'] }
 
 export const ModelName = z
   .string()

@@ -183,6 +183,15 @@ describe('what is said', () => {
     const answer = await world.post('/v1/audio/transcriptions', form())
     expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([status, code])
   })
+
+  it('is asked for in the file, and what is wrong with that is said', async () => {
+    const world = await start()
+    const refusal = async (bytes: Uint8Array) =>
+      (await world.post('/v1/audio/transcriptions', formOf(bytes, model))).json()
+    const empty = { param: 'file', message: expect.stringContaining('This file is empty.') }
+    expect(await refusal(new Uint8Array())).toMatchObject({ error: empty })
+    expect(await refusal(sounds.wav(0))).toMatchObject({ error: { param: 'file', code: 'no_audio_stream' } })
+  })
 })
 
 describe('speech', () => {
@@ -217,6 +226,8 @@ describe('speech', () => {
     expect([flac.status, await flac.json()]).toMatchObject([400, { error: { param: 'response_format' } }])
     const nothing = await world.post('/v1/audio/speech', say({ input: ' \n\t ' }))
     expect([nothing.status, await nothing.json()]).toMatchObject([400, { error: { param: 'input' } }])
+    const nobody = await world.post('/v1/audio/speech', say({ voice: 'nobody' }))
+    expect([nobody.status, await nobody.text()]).toEqual([400, expect.stringContaining('GET /v1/audio/voices')])
   })
 
   it('ends at the node when its listener leaves, and gives the place back', async () => {

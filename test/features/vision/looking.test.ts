@@ -98,6 +98,8 @@ describe('analyze', () => {
     expect(named.body.metadata).toMatchObject({ format: 'png', declared_type: 'image/jpeg' })
     const text = new TextEncoder().encode('This is no picture at all, whatever it is called.')
     expect((await team.ask('POST', '/analyze', form({ file: text }))).status).toBe(415)
+    const empty = await team.ask('POST', '/analyze', form({ file: new Uint8Array() }))
+    expect([empty.status, empty.text]).toEqual([415, expect.stringContaining('This file is empty.')])
     const broken = await team.ask('POST', '/analyze', form({ file: PNG.subarray(0, 20) }))
     expect([broken.status, broken.body.code]).toEqual([422, 'undecodable_image'])
   })
