@@ -30,7 +30,8 @@ const placeOf = ({ org_id, id }: Placed, attempt: number): string => `${org_id}/
  * `updated_at` counts the attempts to send the bytes from `created_at` on, one second each, so that two who send at
  * once never write to one place, and the row knows of every place that was written to.
  */
-const attemptOf = ({ created_at, updated_at }: Placed): number => updated_at - created_at
+const attemptOf = ({ created_at, updated_at }: Placed): number =>
+  Math.max(0, Math.min(updated_at - created_at, MOST_ATTEMPTS))
 
 /** Where its bytes are, or those of the attempt that was begun last. */
 export const keyOf = (row: Placed): string => placeOf(row, attemptOf(row))
