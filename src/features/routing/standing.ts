@@ -77,7 +77,9 @@ export function nowhere(model: string, obstacles: readonly Obstacle[], nowMs: nu
   const takenOut = isAuto(model)
     ? 'Whatever could answer was taken out of use.'
     : `The model '${model}' was taken out of use.`
-  return new AppError('model_overloaded', isTakenOut ? takenOut : `No provider of '${model}' is healthy right now.`, {
+  const isDraining = obstacles.length > 0 && obstacles.every(({ reason }) => reason === 'draining')
+  const why = isDraining ? `Every node of '${model}' is draining.` : `No provider of '${model}' is healthy right now.`
+  return new AppError('model_overloaded', isTakenOut ? takenOut : why, {
     param: 'model',
     retryAfterSeconds: soonest(obstacles),
   })
