@@ -11,8 +11,8 @@ export type Upload = {
 }
 
 /**
- * The file behind an `upl_…`. Throws 404 `not_found` for one that is of another organisation or caller, is over, or whose
- * bytes have not come. Reading throws `DependencyError('bucket')`, and 404 where they are gone.
+ * The file behind an `upl_…`. Throws 404 `not_found` for one that is of another organisation or caller, or is over, and
+ * 409 `conflict` for one whose bytes have not come. Reading throws `DependencyError('bucket')`, and 404 where they are gone.
  */
 export async function openUpload(ctx: Ctx, id: string): Promise<Upload> {
   return (await import('./open.ts')).open(ctx, id)

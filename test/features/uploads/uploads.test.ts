@@ -41,7 +41,7 @@ describe('an upload', () => {
   it('is announced, sent, opened and removed', async () => {
     const { isolate, ctx, orgId, id, upload, send } = await announce()
     expect(upload).toMatchObject({ object: 'upload', status: 'waiting', upload_url: `/api/v1/uploads/${id}/content` })
-    await expect(openUpload(ctx, id)).rejects.toMatchObject({ status: 404 })
+    await expect(openUpload(ctx, id)).rejects.toMatchObject({ status: 409, param: 'upload_id' })
     expect(await send(put('hello'))).toMatchObject({
       status: 'ready',
       size_bytes: 5,
