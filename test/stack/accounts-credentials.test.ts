@@ -181,6 +181,20 @@ describe('trying a provider', () => {
   })
 })
 
+/** Longer than the ledger keeps a batch. */
+const STILL_MS = 1500
+
+/** What earlier calls leave to be written has been written: the stores have not been asked for a while. */
+async function untilStill(): Promise<void> {
+  let [asked, sinceMs] = [-1, 0]
+  const stillMs = (): number => {
+    const now = world.stack.redis.requests() + world.stack.postgres.requests()
+    if (now !== asked) [asked, sinceMs] = [now, Date.now()]
+    return Date.now() - sinceMs
+  }
+  await expect.poll(stillMs, { timeout: 20_000 }).toBeGreaterThan(STILL_MS)
+}
+
 describe('a warm call over an account', () => {
   it('costs one Redis request and nothing of Postgres', { retry: 3 }, async () => {
     const us = await team(world.stack)
@@ -188,6 +202,7 @@ describe('a warm call over an account', () => {
     await (await us.chat('a-model')).text()
     const booked = () => world.stack.query('select 1 from usage_ledger where org_id = $1', [us.orgId])
     await expect.poll(booked, { timeout: 10_000 }).toHaveLength(1)
+    await untilStill()
     const before = { redis: world.stack.redis.requests(), postgres: world.stack.postgres.requests() }
     const asked = world.mine.requests()
     const answering = us.chat('a-model', 'fault:delay=1000')
