@@ -21,9 +21,13 @@ const LEAST_RETRY_MS = 1000
 /** Each service counts this much of the next one in the rate: the last thirty or so decide, for places come free in bursts. */
 const FADE = 0.97
 /** Services to spare for who is let in: a count that is left to chance deviates by its root. */
-const SPARE_DEVIATIONS = 1
+const SPARE_DEVIATIONS = 2
 /** With fewer than that nothing can be said about how fast a line moves. */
 const LEAST_SERVED = 3
+/** One who came tells nothing of how many come: a line was watched for so long at the least. */
+const LEAST_WATCHED_MS = 250
+/** A line that was empty for longer than that is not the crowd that it was. */
+const OTHER_CROWD_MS = 5000
 /** How fast a line moved says nothing once nobody was served in it for so long. */
 const STALE_MS = 60_000
 
@@ -40,9 +44,9 @@ type Place<T> = Waiting<T> & { rank: number }
 
 /**
  * What was served of a line while somebody waited in it, in how many milliseconds, and how many of each priority came to
- * wait in that time; all fade.
+ * wait in the last `cameMs` of them; all fade.
  */
-type Pace = { served: number; ms: number; sinceMs: number; came: Record<Priority, number> }
+type Pace = { served: number; ms: number; sinceMs: number; came: Record<Priority, number>; cameMs: number }
 
 export type Offered = { ok: true } | { ok: false; retryAfterMs: number }
 export type Queue<T> = ReturnType<typeof createQueue<T>>
@@ -64,15 +68,19 @@ export function createQueue<T>({ most = MOST_WAITING, mostInAll = Number.POSITIV
   /** A line begins: from now on it is known how long each service takes. */
   const begin = (line: string, nowMs: number): void => {
     const known = paces.get(line)
-    // A line that was empty in between is not the crowd that it was.
-    const came = { critical: 0, high: 0, normal: 0, low: 0 }
-    if (known && nowMs - known.sinceMs <= STALE_MS) Object.assign(known, { sinceMs: nowMs, came })
-    else paces.set(line, { served: 0, ms: 0, sinceMs: nowMs, came })
+    const pausedMs = known ? nowMs - known.sinceMs : Number.POSITIVE_INFINITY
+    const moved = known && pausedMs <= STALE_MS ? known : { served: 0, ms: 0 }
+    const crowd =
+      known && pausedMs <= OTHER_CROWD_MS
+        ? { came: known.came, cameMs: known.cameMs + pausedMs }
+        : { came: { critical: 0, high: 0, normal: 0, low: 0 }, cameMs: LEAST_WATCHED_MS }
+    paces.set(line, { ...moved, ...crowd, sinceMs: nowMs })
   }
 
   const noteServed = (pace: Pace, nowMs: number): void => {
     pace.served = pace.served * FADE + 1
     pace.ms = pace.ms * FADE + (nowMs - pace.sinceMs)
+    pace.cameMs = pace.cameMs * FADE + (nowMs - pace.sinceMs)
     pace.sinceMs = nowMs
     for (const priority of priorities) pace.came[priority] *= FADE
   }
@@ -86,11 +94,11 @@ export function createQueue<T>({ most = MOST_WAITING, mostInAll = Number.POSITIV
   }
 
   /** How many will come in so long a wait and be served before one of that priority. */
-  const overtaking = ({ came, ms }: Pace, priority: Priority, waitMs: number): number =>
+  const overtaking = ({ came, cameMs }: Pace, priority: Priority, waitMs: number): number =>
     priorities.reduce((sum, other) => {
       const levels = LEVELS[other] - LEVELS[priority]
       // Who has waited for as many levels is overtaken no more.
-      return levels > 0 && ms > 0 ? sum + (came[other] / ms) * Math.min(waitMs, levels * LEVEL_MS) : sum
+      return levels > 0 ? sum + (came[other] / cameMs) * Math.min(waitMs, levels * LEVEL_MS) : sum
     }, 0)
 
   /** Whether their time is too short for all who are served before them, with so many `ahead` already. */
@@ -98,7 +106,8 @@ export function createQueue<T>({ most = MOST_WAITING, mostInAll = Number.POSITIV
     const leftMs = untilMs - nowMs
     const pace = paces.get(line)
     if (leftMs <= 0 || ahead === 0 || !pace) return leftMs <= 0
-    const services = ahead + 1 + overtaking(pace, priority, leftMs)
+    const watched = { ...pace, cameMs: pace.cameMs + nowMs - pace.sinceMs }
+    const services = ahead + 1 + overtaking(watched, priority, leftMs)
     return (estimateMs(line, services + SPARE_DEVIATIONS * Math.sqrt(services), nowMs) ?? 0) > leftMs
   }
 

@@ -150,7 +150,7 @@ describe('a line that fills', () => {
     // Ten wait, and each takes a second.
     expect(offer('hurried', 'normal', { untilMs: clock.nowMs + 8_000 })).toEqual({ ok: false, retryAfterMs: 10_000 })
     expect(offer('urgent', 'critical', { untilMs: clock.nowMs + 8_000 })).toEqual({ ok: true })
-    expect(offer('patient', 'normal', { untilMs: clock.nowMs + 20_000 })).toEqual({ ok: true })
+    expect(offer('patient', 'normal', { untilMs: clock.nowMs + 25_000 })).toEqual({ ok: true })
   })
 
   it('refuses at once whom others would overtake until their time is over, as long as others do', () => {
@@ -163,14 +163,34 @@ describe('a line that fills', () => {
     }
     for (let at = 0; at < 30; at++) round(at, 'critical')
     // Three wait, and each takes a second; but in every second somebody comes who goes first.
-    const soon = () => ({ untilMs: clock.nowMs + 8_000 })
+    const soon = () => ({ untilMs: clock.nowMs + 9_000 })
     expect(offer('normal', 'normal', soon()).ok).toBe(false)
     expect(offer('critical', 'critical', soon())).toEqual({ ok: true })
     serve(9)
+    pass(6_000)
     expect(offer('first', 'normal', soon())).toEqual({ ok: true })
     expect(offer('second', 'normal', soon())).toEqual({ ok: true })
     for (let at = 30; at < 130; at++) round(at, 'normal')
     expect(offer('another', 'normal', soon())).toEqual({ ok: true })
+  })
+
+  it('still reckons with the urgent ones after it was empty for a moment, and no more after it was for long', () => {
+    for (const [pausedMs, ok] of [
+      [1_000, false],
+      [10_000, true],
+    ] as const) {
+      const { offer, serve, pass, clock } = queueOf()
+      offer('first')
+      for (let at = 0; at < 30; at++) {
+        offer(`${at}`, 'critical')
+        pass(1000)
+        serve(1)
+      }
+      serve(9)
+      pass(pausedMs)
+      for (const id of ['a', 'b']) offer(id)
+      expect(offer('c', 'normal', { untilMs: clock.nowMs + 9_000 }).ok).toBe(ok)
+    }
   })
 
   it('that has stalled is slow, but lets the first one wait again and forgets how it moved', () => {
