@@ -8,6 +8,8 @@ export const LONGEST_LEASE_MS = 180_000
 export type GateEntry = {
   /** Of one attempt of a call: nobody else has it. */
   ticket: string
+  /** Those who have the same one have one place together: it is free when the last of them has left. */
+  seat?: string | undefined
   /** Who waits behind the bound of one class keeps nobody of another waiting. An account has but one: `chat`. */
   class: NodeClass
   priority: Priority

@@ -29,14 +29,16 @@ export function createGate({ exec, now }: Parts): Places {
   /** The last that were told: who waits goes by them, too. */
   let limits: NodeLimits | undefined
 
-  const hasPlace = ({ ticket, class: of, limits: told }: GateEntry): boolean => {
+  const hasPlace = ({ ticket, seat, class: of, limits: told }: GateEntry): boolean => {
     const { gpu_tasks: inAll, [of]: inClass } = limits ?? told
-    return leases.has(ticket) || (leases.sizeOf(of) < inClass && leases.size() < inAll)
+    if (leases.has(ticket) || (seat !== undefined && leases.hasSeat(seat))) return true
+    return leases.sizeOf(of) < inClass && leases.size() < inAll
   }
 
   const trySeat = (entry: GateEntry): typeof IN | undefined => {
     if (!hasPlace(entry)) return undefined
-    leases.add(entry.ticket, { class: entry.class, untilMs: now() + entry.leaseMs })
+    const { ticket, class: of, leaseMs, seat = ticket } = entry
+    leases.add(ticket, { class: of, untilMs: now() + leaseMs, seat })
     return IN
   }
   const room = createWaitingRoom<GateEntry, typeof IN>({ now, trySeat, room: { mostInAll: MOST_WAITING } })

@@ -23,7 +23,7 @@ type World = Parameters<typeof passGate>[0]
 export async function loadAhead(world: World, passing: Passing & { node: NodeLink; model: string }): Promise<void> {
   const { node, model, leftMs, signal } = passing
   const untilMs = world.now() + leftMs
-  const leave = await passGate(world, { ...passing, ticket: `load ${model}` })
+  const leave = await passGate(world, { ...passing, seat: `load ${model}` })
   const ended = new AbortController()
   const both = AbortSignal.any([signal, ended.signal])
   const leftNow = (): number => untilMs - world.now()

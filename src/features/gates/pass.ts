@@ -18,7 +18,7 @@ export type Passing = {
   /** What it is to the node; a plain chat unless told. */
   work?: NodeWork | undefined
   /** Who has the same has the same place; nobody has unless told. */
-  ticket?: string | undefined
+  seat?: string | undefined
   /** Where the work tells none. */
   priority?: Priority | undefined
   /** What is left of the time of the attempt: it waits for half of it at most, and its place is free again after it. */
@@ -66,7 +66,7 @@ export async function passGate(world: World, passing: Passing): Promise<Leave> {
   const limits = limitsOf(provider)
   if (!limits) return stay
   const gate = world.gateOf(gateId(provider))
-  const ticket = passing.ticket ?? world.newId('tkt')
+  const ticket = world.newId('tkt')
   const left = Promise.withResolvers<void>()
   // Said now that there will be more to do: after the last byte of an answer it would be too late.
   world.defer(left.promise)
@@ -99,8 +99,9 @@ export async function passGate(world: World, passing: Passing): Promise<Leave> {
   throw new UpstreamError('overloaded', `${provider.name} has as many calls as it takes.`, { retryAfterMs })
 }
 
-const entryOf = ({ work, priority, leftMs, waits }: Passing, ticket: string, limits: NodeLimits): GateEntry => ({
+const entryOf = ({ work, seat, priority, leftMs, waits }: Passing, ticket: string, limits: NodeLimits): GateEntry => ({
   ticket,
+  ...(seat !== undefined && { seat }),
   class: work?.class ?? 'chat',
   priority: work?.priority ?? priority ?? 'normal',
   limits,

@@ -52,7 +52,8 @@ function start(loadMs: number, answer?: (request: NodeRequest) => Response | und
     waits: true,
     signal: leaver.signal,
   }
-  const loading = (leftMs = 300_000) => loadAhead(world, { ...passing, leftMs, node, model: 'big' })
+  const loading = (leftMs = 300_000, signal = leaver.signal) =>
+    loadAhead(world, { ...passing, leftMs, signal, node, model: 'big' })
   return { loading, pass: () => passGate(world, passing), gate, asked, leaver, silences: () => silences }
 }
 
@@ -94,6 +95,37 @@ describe('a model that takes longer to load than a tunnel is patient', () => {
     await vi.advanceTimersByTimeAsync(90_000)
     expect(waiting.map(({ end }) => end)).toEqual(Array(10).fill('ok'))
     expect(gate.occupancy().inFlight).toEqual({ chat: 3 })
+  })
+
+  it('holds that place until the last who wants it has left, and gives up nobody else’s', async () => {
+    const { loading, pass, gate } = start(90_000)
+    const impatient = new AbortController()
+    const gone = endOf(loading(300_000, impatient.signal))
+    const waiting = Array.from({ length: 3 }, () => endOf(loading()))
+    for (let at = 0; at < 3; at++) await pass()
+    await vi.advanceTimersByTimeAsync(1000)
+    impatient.abort()
+    const late = endOf(pass())
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect([gone.end, late.end]).toMatchObject([{ fault: 'aborted' }, undefined])
+    expect(gate.occupancy()).toEqual({ inFlight: { chat: 4 }, waiting: 1 })
+    await vi.advanceTimersByTimeAsync(75_000)
+    expect(waiting.map(({ end }) => end)).toEqual(['ok', 'ok', 'ok'])
+  })
+
+  it('waits like any other call where all places are taken, however many want it, and goes in at once', async () => {
+    const { loading, pass, gate, asked } = start(5000)
+    const leaves = await Promise.all(Array.from({ length: 4 }, pass))
+    const waiting = Array.from({ length: 5 }, () => endOf(loading()))
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(gate.occupancy()).toEqual({ inFlight: { chat: 4 }, waiting: 5 })
+    expect(asked).toEqual([])
+    leaves[0]?.()
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(gate.occupancy()).toEqual({ inFlight: { chat: 4 }, waiting: 0 })
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(waiting.map(({ end }) => end)).toEqual(Array(5).fill('ok'))
+    expect(gate.occupancy()).toEqual({ inFlight: { chat: 3 }, waiting: 0 })
   })
 
   it('that is there already costs one question', async () => {
