@@ -44,9 +44,9 @@ export function createBucket(bound: BucketBinding | undefined): Bucket {
         return { sha256: hex(await read.digest) }
       }),
 
-    get: (key) =>
+    get: (key, part) =>
       answered(async (bucket) => {
-        const found = await bucket.get(key)
+        const found = await bucket.get(key, part ? { range: { offset: part.from, length: part.bytes } } : {})
         if (!found) return undefined
         return {
           sizeBytes: found.size,

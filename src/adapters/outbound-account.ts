@@ -1,5 +1,6 @@
 import { judgeUrl, type UrlRules } from '../core/address.ts'
 import { type Outbound, OutboundError } from '../core/outbound.ts'
+import { sentBody } from './outbound-body.ts'
 import type { Resolve } from './outbound-dns.ts'
 import { blocked, connectFailure, watchRequest } from './outbound-failure.ts'
 
@@ -21,7 +22,7 @@ export function createAccountSend({ rules, resolve, fetch }: AccountOptions): Ou
       return await fetch(url.href, {
         method: request.method ?? 'GET',
         headers: request.headers ?? {},
-        body: request.body ?? null,
+        ...sentBody(request),
         redirect: 'manual',
         signal: watch.signal,
       })

@@ -1,5 +1,9 @@
-import { OutboundError } from '../core/outbound.ts'
+import { OutboundError, type OutboundRequest } from '../core/outbound.ts'
 import { blocked, type RequestWatch } from './outbound-failure.ts'
+
+/** What `fetch` is told of a request's body; of a stream, that nobody reads an answer before its end (Node.js asks for it). */
+export const sentBody = ({ body, stream }: OutboundRequest) =>
+  stream ? { body: stream, duplex: 'half' as const } : { body: body ?? null }
 
 export type BodyBounds = { maxBytes: number; remainingMs: number }
 

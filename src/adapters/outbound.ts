@@ -1,6 +1,7 @@
 import { httpOrigin, normalHost } from '../core/address.ts'
 import type { Outbound, OutboundRequest } from '../core/outbound.ts'
 import { createAccountSend } from './outbound-account.ts'
+import { sentBody } from './outbound-body.ts'
 import { createResolver } from './outbound-dns.ts'
 import { blocked, connectFailure, watchRequest } from './outbound-failure.ts'
 import { createPublicSend } from './outbound-public.ts'
@@ -56,7 +57,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
       return await fetch(request.url, {
         method: request.method ?? 'GET',
         headers: request.headers ?? {},
-        body: request.body ?? null,
+        ...sentBody(request),
         redirect: 'manual',
         signal: watch.signal,
       })

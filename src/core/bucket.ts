@@ -5,6 +5,9 @@ export type StoredFile = {
   bytes(): Promise<Uint8Array>
 }
 
+/** Of a file: so many bytes from a place on, fewer where it ends before. */
+export type FilePart = { from: number; bytes: number }
+
 export type NewFile = {
   body: ReadableStream<Uint8Array> | Uint8Array
   /** Exactly as many. */
@@ -23,8 +26,8 @@ export type Bucket = {
    * @returns its SHA-256 in hexadecimal
    */
   put(key: string, file: NewFile): Promise<{ sha256: string }>
-  /** Undefined where there is none. */
-  get(key: string): Promise<StoredFile | undefined>
+  /** All of it, or a part; `sizeBytes` is of the whole file. Undefined where there is none. */
+  get(key: string, part?: FilePart): Promise<StoredFile | undefined>
   /** At most a thousand; those that are not there are no error. */
   remove(keys: readonly string[]): Promise<void>
 }

@@ -131,6 +131,8 @@ export type NodeRequest = {
   path: string
   headers?: Record<string, string>
   body?: string | Uint8Array
+  /** In place of `body`, what is too large to be held: read once, as the node takes it. */
+  stream?: ReadableStream<Uint8Array>
   signal?: AbortSignal
   /** From now until the response's headers. */
   headersTimeoutMs: number

@@ -11,6 +11,8 @@ export type OutboundRequest = {
   method?: string
   headers?: Record<string, string>
   body?: string | Uint8Array
+  /** In place of `body`: read once, as the other side takes it. Not heard of a `public` request. */
+  stream?: ReadableStream<Uint8Array>
   /** Ends the request, its body included. */
   signal?: AbortSignal
   /** From now until the response's headers. The body's pace is the reader's to watch. */

@@ -11,11 +11,12 @@ export function memoryBucket(): { bucket: Bucket; files: Map<string, Uint8Array>
       files.set(key, bytes)
       return { sha256: createHash('sha256').update(bytes).digest('hex') }
     },
-    async get(key) {
-      const bytes = files.get(key)
-      if (!bytes) return undefined
+    async get(key, part) {
+      const whole = files.get(key)
+      if (!whole) return undefined
+      const bytes = part ? whole.subarray(part.from, part.from + part.bytes) : whole
       return {
-        sizeBytes: bytes.length,
+        sizeBytes: whole.length,
         stream: () => new Blob([Buffer.from(bytes)]).stream(),
         bytes: async () => bytes,
       }

@@ -1,4 +1,4 @@
-import type { StoredFile } from '../../core/bucket.ts'
+import type { FilePart, StoredFile } from '../../core/bucket.ts'
 import type { Ctx } from '../../core/context.ts'
 import { AppError, notFound } from '../../core/errors.ts'
 import { keyOf, readUpload } from './rows.ts'
@@ -13,8 +13,8 @@ export async function open(ctx: Ctx, id: string): Promise<Upload> {
       param: 'upload_id',
     })
   }
-  const file = async (): Promise<StoredFile> => {
-    const found = await ctx.bucket.get(keyOf(row))
+  const file = async (part?: FilePart): Promise<StoredFile> => {
+    const found = await ctx.bucket.get(keyOf(row), part)
     if (!found) throw notFound('upload')
     return found
   }
@@ -22,7 +22,9 @@ export async function open(ctx: Ctx, id: string): Promise<Upload> {
     filename: filename ?? undefined,
     mime: mime ?? undefined,
     sizeBytes,
+    sha256: row.sha256 ?? undefined,
     bytes: async () => (await file()).bytes(),
+    part: async (from, to) => (to > from ? (await file({ from, bytes: to - from })).bytes() : new Uint8Array()),
     stream: async () => (await file()).stream(),
   }
 }

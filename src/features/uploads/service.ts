@@ -1,12 +1,16 @@
 import type { Ctx } from '../../core/context.ts'
 
-/** A file that somebody has sent. Its bytes are read by one of the two, as often as needed. */
+/** A file that somebody has sent. Its bytes are read by one of the three, as often as needed. */
 export type Upload = {
   filename: string | undefined
   /** What its sender says it is. */
   mime: string | undefined
   sizeBytes: number
+  /** Of its bytes, in hexadecimal. */
+  sha256: string | undefined
   bytes(): Promise<Uint8Array>
+  /** From one place to another, both within it. */
+  part(from: number, to: number): Promise<Uint8Array>
   stream(): Promise<ReadableStream<Uint8Array>>
 }
 
