@@ -17,5 +17,6 @@ export function createGates(namespace: GateNamespace | undefined): (id: string) 
     leave: (ticket) => objectCall('gate', () => namespace?.getByName(id).leave(ticket) ?? unbound()),
     look: (wanted) => objectCall('gate', () => namespace?.getByName(id).look(wanted) ?? unbound(), { waitMs: LOOK_MS }),
     history: () => objectCall('gate', () => namespace?.getByName(id).history() ?? unbound()),
+    forget: () => objectCall('gate', () => namespace?.getByName(id).forget() ?? unbound()),
   })
 }

@@ -65,4 +65,6 @@ export type Gate = {
   look(wanted: LookWanted): Promise<Looked>
   /** The looks of the last day, the oldest first. */
   history(): Promise<readonly NodeLook[]>
+  /** The node behind it is no more: how it was reached is forgotten, and nobody tells it again. */
+  forget(): Promise<void>
 }

@@ -195,6 +195,7 @@ export const inProcess = (gate: ReturnType<typeof createGate>): Gate => ({
   ...gate,
   look: async () => unseen(gate.occupancy()),
   history: async () => [],
+  forget: async () => undefined,
 })
 
 /** Keeps nobody waiting and knows nothing. */
@@ -204,6 +205,7 @@ export const idleGate: Gate = {
   leave: async () => undefined,
   look: async () => unseen({ inFlight: {}, waiting: 0 }),
   history: async () => [],
+  forget: async () => undefined,
 }
 
 const listedModel = (name: string) => ({

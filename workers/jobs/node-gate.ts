@@ -49,6 +49,10 @@ export class NodeGate extends DurableObject<Env> implements Gate {
     return this.#watching()?.history() ?? []
   }
 
+  async forget() {
+    await this.#watching()?.forget()
+  }
+
   override async alarm() {
     this.#alarmMs = undefined
     await this.#watching()?.wake()

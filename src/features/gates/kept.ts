@@ -16,15 +16,18 @@ export type Kept = {
   memories: Memories
   /** Digests by model, as of the last list that somebody wanted anew; undefined before the first. */
   listed: Record<string, string> | undefined
+  /** The node was deleted. Its id is never given to another. */
+  isGone: boolean
 }
 
-const NOTHING: Kept = {
+export const NOTHING: Kept = {
   askedMs: 0,
   target: undefined,
   pulse: NO_PULSE,
   state: undefined,
   memories: {},
   listed: undefined,
+  isGone: false,
 }
 
 /** The watch's part of an object's storage: what it knows, and a line for each look of the last day. */
@@ -62,6 +65,8 @@ export function createKept(exec: Exec) {
       )
       exec('delete from looks where at_ms < ?', atMs - HISTORY_MS)
     },
+
+    forgetLooks: (): void => void exec('delete from looks'),
 
     looks: (): NodeLook[] =>
       exec('select at_ms, latency_ms, fault, in_flight, waiting from looks order by at_ms').map((row) => ({

@@ -2,7 +2,7 @@ import type { Log } from '../../core/context.ts'
 import type { Gate, Looked, WatchTarget } from '../../core/gate.ts'
 import type { ModelChanges, NodeLink } from '../../core/node.ts'
 import type { Occupancy } from './gate.ts'
-import { createKept, type Kept } from './kept.ts'
+import { createKept, type Kept, NOTHING } from './kept.ts'
 import type { Exec } from './leases.ts'
 import { probe } from './probe.ts'
 import { pulseAfter } from './pulse.ts'
@@ -33,7 +33,7 @@ export type WatchParts = {
   now: () => number
 }
 
-export type Watch = Pick<Gate, 'look' | 'history'> & { wake(): Promise<void> }
+export type Watch = Pick<Gate, 'look' | 'history' | 'forget'> & { wake(): Promise<void> }
 
 /**
  * The watch over one node, as the object of its gate runs it: every interval it looks at the node, for as long as
@@ -92,6 +92,7 @@ export function createWatch({ exec, alarm, intervalMs, linkOf, occupancy, backgr
   }
 
   const note = (sight: Sight): void => {
+    if (kept.isGone) return
     const atMs = now()
     const { inFlight, waiting } = occupancy()
     const busy = Object.values(inFlight).reduce((sum, one) => sum + one, 0)
@@ -124,6 +125,7 @@ export function createWatch({ exec, alarm, intervalMs, linkOf, occupancy, backgr
     const can = await probe(to, model).finally(() => {
       isProbing = false
     })
+    if (kept.isGone) return
     const key = keyOf(model.server, model.name)
     const before = kept.memories[key] ?? { digest: model.digest, atMs: now() }
     keep({ memories: { ...kept.memories, [key]: { ...before, probed: { can } } } })
@@ -140,6 +142,8 @@ export function createWatch({ exec, alarm, intervalMs, linkOf, occupancy, backgr
 
   return {
     async look({ target, maxAgeMs }) {
+      // Whoever still asks goes by an older policy: what it tells must not bring the credential back.
+      if (kept.isGone) return unseen(occupancy())
       if (target !== undefined) aim(target)
       const askedMs = now()
       kept = { ...kept, askedMs }
@@ -154,8 +158,15 @@ export function createWatch({ exec, alarm, intervalMs, linkOf, occupancy, backgr
       return store.looks()
     },
 
+    async forget() {
+      link = undefined
+      keep({ ...NOTHING, isGone: true })
+      store.forgetLooks()
+    },
+
     /** What the alarm runs: the next alarm, and a look. */
     async wake() {
+      if (kept.isGone) return
       const startedMs = now()
       if (startedMs - kept.askedMs >= WATCH_MS) {
         // Whoever asks next tells how the node is reached; until then nothing of it is needed here.

@@ -3,7 +3,7 @@ import { judgeUrl } from '../../core/address.ts'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
 import { type QueryBuilder, sqlStateOf } from '../../core/db.ts'
-import { AppError, notFound, unfit } from '../../core/errors.ts'
+import { AppError, DependencyError, notFound, unfit } from '../../core/errors.ts'
 import { actorOf, auditLog, auditRow } from '../audit/service.ts'
 import { modelsOf } from '../catalog/service.ts'
 import { queueFor, requireThat } from '../orgs/service.ts'
@@ -99,6 +99,17 @@ export async function deleteNode(ctx: Ctx, id: string): Promise<void> {
     ]),
   )
   await markNodes(ctx)
+  await forgetWatch(ctx, id)
+}
+
+/** Where its watch cannot be reached, that forgets by itself, an hour after the last who asked. */
+async function forgetWatch({ gateOf, log }: Ctx, id: string): Promise<void> {
+  try {
+    await gateOf(id).forget()
+  } catch (error) {
+    if (!(error instanceof DependencyError)) throw error
+    log.warn('node_watch_not_told', { node_id: id, cause: String(error.cause) })
+  }
 }
 
 type Change = { described: Described; credential: Credential | null | undefined }

@@ -60,6 +60,7 @@ export async function startAudio(nodes: readonly Node[]): Promise<AudioWorld> {
     ...placesOf(id),
     look: async () => seen(placesOf(id).occupancy(), nodes.find(({ name }) => `node_${name}` === id)?.models ?? []),
     history: async () => [],
+    forget: async () => undefined,
   })
   const providers = nodes.map(({ name, demo, agent = true, audio = 2 }): [string, Provider] => {
     const { url: baseUrl, speechUrl, agentUrl } = demo

@@ -32,6 +32,7 @@ function worldOf(answer: (entry: GateEntry) => Promise<GateAnswer>, leaving: () 
     },
     look: away,
     history: away,
+    forget: away,
   }
   const gateOf = (id: string) => {
     asked.push(id)

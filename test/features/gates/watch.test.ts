@@ -89,6 +89,7 @@ function world(given: { models?: Model[]; speech?: object[]; agent?: boolean } =
   const background: Promise<void>[] = []
   const { log, lines } = keptLog()
   const targets: WatchTarget[] = []
+  const stored = () => JSON.stringify(storage.exec('select * from watch'))
   const start = () =>
     createWatch({
       exec: storage.exec,
@@ -131,7 +132,20 @@ function world(given: { models?: Model[]; speech?: object[]; agent?: boolean } =
   }
   const look = (maxAgeMs = 60_000, target: WatchTarget = 'shared') => watch.look({ target, maxAgeMs })
   const count = (path: string) => asked.filter((request) => request.path === path).length
-  return { node, asked, look, pass, crash, count, state, lines, targets, history: () => watch.history() }
+  return {
+    node,
+    asked,
+    look,
+    pass,
+    crash,
+    count,
+    state,
+    lines,
+    targets,
+    stored,
+    history: () => watch.history(),
+    forget: () => watch.forget(),
+  }
 }
 
 const away = () => Promise.reject(new OutboundError('connect', 'away'))
@@ -299,6 +313,31 @@ describe('the watch', () => {
     expect(targets.length).toBe(known + 1)
     expect(state.alarmMs).toBe(Date.now() + INTERVAL_MS)
     expect((await history()).length).toBe(1)
+  })
+
+  it('of a deleted node forgets how it was reached at once, and is told by nobody again', async () => {
+    const { look, pass, crash, count, state, history, stored, forget } = world()
+    const target: WatchTarget = {
+      orgId: 'org_1',
+      account: {
+        ...{ id: 'node_1', name: 'gpu', kind: 'ollama', baseUrl: 'https://gpu.test', models: [], quirks: {} },
+        ...{ timeoutMs: 1, connectTimeoutMs: 1, maxRetries: 0, maxConcurrency: 4 },
+        credentials: [{ id: 'node_1', sealed: 'v1.1.sealed-credential', updatedAt: 1 }],
+      },
+      dataKeys: [{ version: 1, wrapped: 'wrapped-key' }],
+    }
+    await look(60_000, target)
+    expect(stored()).toContain('sealed-credential')
+    await forget()
+    expect(stored()).not.toMatch(/sealed-credential|wrapped-key|gpu\.test/)
+    const asked = count('/api/tags')
+    for (const again of [() => undefined, crash]) {
+      again()
+      expect(await look(0, target)).toMatchObject({ health: 'unknown', models: [] })
+      await pass(3_600_000)
+    }
+    expect([count('/api/tags'), state.alarmMs, await history()]).toEqual([asked, undefined, []])
+    expect(stored()).not.toContain('sealed-credential')
   })
 
   it('keeps the looks of a day', async () => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { Database } from '../../../src/core/db.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
 import { newId } from '../../../src/core/ids.ts'
-import { patchNode } from '../../../src/features/nodes/changes.ts'
+import { deleteNode, patchNode } from '../../../src/features/nodes/changes.ts'
+import { idleGate } from '../../support/gateway.ts'
 import { useWorld } from '../job-queue/world.ts'
 
 const world = useWorld()
@@ -26,8 +27,15 @@ async function changedMeanwhile(change: string) {
     isRead = true
     return results
   }
+  const forgotten: string[] = []
   const ctx = { ...ctxOf({ orgId, keyId }), db: { ...deps.db, atomically } }
-  return { ctx, id, row: async () => (await world.query('select * from nodes where id = $1', [id]))[0] }
+  const gateOf = (told: string) => ({ ...idleGate, forget: async () => void forgotten.push(told) })
+  return {
+    ctx: { ...ctx, gateOf },
+    id,
+    forgotten,
+    row: async () => (await world.query('select * from nodes where id = $1', [id]))[0],
+  }
 }
 
 describe('two who change a node at the same time', () => {
@@ -46,5 +54,17 @@ describe('two who change a node at the same time', () => {
     const { ctx, id, row } = await changedMeanwhile('')
     await patchNode(ctx, id, { drain: true, limits: { vision: 1 } })
     expect(await row()).toMatchObject({ drain: true, priority: 50, limits: { chat: 2, gpu_tasks: 3, vision: 1 } })
+  })
+})
+
+describe('a node that is deleted', () => {
+  it('is forgotten by its watch, too, and is gone where that cannot be reached', async () => {
+    const known = await changedMeanwhile('')
+    await deleteNode(known.ctx, known.id)
+    expect(known.forgotten).toEqual([known.id])
+    const { ctx, id, row } = await changedMeanwhile('')
+    const forget = () => Promise.reject(new DependencyError('gate', new Error('away')))
+    await deleteNode({ ...ctx, gateOf: () => ({ ...idleGate, forget }) }, id)
+    expect(await row()).toMatchObject({ credential: null, enabled: false })
   })
 })

@@ -121,7 +121,7 @@ export async function openWorld(options: DemoNodeOptions = {}): Promise<VisionWo
       outbound,
       db: postgres.database(),
       providers: new Map([['ollama', provider]]),
-      gateOf: () => ({ ...gate, look, history: watch.history }),
+      gateOf: () => ({ ...gate, look, history: watch.history, forget: watch.forget }),
       workQueue: { send: async (messages) => void queue.push(...messages) },
     },
   })
