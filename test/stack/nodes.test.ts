@@ -106,6 +106,7 @@ describe('a node of an organisation', () => {
       '/speech_url',
       'status 404',
     ],
+    ['with an agent for a speech server', () => ({ speech_url: `${ours.agentUrl}/` }), '/speech_url', 'agent'],
     ['with an agent that is none', () => ({ metrics_url: ours.speechUrl }), '/metrics_url', 'status 404'],
     ['at an address of a private network', () => ({ base_url: 'https://10.0.0.7' }), '/base_url', 'public Internet'],
     ['at an address with a query', () => ({ base_url: `${ours.url}/?a=b` }), '/base_url', 'a query'],
@@ -129,6 +130,23 @@ describe('a node of an organisation', () => {
     }
     expect((await us.api('POST /providers', { ...provider, name: 'gpu' })).status).toBe(409)
     expect(await team(stack).then((others) => register(others))).toMatch(/^node_/)
+  })
+
+  it('is a machine of its own: no two of an organisation have one address, however it is written', async () => {
+    const us = await team(stack)
+    const id = await register(us)
+    const { port } = new URL(ours.url)
+    for (const base_url of [ours.url, `${ours.url}//`, `HTTP://127.0.0.1:${port}/`]) {
+      const second = await us.api('POST /nodes', body({ name: 'gpu-2', base_url }))
+      expect(second, base_url).toMatchObject({ status: 409, body: { detail: expect.stringContaining('address') } })
+    }
+    const bare = { speech_url: null, metrics_url: null, credential: null }
+    const other = await register(us, { name: 'gpu-2', base_url: `${plain.url}/`, ...bare })
+    expect((await us.api(`GET /nodes/${other}`)).body).toMatchObject({ base_url: plain.url })
+    expect((await us.api(`PATCH /nodes/${other}`, { base_url: ours.url, credential: token })).status).toBe(409)
+    expect((await us.api(`PATCH /nodes/${id}`, { base_url: `${ours.url}/`, credential: token })).status).toBe(200)
+    expect((await us.api(`DELETE /nodes/${id}`)).status).toBe(204)
+    expect((await us.api(`PATCH /nodes/${other}`, { base_url: ours.url, credential: token })).status).toBe(200)
   })
 
   it('moves nowhere with its credential, and only to where it answers', async () => {

@@ -1,4 +1,4 @@
-import { and, eq, isNull, lte, sql } from 'drizzle-orm'
+import { and, eq, isNull, lte, ne, sql } from 'drizzle-orm'
 import { judgeUrl } from '../../core/address.ts'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
@@ -20,11 +20,15 @@ import { verifyNode } from './verify.ts'
 const MAX_NODES = 20
 
 const DUPLICATE = '23505'
-/** States of `requireThat`: a row is gone, there are too many, a provider has the name, or somebody changed it meanwhile. */
+/**
+ * States of `requireThat`: a row is gone, there are too many, a provider has the name, somebody changed it meanwhile, or
+ * another node has the address.
+ */
 const GONE = 'HX404'
 const FULL = 'HX409'
 const TAKEN = 'HX410'
 const CHANGED = 'HX412'
+const ELSEWHERE = 'HX413'
 
 /** What of a row its organisation decides, without its credential. */
 type Described = Omit<NodeRow, 'id' | 'org_id' | 'deleted_at' | 'created_at' | 'updated_at' | keyof Sealed>
@@ -54,6 +58,7 @@ export async function createNode(ctx: Ctx, { credential, ...body }: NodeBody): P
       query.insert(nodes).values(row),
       requireThat(query, lte(all, MAX_NODES), FULL),
       isNoProvider(query, row),
+      isOneNode(query, row),
       query.insert(auditLog).values(note),
     ]),
   )
@@ -135,6 +140,7 @@ async function change(ctx: Ctx, before: NodeRow, { described, credential }: Chan
       requireThat(query, sql`exists(select from ${nodes} where ${isSame(before)})`, CHANGED),
       query.update(nodes).set(changes).where(isLive(orgId, id)),
       isNoProvider(query, row),
+      isOneNode(query, row),
       query.insert(auditLog).values(note),
     ]),
   )
@@ -199,7 +205,8 @@ function checkNode({ settings }: Pick<Ctx, 'settings'>, body: Omit<NodeBody, 'cr
     if (!verdict.allowed) throw unfit(field, urlFaults[verdict.refusal] ?? 'must name a host on the public Internet')
     // The path of an endpoint is put behind it.
     if (/[?#\\]/.test(text)) throw unfit(field, 'may not have a query, a fragment or a backslash')
-    return text
+    // One address in one spelling: no two nodes are to be one machine.
+    return verdict.url.origin + verdict.url.pathname.replace(/\/+$/, '')
   }
   const limits = Object.fromEntries(Object.entries(body.limits).filter(([, most]) => most !== undefined))
   const base_url = checked('base_url') ?? ''
@@ -210,6 +217,12 @@ function checkNode({ settings }: Pick<Ctx, 'settings'>, body: Omit<NodeBody, 'cr
 const isNoProvider = (query: QueryBuilder, { org_id, name }: NodeRow) => {
   const isTaken = and(eq(providers.org_id, org_id), eq(providers.name, name), isNull(providers.deleted_at))
   return requireThat(query, sql`not exists(select from ${providers} where ${isTaken})`, TAKEN)
+}
+
+/** Two nodes at one address would each let in as many calls as the machine takes. */
+const isOneNode = (query: QueryBuilder, { org_id, id, base_url }: NodeRow) => {
+  const isThere = and(isLive(org_id), ne(nodes.id, id), sql`rtrim(${nodes.base_url}, '/') = rtrim(${base_url}, '/')`)
+  return requireThat(query, sql`not exists(select from ${nodes} where ${isThere})`, ELSEWHERE)
 }
 
 /** Has the next call of everybody in the organisation know of a change. */
@@ -234,6 +247,7 @@ const messages: Readonly<Record<string, string>> = {
   [FULL]: `An organisation has at most ${MAX_NODES} nodes.`,
   [TAKEN]: 'A provider of the organisation has this name.',
   [CHANGED]: 'The node was changed at the same time: look, and try again.',
+  [ELSEWHERE]: 'Another node of the organisation has this address: a machine is one node, with one set of limits.',
   [DUPLICATE]: 'There is one of this name already.',
 }
 
@@ -245,6 +259,7 @@ async function refusing<T>(work: Promise<T>): Promise<T> {
     if (state === GONE) throw notFound('node')
     const message = messages[state]
     if (message === undefined) throw error
-    throw new AppError('conflict', message, state === TAKEN || state === DUPLICATE ? { param: 'name' } : {})
+    const param = state === TAKEN || state === DUPLICATE ? 'name' : state === ELSEWHERE ? 'base_url' : undefined
+    throw new AppError('conflict', message, param === undefined ? {} : { param })
   }
 }

@@ -45,12 +45,20 @@ const agent: Wanted = {
 export async function verifyNode(ctx: Ctx, row: NodeRow, opened: string | undefined): Promise<void> {
   const wanted = [ollama, ...(row.speech_url === null ? [] : [speech]), ...(row.metrics_url === null ? [] : [agent])]
   const send = sendOf(ctx, row, opened)
-  const found = await Promise.all(wanted.map((one) => problemOf(ctx, send, one)))
+  const [isAgent, ...found] = await Promise.all([
+    row.speech_url !== null && answersAsAgent(ctx, sendOf(ctx, { ...row, metrics_url: row.speech_url }, opened)),
+    ...wanted.map((one) => problemOf(ctx, send, one)),
+  ])
+  if (isAgent) throw unfit('speech_url', 'is the address of a node’s agent, and that is no speech server')
   for (const [at, { field }] of wanted.entries()) {
     const problem = found[at]
     if (problem !== undefined) throw unfit(field, problem)
   }
 }
+
+/** An agent lists its models where a speech server does, and would be taken for one. */
+const answersAsAgent = async (ctx: Ctx, send: NodeSend): Promise<boolean> =>
+  (await problemOf(ctx, send, agent)) === undefined
 
 function sendOf(ctx: Ctx, row: NodeRow, opened: string | undefined): NodeSend {
   const spec = nodeSpecOf(row)
