@@ -3,6 +3,7 @@ import { ConfigurationError, parseEnv, variableNames } from '../../src/env.ts'
 import { autoModelOf } from '../../src/features/routing/auto.ts'
 import { type Stores, startStores } from '../local/stack.ts'
 import type { Facts } from './banner.ts'
+import { readCrons, ringAt, startClock } from './clock.ts'
 import { openStateFolder, type StateFolder } from './data-folder.ts'
 import { prepareDatabase } from './first-key.ts'
 import { chooseMail, type MailChoice } from './mail-choice.ts'
@@ -58,6 +59,7 @@ export async function run(options: DevOptions, tools: RunTools): Promise<Facts> 
   tools.onWorkers(workers)
   const [origin, prepared] = await Promise.all([workers.listening, prepareDatabase(stores, keyPepper, folder)])
   await untilReady(origin, workers.ended)
+  tools.onClose(startClock({ crons: await readCrons(), ring: ringAt(origin), log: tools.log }))
   const { systemUrl, proxyUrl } = stores
   tools.onClose(await openForSeed(folder.path, { systemUrl, proxyUrl, keyPepper, origin }))
   return {

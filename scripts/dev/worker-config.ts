@@ -6,8 +6,12 @@ const root = join(import.meta.dirname, '../..')
 
 /** The Workers by the folder that their generated configuration gets; the first is the one that serves HTTP. */
 const sources = [
-  { name: 'gateway', source: join(root, 'wrangler.toml') },
-  { name: 'jobs', source: join(root, 'workers/jobs/wrangler.toml') },
+  {
+    name: 'gateway',
+    source: join(root, 'wrangler.toml'),
+    more: '\n[[services]]\nbinding = "JOBS"\nservice = "helix-jobs"\n',
+  },
+  { name: 'jobs', source: join(root, 'workers/jobs/wrangler.toml'), more: '' },
 ] as const
 
 /** Settings whose value is a path beside the configuration. */
@@ -25,11 +29,12 @@ export async function writeWorkerConfigs(
   forJobs: Variables = {},
 ): Promise<string[]> {
   return Promise.all(
-    sources.map(async ({ name, source }) => {
+    sources.map(async ({ name, source, more }) => {
       const target = join(folder, name)
       await mkdir(target, { recursive: true, mode: 0o700 })
       const config = join(target, 'wrangler.toml')
-      await writeFile(config, relocate(await readFile(source, 'utf8'), dirname(source)))
+      const toml = relocate(await readFile(source, 'utf8'), dirname(source))
+      await writeFile(config, withEntry(toml, join(root, `workers/local/${name}.ts`)) + more)
       const varsFile = toVarsFile(name === 'jobs' ? { ...variables, ...forJobs } : variables)
       await writeFile(join(target, '.dev.vars'), varsFile, { mode: 0o600 })
       return config
@@ -52,6 +57,10 @@ export function relocate(toml: string, folder: string): string {
   })
   return lines.join('\n')
 }
+
+/** The same Worker with the clock that `wrangler dev` lacks. */
+const withEntry = (toml: string, entry: string): string =>
+  toml.replace(/^main = .*$/m, `main = ${JSON.stringify(entry)}`)
 
 /** The folder of the static files must be there when the Workers start. */
 export async function copyStaticFiles(): Promise<void> {

@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import * as z from 'zod'
+import { withDatabase } from '../../scripts/database.ts'
+import { readCrons, ringAt } from '../../scripts/dev/clock.ts'
+import { seedVariables } from '../../scripts/dev/seed-access.ts'
+import { defaultScopes } from '../../scripts/seed.ts'
 import { full } from '../support/lane.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -82,6 +86,21 @@ async function readFacts({ firstLine, ended }: Running) {
   return Facts.parse(JSON.parse(await Promise.race([firstLine, early])))
 }
 
+/** What is wrong with a body is told only to those who may ask. */
+async function expectAllowed({ api_key, origin }: z.output<typeof Facts>): Promise<void> {
+  for (const path of ['v1/audio/speech', 'api/v1/vision/analyze', 'api/v1/semantic/embed']) {
+    const headers = { authorization: `Bearer ${api_key}`, 'content-type': 'application/json' }
+    const response = await fetch(`${origin}/${path}`, { method: 'POST', headers, body: '{}' })
+    expect((await response.text()).includes('"invalid_request"'), `the key may ask for ${path}`).toBe(true)
+  }
+}
+
+/** In the database of the stack that runs. */
+async function query(text: string): Promise<unknown[]> {
+  const { DATABASE_SYSTEM_URL: url = '', NEON_PROXY_URL: proxyUrl } = await seedVariables(folder)
+  return withDatabase({ url, proxyUrl }, async (pool) => (await pool.query(text)).rows)
+}
+
 /** Each child leads a process group of its own. */
 async function childPids(pid: number): Promise<number[]> {
   const { stdout } = await launch('ps', ['-o', 'pid=', '--ppid', String(pid)]).ended
@@ -104,11 +123,8 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   expect(pasted.stdout.match(/^data: \{/gm)?.length).toBeGreaterThan(5)
   expect(pasted.stdout.trimEnd().endsWith('data: [DONE]')).toBe(true)
 
-  for (const path of ['v1/audio/speech', 'api/v1/vision/analyze', 'api/v1/semantic/embed']) {
-    const headers = { authorization: `Bearer ${facts.api_key}`, 'content-type': 'application/json' }
-    const response = await fetch(`${facts.origin}/${path}`, { method: 'POST', headers, body: '{}' })
-    expect((await response.text()).includes('"invalid_request"'), `the key may ask for ${path}`).toBe(true)
-  }
+  await expectAllowed(facts)
+  for (const cron of await readCrons()) await ringAt(facts.origin)({ cron, dueMs: Date.UTC(2026, 2, 1, 5, 30) })
 
   expect(await (await fetch(`${facts.mailbox_url}/messages.json`)).json()).toEqual([])
 
@@ -122,6 +138,8 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
   expect(groups).toHaveLength(1)
   expect((await membersOf(groups[0] ?? 0)).join('\n')).toContain('workerd')
 
+  // As an older release had made it.
+  await query(`update api_keys set scopes = array['nodes:read', 'chat:write']`)
   const second = await launchDev().ended
   expect(second).toMatchObject({ code: 1, stdout: '' })
   expect(second.stderr).toBe(
@@ -138,6 +156,8 @@ it('starts with one command, answers the printed curl, and leaves nothing behind
 
   const again = launchDev()
   expect((await readFacts(again)).api_key).toBe(facts.api_key)
+  const scopes = ['nodes:read', 'chat:write', ...defaultScopes.filter((scope) => scope !== 'chat:write')]
+  expect(await query('select scopes from api_keys')).toEqual([{ scopes }])
   const [group = 0] = await childPids(again.child.pid ?? 0)
   process.kill(again.child.pid ?? 0, 'SIGKILL')
   await again.ended

@@ -47,8 +47,10 @@ describe('the generated files', () => {
     const configs = await writeWorkerConfigs(folder, { A: 'one', B: "it's" })
     expect(configs).toEqual([join(folder, 'gateway/wrangler.toml'), join(folder, 'jobs/wrangler.toml')])
     const [gateway, jobs] = await Promise.all(configs.map((config) => readFile(config, 'utf8')))
-    expect(gateway).toContain(`main = "${root}/workers/gateway.ts"`)
-    expect(jobs).toContain(`main = "${root}/workers/jobs/index.ts"`)
+    expect(gateway).toContain(`main = "${root}/workers/local/gateway.ts"`)
+    expect(jobs).toContain(`main = "${root}/workers/local/jobs.ts"`)
+    expect(jobs).toContain('name = "helix-jobs"')
+    expect(gateway).toContain('binding = "JOBS"\nservice = "helix-jobs"')
     for (const name of ['gateway', 'jobs']) {
       const file = join(folder, name, '.dev.vars')
       expect(await readFile(file, 'utf8')).toBe("A='one'\nB=`it's`\n")
