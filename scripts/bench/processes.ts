@@ -1,5 +1,5 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -17,22 +17,31 @@ export async function startStores(...options: readonly 'real-redis'[]): Promise<
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
   endWithThis(child, 'SIGTERM')
-  const next = async (): Promise<unknown> => {
-    const [message] = await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(([code]) => Promise.reject(new Error(`The stores ended with ${code}.`))),
-    ])
-    return message
-  }
-  const ready = (await next()) as StoresReady
+  const ready = (await messageOf(child)) as StoresReady
   return {
     ...ready,
     pid: pidOf(child),
     counts: async () => {
       child.send('counts')
-      return (await next()) as StoreCounts
+      return (await messageOf(child)) as StoreCounts
     },
     close: () => end(child),
+  }
+}
+
+/** The next message of a process. @throws Error when it ends instead */
+export async function messageOf(child: EventEmitter): Promise<unknown> {
+  const settled = new AbortController()
+  const { signal } = settled
+  try {
+    const [message] = await Promise.race([
+      once(child, 'message', { signal }),
+      once(child, 'exit', { signal }).then(([code]) => Promise.reject(new Error(`The stores ended with ${code}.`))),
+    ])
+    return message
+  } finally {
+    // Every message would leave a listener behind.
+    settled.abort()
   }
 }
 
@@ -55,9 +64,18 @@ function pidOf({ pid }: ChildProcess): number {
   return pid
 }
 
+type Child = EventEmitter & Pick<ChildProcess, 'kill'>
+
+const running = new Map<Child, 'SIGKILL' | 'SIGTERM'>()
+// One listener for all of them, however many a benchmark starts.
+process.once('exit', () => {
+  for (const [child, signal] of running) child.kill(signal)
+})
+
 /** Whatever ends this process, its children do not outlive it; those with children of their own end by SIGTERM. */
-export function endWithThis(child: ChildProcess, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
-  process.once('exit', () => child.kill(signal))
+export function endWithThis(child: Child, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
+  running.set(child, signal)
+  child.once('exit', () => running.delete(child))
 }
 
 async function end(child: ChildProcess): Promise<void> {
