@@ -14,4 +14,4 @@ export type EngineReply =
   | { type: 'result'; bytes: Uint8Array<ArrayBuffer>; refused: boolean }
   | { type: 'closed' }
 
-export type EngineStart = { dataDir: string | undefined }
+export type EngineStart = { dataDir: string | undefined; program: WebAssembly.Module }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { EngineReply, EngineRequest, EngineStart } from './engine-messages.ts'
+import { engineProgram } from './engine-program.ts'
 import { backendMessages, PostgresFailure } from './wire.ts'
 
 export type EngineResult = {
@@ -116,9 +117,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   }
 }
 
-function bootThread(options: EngineOptions): Promise<Thread> {
+async function bootThread(options: EngineOptions): Promise<Thread> {
+  const program = await engineProgram()
   const worker = new Worker(join(import.meta.dirname, 'engine-worker.ts'), {
-    workerData: { dataDir: options.dataDir } satisfies EngineStart,
+    workerData: { dataDir: options.dataDir, program } satisfies EngineStart,
     execArgv: ['--disable-warning=ExperimentalWarning'],
     stdout: true,
     stderr: true,
