@@ -31,6 +31,7 @@ export const ledgerOperations = [
   'chat',
   'completion',
   'embedding',
+  'rerank',
   'transcription',
   'translation',
   'speech',

@@ -31,7 +31,7 @@ type Order = { scores: number[]; method: 'rerank' | 'judge'; models: string[]; w
 /** By a model that was made for it, else by one that reads. */
 async function rank(ctx: Ctx, ranking: Ranking, modelName: string | undefined): Promise<Order> {
   const rankers = await rankersFor(ctx, modelName)
-  if (rankers.length > 0) {
+  if (rankers) {
     const ranked = await rankOnNodes(ctx, rankers, ranking).catch((error: unknown): Ranked | undefined => {
       if (modelName === undefined && error instanceof AppError && !ctx.signal.aborted) return undefined
       throw error

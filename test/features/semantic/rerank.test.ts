@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Gate } from '../../../src/core/gate.ts'
 import type { Provider } from '../../../src/core/models.ts'
 import { DEFAULT_NODE_LIMITS, type NodeLink, type NodeRequest, type NodeState } from '../../../src/core/node.ts'
+import { OutboundError } from '../../../src/core/outbound.ts'
 import { batchesOf } from '../../../src/features/semantic/rerank.ts'
 import { idleGate } from '../../support/gateway.ts'
 import { startReader } from './readers.ts'
@@ -78,7 +79,11 @@ describe('rerank by a model that was made for it', () => {
     })
     expect(node.entered).toEqual(['embed'])
     expect(node.asked).toMatchObject([{ server: 'agent', method: 'POST', path: '/v1/rerank' }])
-    expect(JSON.parse(String(node.asked[0]?.body))).toEqual({ model: 'word-ranker', query: 'dogs', documents })
+    expect(JSON.parse(Buffer.from(node.asked[0]?.body ?? '').toString())).toEqual({
+      model: 'word-ranker',
+      query: 'dogs',
+      documents,
+    })
   })
 
   it('makes shares of scores that are none', async () => {
@@ -109,6 +114,64 @@ describe('rerank by a model that was made for it', () => {
       status,
       body: { code },
     })
+  })
+})
+
+describe('a model that ranks', () => {
+  const named = { ...ask, model_name: 'gpu/word-ranker' }
+
+  it('is in the books as the node that it is on, under the request, however it ended', async () => {
+    let scores: readonly number[] = [0.1, 0.2, 0.3]
+    const world = await startReader(() => ({}), { vendors: [], deps: ranking(() => results(...scores)).deps })
+    await world.ask('rerank', named)
+    scores = []
+    await world.ask('rerank', named)
+    const row = { operation: 'rerank', provider: 'gpu', model: 'word-ranker', cost_nanos: 0, attempts: 1 }
+    expect(await world.rows()).toMatchObject([
+      { ...row, status: 'ok', parent_request_id: expect.stringMatching(/^req_/) },
+      { ...row, status: 'error', error_code: 'model_output_invalid' },
+    ])
+  })
+
+  it('that answers without an end, or breaks off, costs no more than its beginning', async () => {
+    let sent = 0
+    const endless = () =>
+      new ReadableStream<Uint8Array>({
+        pull(controller) {
+          sent += 100_000
+          controller.enqueue(new Uint8Array(100_000).fill(32))
+        },
+      })
+    const broken = () =>
+      new ReadableStream<Uint8Array>({
+        start(controller) {
+          controller.enqueue(Buffer.from('{"results": [{"index": 0,'))
+        },
+        pull: (controller) => controller.error(new TypeError('terminated')),
+      })
+    for (const [body, status, code] of [
+      [endless, 200, 'model_output_invalid'],
+      [endless, 500, 'provider_error'],
+      [broken, 200, 'provider_error'],
+    ] as const) {
+      const node = ranking(() => new Response(body(), { status }))
+      const world = await startReader(() => ({}), { vendors: [], deps: node.deps })
+      expect(await world.ask('rerank', named)).toMatchObject({ status: 502, body: { code } })
+    }
+    expect(sent).toBeLessThan(5_000_000)
+  })
+
+  it('that is gone, or has no word for it, is told apart', async () => {
+    for (const [answer, status, code] of [
+      [() => Promise.reject(new OutboundError('connect', 'no')), 502, 'network_error'],
+      [() => Promise.reject(new OutboundError('timeout', 'no')), 504, 'upstream_timeout'],
+      [() => new Response('{"error":"CUDA error: out of memory"}', { status: 500 }), 502, 'provider_error'],
+      [() => Response.json({ error: 'out of memory' }), 502, 'model_output_invalid'],
+      [() => Response.json({ results: [{ index: 0, relevance_score: 'high' }] }), 502, 'model_output_invalid'],
+    ] as const) {
+      const world = await startReader(() => ({}), { vendors: [], deps: ranking(answer).deps })
+      expect(await world.ask('rerank', named)).toMatchObject({ status, body: { code } })
+    }
   })
 })
 

@@ -165,6 +165,22 @@ describe('the index', () => {
     expect(known.status).toBe(200)
   })
 
+  it('has each vector of its agent in the books, as a call of the node under its request', async () => {
+    const before = (await world.gateway.rows()).length
+    await team.ask('POST', '/images', { image_base64: base64(PNG), caption: 'x' })
+    await team.ask('POST', '/search', { search_prompt: 'a house' })
+    world.node.script({ 'agent POST /v1/embeddings': { refuse: { status: 500, message: 'no' } } })
+    await team.ask('POST', '/search', { search_prompt: 'a barn' })
+    const rows = (await world.gateway.rows()).slice(before)
+    const row = { org_id: team.orgId, operation: 'embedding', provider: 'ollama', cost_nanos: 0, prompt_tokens: 0 }
+    expect(rows).toMatchObject([
+      { ...row, status: 'ok', error_code: null },
+      { ...row, status: 'ok', error_code: null },
+      { ...row, status: 'error', error_code: 'provider_error' },
+    ])
+    expect(rows.every(({ parent_request_id: of, request_id: own }) => of?.startsWith('req_') && of !== own)).toBe(true)
+  })
+
   it('is an error where the agent fails, and leaves nothing', async () => {
     world.node.script({ 'agent POST /v1/embeddings': { refuse: { status: 500, message: 'CUDA out of memory' } } })
     const failed = await team.ask('POST', '/images', { image_base64: base64(PNG), caption: 'x' })

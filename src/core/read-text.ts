@@ -1,0 +1,19 @@
+/** What was read of an answer; `isCut` where there was more of it than anybody honest sends, which is not read. */
+export type ReadText = { text: string; isCut: boolean }
+
+/** The text of an answer, and no more of it than so many bytes. Throws what its body throws. */
+export async function readText({ body }: Pick<Response, 'body'>, mostBytes: number): Promise<ReadText> {
+  if (!body) return { text: '', isCut: false }
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  const reader = body.getReader()
+  for (;;) {
+    const { value, done } = await reader.read()
+    if (done) return { text: Buffer.concat(chunks).toString('utf8'), isCut: false }
+    bytes += value.byteLength
+    if (bytes > mostBytes) break
+    chunks.push(value)
+  }
+  await reader.cancel().catch(() => undefined)
+  return { text: Buffer.concat(chunks).toString('utf8'), isCut: true }
+}
