@@ -104,6 +104,18 @@ export const unfit = (field: string, detail: string) =>
     fields: [{ pointer: `/${field.replaceAll('.', '/')}`, detail }],
   })
 
+/** A refusal of what came in a field, by somebody who did not know in which; what is no refusal stays as it is. */
+export function ofField(thrown: unknown, field: string): unknown {
+  if (!(thrown instanceof AppError)) return thrown
+  const { code, message, cause } = thrown
+  return new AppError(code, message, {
+    ...thrown,
+    cause,
+    param: field,
+    fields: [{ pointer: `/${field}`, detail: message }],
+  })
+}
+
 /** A store or binding that this program needs did not answer. Shown as 503, never as a bad key or an empty answer. */
 export class DependencyError extends Error {
   override readonly name = 'DependencyError'

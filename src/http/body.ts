@@ -22,13 +22,15 @@ const emptyBody = () => new AppError('invalid_request', 'A body is required.')
 
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;\s*charset="?utf-8"?\s*)?$/i
 
+/** 415, naming the header that says so. */
+export const wrongType = (detail: string, header: 'content-type' | 'content-encoding' = 'content-type') =>
+  new AppError('unsupported_media_type', detail, { fields: [{ pointer: header, detail }] })
+
 function checkType(request: Request): void {
   const type = request.headers.get('content-type')
   if (type === 'application/json') return
-  if (type === null) throw new AppError('unsupported_media_type', 'Send the body with content-type: application/json.')
-  if (!JSON_TYPE.test(type)) {
-    throw new AppError('unsupported_media_type', 'The body must be application/json in UTF-8.')
-  }
+  if (type === null) throw wrongType('Send the body with content-type: application/json.')
+  if (!JSON_TYPE.test(type)) throw wrongType('The body must be application/json in UTF-8.')
 }
 
 /** Whether the headers alone say that nothing comes with a request. */
@@ -91,7 +93,7 @@ function decode(bytes: Uint8Array, request: Request): string {
 export function refuseEncoded(request: Request): void {
   const encoding = request.headers.get('content-encoding')
   if (encoding !== null && encoding.toLowerCase() !== 'identity') {
-    throw new AppError('unsupported_media_type', 'Compressed bodies are not taken: send it without content-encoding.')
+    throw wrongType('Compressed bodies are not taken: send it without content-encoding.', 'content-encoding')
   }
 }
 
@@ -151,7 +153,7 @@ export function byName(encoded: string): Record<string, string | string[]> {
 
 function checkFormType(request: Request): void {
   if (FORM_TYPE.test(request.headers.get('content-type') ?? '')) return
-  throw new AppError('unsupported_media_type', 'The body must be application/x-www-form-urlencoded.')
+  throw wrongType('The body must be application/x-www-form-urlencoded.')
 }
 
 async function readText(request: Request, check: (request: Request) => void, maxBytes: number): Promise<string> {

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts'
-import { JSON_TYPE, MAX_BODY_BYTES, readJson, readWhole, refuseEncoded, tooLarge } from './body.ts'
+import { JSON_TYPE, MAX_BODY_BYTES, readJson, readWhole, refuseEncoded, tooLarge, wrongType } from './body.ts'
 import type { FilePart } from './multipart.ts'
 import { dispositionOf, headersOf, malformed, type PartHeaders, storedName } from './part-headers.ts'
 
@@ -35,7 +35,7 @@ const maxJsonBytes = (maxFileBytes: number) => Math.max(MAX_BODY_BYTES, Math.cei
 function checkType(request: Request): void {
   const type = request.headers.get('content-type') ?? ''
   if (MULTIPART_TYPE.test(type)) return
-  throw new AppError('unsupported_media_type', 'Send the body as multipart/form-data or as application/json in UTF-8.')
+  throw wrongType('Send the body as multipart/form-data or as application/json in UTF-8.')
 }
 
 /**

@@ -141,10 +141,18 @@ describe('a JSON body', () => {
     },
   )
 
-  it('needs a declared type', async () => {
+  it('needs a declared type, and a refusal names the header', async () => {
     const { send } = setup()
     const body = new TextEncoder().encode('{"text":""}')
     expect((await send('/v1/thing', { method: 'POST', body })).status).toBe(415)
+    const problem = await problemOf(await send('/api/v1/thing', { method: 'POST', body }))
+    expect(problem).toMatchObject({
+      status: 415,
+      errors: [{ pointer: 'content-type', detail: expect.stringContaining('application/json') }],
+    })
+    const headers = { ...json, 'content-encoding': 'gzip' }
+    const compressed = await problemOf(await send('/api/v1/thing', { method: 'POST', headers, body: '\x1f\x8b' }))
+    expect(compressed).toMatchObject({ status: 415, errors: [{ pointer: 'content-encoding' }] })
   })
 
   it('may be missing where none of its fields is needed', async () => {

@@ -1,5 +1,5 @@
 import type { Ctx } from '../../core/context.ts'
-import { AppError, unfit } from '../../core/errors.ts'
+import { AppError, ofField, unfit } from '../../core/errors.ts'
 import { type FilePart, releaseFiles } from '../../http/multipart.ts'
 import { dataUrlOf, type Image, imageFormats, imageOf } from '../media/service.ts'
 import { openUpload } from '../uploads/service.ts'
@@ -39,12 +39,7 @@ export const sourceFields = ['file', 'image_url', 'image_base64', 'upload_id'] a
 export async function readPicture(ctx: Ctx, source: PictureSource, maxBytes: number): Promise<Picture> {
   const sent = await bytesOf(ctx, source, maxBytes)
   if (sent.bytes.length > maxBytes) throw tooLarge(maxBytes)
-  const image = imageOf(sent.bytes)
-  if (!image) {
-    const found = sent.bytes.length === 0 ? ' This file is empty.' : ''
-    const message = `A picture is one of these by its bytes: ${imageFormats.join(', ')}.${found}`
-    throw new AppError('unsupported_media_type', message)
-  }
+  const image = looked(sent.bytes, source)
   const declared = sent.type?.split(';')[0]?.trim().toLowerCase()
   return {
     image,
@@ -53,6 +48,20 @@ export async function readPicture(ctx: Ctx, source: PictureSource, maxBytes: num
     sha256: await sha256Of(sent.bytes),
     filename: sent.filename,
     declaredType: declared === image.mime ? undefined : declared,
+  }
+}
+
+/** What picture it is; a refusal names the field that it came in. */
+function looked(bytes: Uint8Array, source: PictureSource): Image {
+  const found = bytes.length === 0 ? ' This file is empty.' : ''
+  const message = `A picture is one of these by its bytes: ${imageFormats.join(', ')}.${found}`
+  const field = sourceFields.find((name) => source[name] !== undefined) ?? 'file'
+  try {
+    const image = imageOf(bytes)
+    if (image) return image
+    throw new AppError('unsupported_media_type', message)
+  } catch (error) {
+    throw ofField(error, field)
   }
 }
 

@@ -97,11 +97,19 @@ describe('analyze', () => {
     const named = await team.ask('POST', '/analyze', form({ file: PNG }, 'image/jpeg'))
     expect(named.body.metadata).toMatchObject({ format: 'png', declared_type: 'image/jpeg' })
     const text = new TextEncoder().encode('This is no picture at all, whatever it is called.')
-    expect((await team.ask('POST', '/analyze', form({ file: text }))).status).toBe(415)
+    const other = await team.ask('POST', '/analyze', form({ file: text }))
+    const rule = expect.stringContaining('one of these by its bytes: jpeg')
+    expect([other.status, other.body.errors]).toEqual([415, [{ pointer: '/file', detail: rule }]])
     const empty = await team.ask('POST', '/analyze', form({ file: new Uint8Array() }))
     expect([empty.status, empty.text]).toEqual([415, expect.stringContaining('This file is empty.')])
     const broken = await team.ask('POST', '/analyze', form({ file: PNG.subarray(0, 20) }))
-    expect([broken.status, broken.body.code]).toEqual([422, 'undecodable_image'])
+    const fault = { detail: expect.stringContaining('cannot be read') }
+    expect([broken.status, broken.body]).toMatchObject([
+      422,
+      { code: 'undecodable_image', errors: [{ pointer: '/file', ...fault }] },
+    ])
+    const encoded = await team.ask('POST', '/analyze', { image_base64: base64(PNG.subarray(0, 20)) })
+    expect(encoded.body.errors).toMatchObject([{ pointer: '/image_base64', ...fault }])
   })
 
   it.each([
