@@ -4,6 +4,8 @@ import type { Exec } from './leases.ts'
 import { NO_PULSE, type Pulse } from './pulse.ts'
 import type { Memories } from './sight.ts'
 
+/** A value of an object's storage has 2 MB, and a character up to three bytes. */
+const MOST_CHARS = 600_000
 const HISTORY_MS = 24 * 3_600_000
 
 /** What outlives the object of what its watch knows. Times are Unix ms. */
@@ -47,10 +49,14 @@ export function createKept(exec: Exec) {
       }
     },
 
+    /** What a node tells of itself is left out where it is too much: the next look asks it again. */
     write(kept: Kept): void {
+      const whole = JSON.stringify(kept)
+      const { askedMs, target, pulse, isGone } = kept
+      const isTooLong = whole.length > MOST_CHARS
       exec(
         'insert into watch (id, kept) values (1, ?) on conflict (id) do update set kept = excluded.kept',
-        JSON.stringify(kept),
+        isTooLong ? JSON.stringify({ ...NOTHING, askedMs, target, pulse, isGone }) : whole,
       )
     },
 

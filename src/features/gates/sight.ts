@@ -10,6 +10,9 @@ const SHOWN_FRESH_MS = 3_600_000
 const SHOW_BATCH = 4
 const MOST_SHOWN = 60
 const BYTES_PER_MB = 1_000_000
+/** No context and no vector is longer. */
+const MOST_TOKENS = 1e9
+const MOST_TELLING = 16
 
 /** What is remembered of a model from one look to the next. Plain data. */
 export type Remembered = {
@@ -59,12 +62,13 @@ export async function lookAt(link: Link, memories: Memories, now: () => number):
     agentUrl === undefined ? undefined : ask('agent', '/v1/models', Listed).catch(orNothing),
   ])
   if (typeof tags === 'string') return { ok: false, fault: tags }
-  const told = await remember(link, { tagged: tags.models, memories, now })
+  const tagged = once(tags.models, ({ name }) => name)
+  const told = await remember(link, { tagged, memories, now })
   const kept = (key: string): Remembered | undefined => told[key] ?? memories[key]
   const models = [
-    ...tags.models.map((tagged) => ofOllama(tagged, told[keyOf('ollama', tagged.name)])),
-    ...(spoken?.data ?? []).map((one) => ofList('speech', one, kept(keyOf('speech', one.id)))),
-    ...(measured?.data ?? []).map((one) => ofList('agent', one, kept(keyOf('agent', one.id)))),
+    ...tagged.map((one) => ofOllama(one, told[keyOf('ollama', one.name)])),
+    ...once(spoken?.data ?? [], ({ id }) => id).map((one) => ofList('speech', one, kept(keyOf('speech', one.id)))),
+    ...once(measured?.data ?? [], ({ id }) => id).map((one) => ofList('agent', one, kept(keyOf('agent', one.id)))),
   ]
   const present = new Set(models.map(({ server, name }) => keyOf(server, name)))
   return {
@@ -72,11 +76,13 @@ export async function lookAt(link: Link, memories: Memories, now: () => number):
     latencyMs: tags.latencyMs,
     version: version?.version,
     models,
-    loaded: (running?.models ?? []).map(({ name, size_vram: bytes = 0, expires_at: until }) => ({
-      name,
-      vramMb: Math.round(bytes / BYTES_PER_MB),
-      untilMs: timeOf(until),
-    })),
+    loaded: once(running?.models ?? [], ({ name }) => name).map(
+      ({ name, size_vram: bytes = 0, expires_at: until }) => ({
+        name,
+        vramMb: Math.round(bytes / BYTES_PER_MB),
+        untilMs: timeOf(until),
+      }),
+    ),
     gpu: metrics && gpuOf(metrics.gpus),
     speech: speechUrl === undefined ? undefined : { ok: spoken !== undefined },
     agent:
@@ -86,6 +92,10 @@ export async function lookAt(link: Link, memories: Memories, now: () => number):
     memories: Object.fromEntries(Object.entries({ ...memories, ...told }).filter(([key]) => present.has(key))),
   }
 }
+
+/** The first of each name: a list that has one twice has it once. */
+const once = <T>(list: readonly T[], nameOf: (one: T) => string): T[] =>
+  [...new Map(list.toReversed().map((one) => [nameOf(one), one])).values()].reverse()
 
 /** Models of two servers may have one name. */
 export const keyOf = (server: NodeModel['server'], name: string): string => `${server}:${name}`
@@ -123,7 +133,7 @@ async function show(link: Link, model: string): Promise<Omit<Remembered, 'digest
   const { capabilities, model_info: info = {} } = shown
   const figureOf = (end: string): number | undefined => {
     const value = Object.entries(info).find(([key]) => key.endsWith(end))?.[1]
-    return typeof value === 'number' && value > 0 ? Math.floor(value) : undefined
+    return typeof value === 'number' && value > 0 && value <= MOST_TOKENS ? Math.floor(value) : undefined
   }
   return {
     shown: capabilities,
@@ -139,6 +149,7 @@ function tellingOf(info: Readonly<Record<string, unknown>>): Remembered['info'] 
   const telling: NonNullable<Remembered['info']> = {}
   for (const [key, value] of Object.entries(info)) {
     const isPlain = typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string'
+    if (Object.keys(telling).length >= MOST_TELLING) break
     if (isPlain && key.length <= 64 && String(value).length <= 64 && TELLING.test(key)) telling[key] = value
   }
   return telling
@@ -181,12 +192,13 @@ function gpuOf(gpus: readonly { name?: string | undefined; [figure: string]: unk
   if (!first) return undefined
   const figures = (key: string): number[] => gpus.map((gpu) => (typeof gpu[key] === 'number' ? gpu[key] : 0))
   const sum = (key: string): number => figures(key).reduce((total, one) => total + one, 0)
+  const memoryMb = Math.round(sum('memory_mb'))
   const utilisation = gpus.some((gpu) => gpu.utilisation !== undefined) ? sum('utilisation') / gpus.length : undefined
   return {
     count: gpus.length,
     name: first.name ?? 'unknown',
-    memoryMb: Math.round(sum('memory_mb')),
-    freeMb: Math.round(sum('free_mb')),
+    memoryMb,
+    freeMb: Math.min(memoryMb, Math.round(sum('free_mb'))),
     utilisation,
   }
 }

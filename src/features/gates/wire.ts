@@ -3,12 +3,19 @@ import * as z from 'zod'
 /** What a node's servers say of themselves, as far as anybody looks at it. What is malformed is as if it were not there. */
 
 const MOST_MODELS = 200
-const word = z.string().max(255)
-const text = word.optional().catch(undefined)
-const figure = z.number().nonnegative().finite().optional().catch(undefined)
+/** What no terminal, log or header could show is no name. */
+const word = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^\P{C}*$/u)
+const text = word(128).optional().catch(undefined)
+/** A petabyte, or any time: what is larger was made up, and so was what is less than nothing. */
+const figure = z.number().nonnegative().max(1e15).optional().catch(undefined)
+const share = z.number().min(0).max(1).optional().catch(undefined)
 const someWords = z
   .array(z.string().max(64))
-  .transform((list) => list.slice(0, 32))
+  .transform((list) => list.slice(0, 16))
   .optional()
   .catch(undefined)
 
@@ -21,7 +28,7 @@ const readable = <T>(item: z.ZodType<T>) =>
     }),
   )
 
-const name = word.min(1)
+const name = word(255).min(1)
 
 export const Version = z.looseObject({ version: text })
 
@@ -57,7 +64,7 @@ export const Listed = z.looseObject({ data: readable(z.looseObject({ id: name, t
 
 export const Metrics = z.looseObject({
   version: text,
-  gpus: readable(z.looseObject({ name: text, memory_mb: figure, free_mb: figure, utilisation: figure })),
+  gpus: readable(z.looseObject({ name: text, memory_mb: figure, free_mb: figure, utilisation: share })),
 })
 
 export const Embedded = z.looseObject({ embeddings: z.array(z.array(z.number()).min(1)).min(1) })

@@ -4,6 +4,8 @@ import type { NodeLink, NodeRequest } from '../../../src/core/node.ts'
 import { DEFAULT_NODE_LIMITS } from '../../../src/core/node.ts'
 import { OutboundError } from '../../../src/core/outbound.ts'
 import { createWatch } from '../../../src/features/gates/service.ts'
+import { LoadView } from '../../../src/features/nodes/schema.ts'
+import { loadView } from '../../../src/features/nodes/state.ts'
 import { keptLog } from '../../support/fake-deps.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
 
@@ -232,6 +234,58 @@ describe('a look at a node', () => {
     node.answers = undefined
     expect((await look(0)).changes).toEqual({ added: [], removed: [], changed: [] })
   })
+})
+
+describe('a node that makes things up', () => {
+  const untold = ['x'.repeat(300), 'two\nlines', 'bell\u0007', '', 7, null]
+
+  it('is shown with what can be true of it, and nothing of the rest', async () => {
+    const huge = { size: 1e300, details: { context_length: 1e300 }, modified_at: '-271821-04-20T00:00:00Z' }
+    const { node, look } = world({ speech: [], agent: true })
+    node.answers = ({ server, path }) => {
+      if (path === '/api/tags') {
+        const named = untold.map((name) => ({ name }))
+        return Response.json({ models: [...named, { name: 'a', ...huge, digest: 'd1' }, { name: 'a', size: 5 }, 'b'] })
+      }
+      if (path === '/api/show') return Response.json({ capabilities: ['completion'], model_info: infos })
+      if (path === '/api/ps') return Response.json({ models: [{ name: 'a', size_vram: 1e300 }, { name: 'a' }, {}] })
+      if (path === '/metrics') return Response.json({ gpus: [{ memory_mb: 24_000, free_mb: 9e14, utilisation: 7 }] })
+      return server === 'speech' ? Response.json({ data: [{ id: 'ear', created: 1e300 }, { id: 'ear' }] }) : undefined
+    }
+    const state = await look()
+    expect(state).toMatchObject({
+      health: 'healthy',
+      gpu: { memoryMb: 24_000, freeMb: 24_000, utilisation: undefined },
+      loaded: [{ name: 'a', vramMb: 0 }],
+    })
+    const byServer = (of: string) => state.models.filter(({ server }) => server === of)
+    const unknown = { sizeMb: undefined, contextLength: undefined, embeddingLength: undefined, modifiedAt: undefined }
+    expect(byServer('ollama')).toMatchObject([{ name: 'a', ...unknown }])
+    expect(byServer('speech')).toMatchObject([{ name: 'ear', modifiedAt: undefined }])
+    expect(LoadView.parse(loadView({ state }))).toMatchObject({ vram_mb: 0, gpu: { free_mb: 24_000 } })
+  })
+
+  it('is watched on, with so much of what it tells as its object can keep', async () => {
+    const models = Array.from({ length: 200 }, (_, at) => ({ name: `${at}-${'é'.repeat(240)}`, digest: `${at}` }))
+    const { node, look, crash, stored } = world({ speech: models.map(({ name }) => ({ id: name })), agent: false })
+    node.answers = ({ path }) => {
+      if (path === '/api/tags') return Response.json({ models: models.map((one) => ({ ...one, details: words })) })
+      return path === '/api/show'
+        ? Response.json({ capabilities: Array(99).fill('ü'.repeat(64)), model_info: infos })
+        : undefined
+    }
+    for (let looks = 0; looks < 4; looks++) expect((await look(0)).models).toHaveLength(400)
+    expect(Buffer.byteLength(stored())).toBeLessThan(2_000_000)
+    crash()
+    expect((await look(0)).models).toHaveLength(400)
+  })
+
+  const words = { family: 'ä'.repeat(128), parameter_size: 'ä'.repeat(128), quantization_level: 'ä'.repeat(128) }
+  const infos = Object.fromEntries([
+    ...Array.from({ length: 60 }, (_, at) => [`${at}.pooling_type`, 'x'.repeat(64)]),
+    ['llama.context_length', 1e300],
+    ['llama.embedding_length', -4],
+  ])
 })
 
 describe('the health of a node', () => {
