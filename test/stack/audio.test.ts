@@ -116,6 +116,24 @@ describe('the official client', () => {
   })
 })
 
+async function uploaded(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const Upload = z.object({ id: z.string(), upload_url: z.string() })
+  const announced = await stack.call(apiKey, '/api/v1/uploads', { filename: 'a.wav', size_bytes: bytes.length })
+  const { id, upload_url } = Upload.parse(await announced.json())
+  const sent = { method: 'PUT', body: bytes, headers: { 'content-type': 'audio/wav' } }
+  expect((await stack.call(apiKey, upload_url, undefined, sent)).status).toBe(200)
+  return id
+}
+
+async function resultOf(accepted: Response) {
+  const Result = z.looseObject({ transcription: z.string(), transcript_id: z.string().optional() })
+  const Job = z.object({ id: z.string(), status: z.string(), result: Result.optional() })
+  const { id } = Job.parse(await accepted.json())
+  const see = async () => Job.parse(await (await stack.call(apiKey, `/api/v1/jobs/${id}`)).json())
+  await expect.poll(async () => (await see()).status, WAIT).toBe('completed')
+  return (await see()).result
+}
+
 describe('a recording', () => {
   it('is written down, told apart and told what it is', async () => {
     expect(await analyse('transcribe', wav)).toMatchObject({
@@ -134,23 +152,11 @@ describe('a recording', () => {
   })
 
   it('that was uploaded is written down by a job, and its transcript kept once', async () => {
-    const Upload = z.object({ id: z.string(), upload_url: z.string() })
-    const announced = await stack.call(apiKey, '/api/v1/uploads', { filename: 'a.wav', size_bytes: wav.length })
-    const { id: upload_id, upload_url } = Upload.parse(await announced.json())
-    const sent = { method: 'PUT', body: wav, headers: { 'content-type': 'audio/wav' } }
-    expect((await stack.call(apiKey, upload_url, undefined, sent)).status).toBe(200)
+    const upload_id = await uploaded(wav)
     const later = { headers: { prefer: 'respond-async' } }
     const answer = await stack.call(apiKey, '/api/v1/audio/transcribe', { upload_id, store: true }, later)
     expect(answer.status).toBe(202)
-    const Job = z.object({
-      id: z.string(),
-      status: z.string(),
-      result: z.looseObject({ transcript_id: z.string() }).optional(),
-    })
-    const { id } = Job.parse(await answer.json())
-    const see = async () => Job.parse(await (await stack.call(apiKey, `/api/v1/jobs/${id}`)).json())
-    await expect.poll(async () => (await see()).status, WAIT).toBe('completed')
-    const { result } = await see()
+    const result = await resultOf(answer)
     expect(result).toMatchObject({ transcription: SENTENCES })
     const kept = `/api/v1/audio/transcripts/${result?.transcript_id}`
     expect(await (await stack.call(apiKey, kept)).json()).toMatchObject({ text: SENTENCES, segments: [{}, {}] })
@@ -158,6 +164,17 @@ describe('a recording', () => {
     expect(list).toMatchObject({ data: [{ id: result?.transcript_id }], has_more: false })
     expect((await stack.call(apiKey, kept, undefined, { method: 'DELETE' })).status).toBe(204)
     expect((await stack.call(apiKey, kept)).status).toBe(404)
+  })
+
+  it('that is larger than a worker may hold twice goes to the node as it is read', async () => {
+    const large = new Uint8Array(30 * 1024 * 1024)
+    large.set(sounds.flac(16_000 * 3000))
+    const upload_id = await uploaded(large)
+    const answer = await stack.call(apiKey, '/api/v1/audio/transcribe', { upload_id })
+    expect(answer.status).toBe(202)
+    const result = await resultOf(answer)
+    expect(result?.transcription).toContain(`FLAC of ${large.length} bytes`)
+    expect(await stack.call(apiKey, '/api/v1/audio/classify', { upload_id: 'upl_none' })).toMatchObject({ status: 404 })
   })
 })
 

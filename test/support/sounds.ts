@@ -77,11 +77,13 @@ const opusHead = joined('OpusHead', [1, 1], littleEndian(312, 2), littleEndian(4
 const vorbisHead = joined('\x01vorbis', littleEndian(0, 4), [1], littleEndian(44_100, 4), new Uint8Array(14))
 const theoraHead = joined('\x80theora', new Uint8Array(34))
 
-export function ogg(codec: 'opus' | 'vorbis' | 'theora', samples: number): Uint8Array {
+/** With so many bytes between its pages. */
+export function ogg(codec: 'opus' | 'vorbis' | 'theora', samples: number, gapBytes = 0): Uint8Array {
   const head = { opus: opusHead, vorbis: vorbisHead, theora: theoraHead }[codec]
   return joined(
     oggPage(head, { flags: 2, position: 0 }),
     oggPage(new Uint8Array(20), { flags: 0, position: Math.floor(samples / 2) }),
+    new Uint8Array(gapBytes),
     oggPage(new Uint8Array(20), { flags: 4, position: samples }),
   )
 }
@@ -116,10 +118,10 @@ const box = (type: string, ...pieces: readonly Piece[]) => {
   return joined(bigEndian(data.length + 8, 4), type, data)
 }
 
-type Mp4 = { brand?: string; handlers?: readonly string[]; seconds?: number }
+type Mp4 = { brand?: string; handlers?: readonly string[]; seconds?: number; dataBytes?: number }
 
 /** A timescale of 1,000; the index behind the samples, as cameras write it. */
-export function mp4({ brand = 'M4A ', handlers = ['soun'], seconds = 2 }: Mp4 = {}): Uint8Array {
+export function mp4({ brand = 'M4A ', handlers = ['soun'], seconds = 2, dataBytes = 64 }: Mp4 = {}): Uint8Array {
   const tracks = handlers.map((handler) =>
     box(
       'trak',
@@ -132,7 +134,7 @@ export function mp4({ brand = 'M4A ', handlers = ['soun'], seconds = 2 }: Mp4 = 
   )
   return joined(
     box('ftyp', brand, new Uint8Array(4), brand),
-    box('mdat', new Uint8Array(64)),
+    box('mdat', new Uint8Array(dataBytes)),
     box('moov', box('mvhd', new Uint8Array(100)), ...tracks),
   )
 }

@@ -4,7 +4,7 @@ import { type Classification, classified } from './classify.ts'
 import { type Facts, summaryOf } from './facts.ts'
 import { categories, detected, emotions, genres, type Probability, vocalLabels } from './labels.ts'
 import type { ClassifyBody, ClassifyView, EmotionBody, EmotionView, MusicBody, MusicView } from './schema.ts'
-import { soundIn } from './sound-input.ts'
+import { namedSound } from './sound-input.ts'
 
 /** What was found, under the names of an enumeration: the classifier was asked for no others. */
 function namedIn<const L extends string>(labels: readonly L[], found: readonly Probability[]) {
@@ -45,7 +45,7 @@ const emotionsOf = (found: readonly Probability[]) =>
 
 export async function emotionOf(ctx: Ctx, body: EmotionBody): Promise<z.input<typeof EmotionView>> {
   const { per_segment: perSegment, model_name: modelName } = body
-  const given = soundIn(body.file)
+  const given = await namedSound(ctx, body)
   const result = await classified(ctx, { given, modelName, name: 'analyze_emotion', labels: emotions, perSegment })
   const facts = [...foundFacts('Emotion', result.found), ...measuredFacts(result)]
   const summary = await summaryOf(ctx, facts, { about: 'the emotion in a recording', maxTokens: 600 })
@@ -69,7 +69,7 @@ export async function emotionOf(ctx: Ctx, body: EmotionBody): Promise<z.input<ty
 
 export async function categoriesOf(ctx: Ctx, body: ClassifyBody): Promise<z.input<typeof ClassifyView>> {
   const labels = body.categories ? [...new Set(body.categories)] : categories
-  const given = soundIn(body.file)
+  const given = await namedSound(ctx, body)
   const result = await classified(ctx, { given, modelName: body.model_name, name: 'classify', labels })
   const facts = [...foundFacts('Category', result.found), ...measuredFacts(result)]
   const summary = await summaryOf(ctx, facts, { about: 'what a recording is', maxTokens: 500 })
@@ -83,7 +83,7 @@ export async function categoriesOf(ctx: Ctx, body: ClassifyBody): Promise<z.inpu
 }
 
 export async function musicOf(ctx: Ctx, body: MusicBody): Promise<z.input<typeof MusicView>> {
-  const given = soundIn(body.file)
+  const given = await namedSound(ctx, body)
   const wanted = { given, modelName: body.model_name, name: 'analyze_music', labels: genres, also: vocalLabels }
   const result = await classified(ctx, wanted)
   const { measures } = result

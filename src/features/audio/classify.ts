@@ -65,7 +65,7 @@ export async function classified(ctx: Ctx, wanted: Wanted): Promise<Classificati
   answered.finish({
     audioMs: value.measures?.duration_ms ?? given.sound.durationMs,
     confidence: value.found[0]?.confidence,
-    sha256: await sha256Of(given.file.bytes),
+    sha256: await sha256Of(given),
   })
   return { ...value, runId, model: `${target.provider.name}/${target.model}`, headers }
 }
@@ -76,7 +76,7 @@ function ask(
   { given, labels, perSegment }: Pick<Wanted, 'given' | 'labels' | 'perSegment'>,
 ): Promise<Classified> {
   const fields = { model, labels: JSON.stringify(labels), per_segment: perSegment ? 'true' : undefined }
-  const { body, contentType } = formBody(given.file, fields)
+  const { contentType, ...sent } = formBody(given.file, fields)
   const headers = { 'content-type': contentType, accept: 'application/json' }
-  return session.askJson({ server, method: 'POST', path: '/v1/audio/classifications', headers, body }, Classified)
+  return session.askJson({ server, method: 'POST', path: '/v1/audio/classifications', headers, ...sent }, Classified)
 }

@@ -1,12 +1,16 @@
 import * as z from 'zod'
-import type { Word } from './transcript.ts'
+import { SaidText, type Word } from './transcript.ts'
+
+const MOST_TURNS = 20_000
+/** Times beyond are of no sound. */
+const MOST_MS = 1_000_000_000
+export const Milliseconds = z.number().min(0).max(MOST_MS)
+const SpeakerId = z.string().min(1).max(64).pipe(SaidText)
 
 export const Diarization = z.object({
-  duration_ms: z.number().min(0),
-  speakers: z.array(z.object({ id: z.string().min(1).max(64), talk_ms: z.number().min(0) })).max(100),
-  segments: z.array(
-    z.object({ start_ms: z.number().min(0), end_ms: z.number().min(0), speaker: z.string().min(1).max(64) }),
-  ),
+  duration_ms: Milliseconds,
+  speakers: z.array(z.object({ id: SpeakerId, talk_ms: Milliseconds })).max(100),
+  segments: z.array(z.object({ start_ms: Milliseconds, end_ms: Milliseconds, speaker: SpeakerId })).max(MOST_TURNS),
   silhouette: z.number().min(-1).max(1).nullish(),
 })
 export type Diarization = z.output<typeof Diarization>

@@ -7,15 +7,19 @@ import { createEventReader } from './events.ts'
 import { capabilityOf, chosenFor, type Hearing, SYNC_TIMEOUT_MS, transcriptionOf } from './hear.ts'
 import { pulled } from './pulled.ts'
 import type { Session } from './session.ts'
+import { SaidText } from './transcript.ts'
 
 /** Of a server's stream: a piece of the text, all of it, or what went wrong. */
 const Told = z.union([
-  z.object({ type: z.literal('transcript.text.delta'), delta: z.string() }),
-  z.object({ type: z.literal('transcript.text.done'), text: z.string() }),
+  z.object({ type: z.literal('transcript.text.delta'), delta: SaidText }),
+  z.object({ type: z.literal('transcript.text.done'), text: SaidText }),
   z.object({ error: z.unknown() }),
   // Older servers send a segment, or the text of one, as an object of its own.
-  z.object({ text: z.string() }),
+  z.object({ text: SaidText }),
 ])
+
+/** Four hours of the fastest speech have a twentieth of it. */
+const MOST_CHARS = 8 * 1024 * 1024
 
 /** What is read of a server: the next pieces of text; undefined at the end of a whole transcript. */
 type Pieces = () => Promise<readonly string[] | undefined>
@@ -72,10 +76,13 @@ async function piecesOf(session: Session, response: Response): Promise<Pieces> {
   }
 
   const whole: string[] = []
+  let cameBytes = 0
   const decoder = new TextDecoder()
   const read = (bytes: Uint8Array): string[] => {
     if (isStream) return events.push(bytes)
     whole.push(decoder.decode(bytes, { stream: true }))
+    cameBytes += bytes.byteLength
+    if (cameBytes > MOST_CHARS) throw garbage()
     return []
   }
 
@@ -88,6 +95,7 @@ async function piecesOf(session: Session, response: Response): Promise<Pieces> {
       for (const data of told) {
         for (const piece of take(data)) {
           state.text += piece
+          if (state.text.length > MOST_CHARS) throw garbage()
           if (piece !== '') pieces.push(piece)
         }
       }

@@ -4,10 +4,11 @@ import { type Answered, callNodes, type Heard } from './calling.ts'
 import { choose, chooseHearer } from './choosing.ts'
 import { formBody } from './form.ts'
 import type { Granularity } from './render.ts'
+import { type HeardPart, together } from './seams.ts'
 import type { Session } from './session.ts'
 import type { GivenSound } from './sound-input.ts'
 import { hasLoop, NodeTranscript, type Transcript, transcriptOf } from './transcript.ts'
-import { together, windowsOf } from './windows.ts'
+import { windowsOf } from './windows.ts'
 
 /** How a sound is to be written down. */
 export type Hearing = {
@@ -37,11 +38,11 @@ export async function hear(ctx: Ctx, hearing: Hearing): Promise<Answered<Transcr
     timeoutMs,
     priority,
     run: async (session, target) => {
-      const parts: { startMs: number; transcript: Transcript }[] = []
-      for (const { file, startMs, durationMs } of windowsOf(given)) {
+      const parts: HeardPart[] = []
+      for await (const { file, startMs, overlapMs, durationMs } of windowsOf(given)) {
         const part = { ...hearing, given: { ...given, file } }
         const transcript = transcriptOf(await withoutLoops(session, target, part), durationMs)
-        parts.push({ startMs, transcript })
+        parts.push({ startMs, overlapMs, transcript })
       }
       return together(parts)
     },
@@ -74,7 +75,7 @@ type Form = { response_format: string; temperature?: number | undefined; stream?
 /** The request for a server of OpenAI's form. */
 export function transcriptionOf({ server, model }: Heard, hearing: Hearing, form: Form) {
   const { given, task, language, prompt, granularities = [] } = hearing
-  const { body, contentType } = formBody(given.file, {
+  const { contentType, ...sent } = formBody(given.file, {
     model,
     response_format: form.response_format,
     temperature: form.temperature?.toString(),
@@ -87,5 +88,5 @@ export function transcriptionOf({ server, model }: Heard, hearing: Hearing, form
   })
   const path = `/v1/audio/${task === 'translate' ? 'translations' : 'transcriptions'}`
   const accept = form.stream ? 'text/event-stream' : 'application/json'
-  return { server, method: 'POST' as const, path, headers: { 'content-type': contentType, accept }, body }
+  return { server, method: 'POST' as const, path, headers: { 'content-type': contentType, accept }, ...sent }
 }

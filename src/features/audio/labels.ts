@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { Milliseconds } from './diarization.ts'
 
 export const emotions = [
   'happy',
@@ -61,9 +62,7 @@ type Score = z.output<typeof Score>
 /** What an agent's classifier answers. */
 export const Classified = z.object({
   scores: z.array(Score).max(10_000),
-  segments: z
-    .array(z.object({ start_ms: z.number().min(0), end_ms: z.number().min(0), scores: z.array(Score) }))
-    .nullish(),
+  segments: z.array(z.object({ start_ms: Milliseconds, end_ms: Milliseconds, scores: z.array(Score) })).nullish(),
 })
 export type Classified = z.output<typeof Classified>
 

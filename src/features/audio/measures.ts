@@ -26,10 +26,10 @@ export type Measures = z.output<typeof Measures>
 /** Undefined where the node has no agent, or one that cannot read this kind of sound. Throws `UpstreamError` for whom the caller left. */
 export async function measure(ctx: Ctx, session: Session, { file }: GivenSound): Promise<Measures | undefined> {
   if (!session.link.endpoints.agentUrl) return undefined
-  const { body, contentType } = formBody(file, {})
+  const { contentType, ...sent } = formBody(file, {})
   const headers = { 'content-type': contentType, accept: 'application/json' }
   try {
-    const asked = { server: 'agent', method: 'POST', path: '/v1/audio/measure', headers, body } as const
+    const asked = { server: 'agent', method: 'POST', path: '/v1/audio/measure', headers, ...sent } as const
     return await session.askJson(asked, Measures)
   } catch (error) {
     if (!(error instanceof UpstreamError) || error.fault === 'aborted' || error.fault === 'timeout') throw error

@@ -71,7 +71,7 @@ type Wanted = { format: Parameters<typeof rendered>[1]; ignored: Record<string, 
 
 async function answer(ctx: Ctx, hearing: Hearing, { format, ignored }: Wanted): Promise<Response> {
   const { given, task, granularities = [] } = hearing
-  const sha256 = sha256Of(given.file.bytes)
+  const sha256 = sha256Of(given)
   const answered = await hear(ctx, hearing)
   const { value: transcript, headers } = answered
   answered.finish({

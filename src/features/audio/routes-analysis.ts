@@ -37,7 +37,7 @@ export const analysisRoutes: readonly Route[] = [
     {
       summary: 'Write down what is said',
       description:
-        'A file of at most 25 MB and ten minutes is answered at once. An upload of up to 48 MB may be longer: then, and with `prefer: respond-async`, the answer is 202 and a job whose result is what would have been answered.',
+        'A file of at most 25 MB and ten minutes is answered at once. An upload may have 100 MB and four hours: what is longer than the file could be, and what comes with `prefer: respond-async`, has an answer of 202 and a job whose result is what would have been answered.',
       scope: 'audio:write',
       body: s.TranscribeBody,
       multipart,

@@ -1,5 +1,6 @@
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
+import type { GivenSound } from './sound-input.ts'
 import { audioRuns } from './table.ts'
 
 /** What a run is remembered by: nothing of what was said. */
@@ -54,6 +55,8 @@ export async function noteRun(ctx: Ctx, run: Run): Promise<void> {
 
 const msOf = (ms: number): number => Math.min(MOST_MS, Math.max(0, Math.round(ms)))
 
-export async function sha256Of(bytes: Uint8Array): Promise<string> {
-  return Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex')
+/** In hexadecimal; undefined for a long file of which nobody has told it. */
+export async function sha256Of({ file: { content }, sha256 }: GivenSound): Promise<string | undefined> {
+  if (sha256 !== undefined || !(content instanceof Uint8Array)) return sha256
+  return Buffer.from(await crypto.subtle.digest('SHA-256', content)).toString('hex')
 }

@@ -8,14 +8,21 @@ const Name = z.string().min(1).max(255)
 const share = z.number().min(0).max(1)
 const Confidence = share.nullable().describe('Null where nothing supports one.')
 
+const UploadId = z.string().max(64).optional()
+type Named = { file?: unknown; upload_id?: string | undefined }
+const namesOne = ({ file, upload_id }: Named): boolean => (file === undefined) !== (upload_id === undefined)
+const ONE = { message: 'needs either file or upload_id', path: ['file'] }
+
+/** A sound, one way or the other. */
+const sound = {
+  file: FileField.optional().describe('At most 25 MB.'),
+  upload_id: UploadId.describe('A file that was uploaded before, of up to 100 MB: `upl_…`.'),
+}
+
 export const TranscribeBody = z
   .strictObject({
     file: FileField.optional().describe('At most 25 MB and ten minutes.'),
-    upload_id: z
-      .string()
-      .max(64)
-      .optional()
-      .describe('A file that was uploaded before: `upl_…`. Longer ones become a job.'),
+    upload_id: UploadId.describe('A file that was uploaded before: `upl_…`. Longer ones become a job.'),
     language: z
       .union([z.literal('auto'), Language])
       .default('en')
@@ -25,10 +32,7 @@ export const TranscribeBody = z
     diarize: booleanField().default(false).describe('Says of every segment who speaks.'),
     store: booleanField().default(false).describe('Keeps the transcript for 90 days.'),
   })
-  .refine(({ file, upload_id }) => (file === undefined) !== (upload_id === undefined), {
-    message: 'needs either file or upload_id',
-    path: ['file'],
-  })
+  .refine(namesOne, ONE)
 export type TranscribeBody = z.output<typeof TranscribeBody>
 
 const Segment = z.object({
@@ -55,12 +59,14 @@ export const TranscribeView = z.object({
 })
 export type TranscribeView = z.input<typeof TranscribeView>
 
-export const SpeakersBody = z.strictObject({
-  file: FileField,
-  num_speakers: numberField(z.int().min(1).max(20)).optional(),
-  transcribe: booleanField().default(true),
-  model_name: Name.optional(),
-})
+export const SpeakersBody = z
+  .strictObject({
+    ...sound,
+    num_speakers: numberField(z.int().min(1).max(20)).optional(),
+    transcribe: booleanField().default(true),
+    model_name: Name.optional(),
+  })
+  .refine(namesOne, ONE)
 export type SpeakersBody = z.output<typeof SpeakersBody>
 
 const Summary = {
@@ -81,11 +87,13 @@ export const SpeakersView = z.object({
   model: z.string(),
 })
 
-export const EmotionBody = z.strictObject({
-  file: FileField,
-  per_segment: booleanField().default(false),
-  model_name: Name.optional(),
-})
+export const EmotionBody = z
+  .strictObject({
+    ...sound,
+    per_segment: booleanField().default(false),
+    model_name: Name.optional(),
+  })
+  .refine(namesOne, ONE)
 export type EmotionBody = z.output<typeof EmotionBody>
 
 const Emotion = z.enum(emotions)
@@ -106,13 +114,15 @@ export const EmotionView = z.object({
 })
 
 const MOST_CATEGORIES = 50
-export const ClassifyBody = z.strictObject({
-  file: FileField,
-  categories: listField(z.array(z.string().trim().min(1).max(64)).min(2).max(MOST_CATEGORIES))
-    .optional()
-    .describe(`Of your own; else ${categories.join(', ')}.`),
-  model_name: Name.optional(),
-})
+export const ClassifyBody = z
+  .strictObject({
+    ...sound,
+    categories: listField(z.array(z.string().trim().min(1).max(64)).min(2).max(MOST_CATEGORIES))
+      .optional()
+      .describe(`Of your own; else ${categories.join(', ')}.`),
+    model_name: Name.optional(),
+  })
+  .refine(namesOne, ONE)
 export type ClassifyBody = z.output<typeof ClassifyBody>
 
 export const ClassifyView = z.object({
@@ -126,7 +136,7 @@ export const ClassifyView = z.object({
   model: z.string(),
 })
 
-export const MusicBody = z.strictObject({ file: FileField, model_name: Name.optional() })
+export const MusicBody = z.strictObject({ ...sound, model_name: Name.optional() }).refine(namesOne, ONE)
 export type MusicBody = z.output<typeof MusicBody>
 
 export const MusicView = z.object({

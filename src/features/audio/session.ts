@@ -11,7 +11,7 @@ const MOST_ERROR_BYTES = 4000
 /** Four hours of speech with every word's place in it are about 10 MB. */
 const MOST_ANSWER_BYTES = 32 * 1024 * 1024
 
-export type Asked = Pick<NodeRequest, 'server' | 'method' | 'path' | 'headers' | 'body'>
+export type Asked = Pick<NodeRequest, 'server' | 'method' | 'path' | 'headers' | 'body' | 'stream'>
 
 /** A place at a node, for as many requests as a piece of work needs. Everything throws `UpstreamError`. */
 export type Session = {

@@ -9,7 +9,7 @@ import { formBody } from './form.ts'
 import { hear, SYNC_TIMEOUT_MS } from './hear.ts'
 import { sha256Of } from './runs.ts'
 import type { SpeakersBody, SpeakersView } from './schema.ts'
-import { type GivenSound, soundIn } from './sound-input.ts'
+import { type GivenSound, namedSound } from './sound-input.ts'
 import type { Word } from './transcript.ts'
 
 type Wanted = { given: GivenSound; modelName?: string | undefined; count?: number | undefined }
@@ -24,21 +24,21 @@ export async function diarized(ctx: Ctx, { given, modelName, count }: Wanted): P
     name: 'identify_speakers',
     timeoutMs: SYNC_TIMEOUT_MS,
     run: (session, { server, model }) => {
-      const { body, contentType } = formBody(given.file, { model, num_speakers: count?.toString() })
+      const { contentType, ...sent } = formBody(given.file, { model, num_speakers: count?.toString() })
       const headers = { 'content-type': contentType, accept: 'application/json' }
-      return session.askJson({ server, method: 'POST', path: '/v1/audio/diarizations', headers, body }, Diarization)
+      return session.askJson({ server, method: 'POST', path: '/v1/audio/diarizations', headers, ...sent }, Diarization)
     },
   })
   answered.finish({
     audioMs: answered.value.duration_ms,
     confidence: confidenceOfVoices(answered.value) ?? undefined,
-    sha256: await sha256Of(given.file.bytes),
+    sha256: await sha256Of(given),
   })
   return answered
 }
 
 export async function identified(ctx: Ctx, body: SpeakersBody): Promise<z.input<typeof SpeakersView>> {
-  const given = soundIn(body.file)
+  const given = await namedSound(ctx, body)
   const { value, runId, target } = await diarized(ctx, { given, modelName: body.model_name, count: body.num_speakers })
   const words = body.transcribe ? await wordsOf(ctx, given) : undefined
   const said = words && wordsByTurn(value.segments, words)

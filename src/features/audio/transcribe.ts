@@ -48,7 +48,7 @@ export async function transcribed(ctx: Ctx, wanted: Transcribing): Promise<Trans
     audioMs: transcript.durationMs,
     language: transcript.language,
     confidence: confidence ?? undefined,
-    sha256: await sha256Of(given.file.bytes),
+    sha256: await sha256Of(given),
   })
   const segments = await segmentsOf(ctx, { transcript, given, diarize: diarize && hasContent })
   const transcriptId = store ? (wanted.transcriptId ?? ctx.newId('trn')) : undefined

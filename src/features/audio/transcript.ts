@@ -1,27 +1,44 @@
 import * as z from 'zod'
 
-const Word = z.object({ word: z.string(), start: z.number(), end: z.number() })
+/** Nobody sends a sound of so many days. */
+const MOST_SECONDS = 1_000_000
+const MOST_PIECES = 200_000
 
-const Segment = z.object({
-  start: z.number(),
-  end: z.number(),
-  text: z.string(),
+/** What a server says is kept and sent on: without what no store takes, and no UTF-8 has. */
+export const SaidText = z.string().transform((text) => text.replaceAll('\0', '').toWellFormed())
+
+/** From the beginning of the sound. */
+const Seconds = z
+  .number()
+  .max(MOST_SECONDS)
+  .transform((seconds) => Math.max(0, seconds))
+
+const endingLater = <T extends { start: number; end: number }>(span: T): T =>
+  span.end < span.start ? { ...span, end: span.start } : span
+
+const Word = z.object({ word: SaidText, start: Seconds, end: Seconds }).transform(endingLater)
+
+const TimedText = z.object({
+  start: Seconds,
+  end: Seconds,
+  text: SaidText,
   seek: z.number().nullish(),
   tokens: z.array(z.number()).nullish(),
   temperature: z.number().nullish(),
   avg_logprob: z.number().nullish(),
   compression_ratio: z.number().nullish(),
   no_speech_prob: z.number().nullish(),
-  words: z.array(Word).nullish(),
+  words: z.array(Word).max(MOST_PIECES).nullish(),
 })
+const Segment = TimedText.transform(endingLater)
 
 /** What speech servers answer for `verbose_json`; some know nothing but the text. Times are seconds. */
 export const NodeTranscript = z.object({
-  text: z.string(),
+  text: SaidText,
   language: z.string().nullish(),
-  duration: z.coerce.number().nullish(),
-  segments: z.array(Segment).nullish(),
-  words: z.array(Word).nullish(),
+  duration: z.coerce.number().pipe(Seconds).nullish(),
+  segments: z.array(Segment).max(MOST_PIECES).nullish(),
+  words: z.array(Word).max(MOST_PIECES).nullish(),
 })
 export type NodeTranscript = z.output<typeof NodeTranscript>
 export type Segment = z.output<typeof Segment>
@@ -51,28 +68,57 @@ export const hasLoop = ({ segments }: NodeTranscript): boolean =>
 
 /** Without what was invented. A length that the server does not tell is that of the file. */
 export function transcriptOf(answer: NodeTranscript, durationMs: number | undefined): Transcript {
-  const told = answer.segments ?? undefined
+  const told = inOrder(answer.segments)
   const segments = told?.filter((segment) => !isInvented(segment) && segment.text.trim() !== '')
   const isWhole = !told || !segments || segments.length === told.length
   const kept = segments ?? []
   const words =
-    answer.words ?? (told?.some(({ words }) => words) ? kept.flatMap(({ words }) => words ?? []) : undefined)
-  const isKept = ({ start, end }: Word): boolean =>
-    isWhole || kept.some((segment) => start < segment.end && end > segment.start)
+    inOrder(answer.words) ?? (told?.some(({ words }) => words) ? kept.flatMap(({ words }) => words ?? []) : undefined)
+  const isKept = isWhole ? () => true : touching(kept)
   return {
     text: (isWhole ? answer.text : joined(kept.map(({ text }) => text))).trim(),
-    language: answer.language?.toLowerCase() || undefined,
+    language: LANGUAGE.test(answer.language ?? '') ? answer.language?.toLowerCase() : undefined,
     durationMs: answer.duration ? Math.round(answer.duration * 1000) : durationMs,
     segments,
     words: words?.filter(isKept),
   }
 }
 
+/** Whether something shares time with one of those, which are in the order of their beginnings. */
+function touching(spans: readonly Span[]): (span: Span) => boolean {
+  // Of those that begin before something ends, the one that ends last tells for all.
+  let latest = 0
+  const latestUpTo = spans.map(({ end }) => {
+    latest = Math.max(latest, end)
+    return latest
+  })
+  return ({ start, end }) => {
+    let [low, high] = [0, spans.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((spans[middle]?.start ?? 0) < end) low = middle + 1
+      else high = middle
+    }
+    return low > 0 && (latestUpTo[low - 1] ?? 0) > start
+  }
+}
+type Span = { start: number; end: number }
+
+/** A code or a name: `en`, `zh-CN`, `haitian creole`. */
+const LANGUAGE = /^[a-z]{2}[a-z _-]{0,30}$/i
+
+const inOrder = <T extends { start: number }>(some: readonly T[] | null | undefined): T[] | undefined =>
+  some?.toSorted((one, other) => one.start - other.start)
+
+/** Blanks, and scripts that have none between words. */
+const CLOSED_END = /[\s\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}、。！？]$/u
+const CLOSED_START = /^[\s\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}、。！？]/u
+
 /** Segments in a row; Whisper's begin with the blank that stands before them, others without. */
 export function joined(texts: readonly string[]): string {
   let text = ''
   for (const next of texts) {
-    const needsBlank = text !== '' && next !== '' && !/\s$/.test(text) && !/^\s/.test(next)
+    const needsBlank = text !== '' && next !== '' && !CLOSED_END.test(text) && !CLOSED_START.test(next)
     text += needsBlank ? ` ${next}` : next
   }
   return text

@@ -1,36 +1,64 @@
+import { behindTags, frameWithin, type RangedFile, type WavPlaces, wavPlaces } from '../media/service.ts'
 import type { SentFile } from './form.ts'
 import type { GivenSound } from './sound-input.ts'
-import { joined, type Transcript } from './transcript.ts'
 
-/** A tunnel gives up after some minutes of silence, and a part is in memory beside the whole. */
+/** A tunnel gives up after some minutes of silence, and a part is in memory. */
 const MOST_MS = 10 * 60_000
 const MOST_BYTES = 16 * 1024 * 1024
-/** How far before its end a window may be cut, at the quietest place. */
+/** How far before its end a window of samples may be cut, at the quietest place. */
 const SEARCHED_MS = 20_000
 const FRAME_MS = 100
+/** Where nobody knows how loud it is, a word may be cut: both windows hear what is around. */
+const OVERLAP_MS = 2000
+/** What stands in front of the frames is sent along, unless it is a picture. */
+const MOST_TAG_BYTES = 256 * 1024
 
-/** A part of a sound, and when it begins in the whole. */
-export type Window = { file: SentFile; startMs: number; durationMs: number | undefined }
+/** A part of a sound, when it begins in the whole, and how much of its beginning was in the part before. */
+export type Window = { file: SentFile; startMs: number; overlapMs: number; durationMs: number | undefined }
 
-/** A long WAV in parts of at most ten minutes, cut where it is quietest; any other sound whole, for it cannot be cut here. */
-export function* windowsOf({ sound, file }: GivenSound): Generator<Window> {
-  const wav = sound.format === 'wav' ? layoutOf(file.bytes) : undefined
-  const most = wav ? Math.min((MOST_MS / 1000) * wav.bytesPerSecond, MOST_BYTES) : 0
-  if (!wav || wav.end - wav.start <= most) {
-    yield { file, startMs: 0, durationMs: sound.durationMs }
-    return
-  }
-  const msAt = (bytes: number): number => Math.round((bytes * 1000) / wav.bytesPerSecond)
-  for (let at = wav.start; at < wav.end; ) {
-    const end = at + most >= wav.end ? wav.end : quietest(wav, at + most)
-    const bytes = withHeader(wav, at, end)
-    yield { file: { ...file, bytes }, startMs: msAt(at - wav.start), durationMs: msAt(end - at) }
-    at = end
+/**
+ * A long sound in parts of at most ten minutes: WAV cut where it is quietest, MP3 and AAC between frames; any other
+ * sound whole, for it cannot be cut here. Throws as the file does.
+ */
+export async function* windowsOf({ sound, file }: GivenSound): AsyncGenerator<Window> {
+  const source = rangedOf(file.content)
+  const { format, durationMs } = sound
+  const wav = format === 'wav' ? layoutOf(await wavPlaces(source)) : undefined
+  if (wav && wav.end - wav.start > mostOf(wav)) return yield* windowsOfWav(source, { file, wav })
+  const isLong = source.sizeBytes > MOST_BYTES || (durationMs ?? 0) > MOST_MS
+  if (isLong && (format === 'mp3' || format === 'aac')) return yield* windowsOfFrames(source, { file, format })
+  yield { file, startMs: 0, overlapMs: 0, durationMs }
+}
+
+const rangedOf = (content: SentFile['content']): RangedFile =>
+  content instanceof Uint8Array
+    ? { sizeBytes: content.length, part: async (from, to) => content.subarray(from, to) }
+    : content
+
+type Framed = { file: SentFile; format: 'mp3' | 'aac' }
+
+/** Each begins some seconds before the one in front of it ends. */
+async function* windowsOfFrames(source: RangedFile, { file, format }: Framed): AsyncGenerator<Window> {
+  const tagBytes = await behindTags(source)
+  let at = tagBytes > MOST_TAG_BYTES ? tagBytes : 0
+  let [startMs, overlapMs] = [0, 0]
+  for (;;) {
+    const bytes = await source.part(at, Math.min(at + MOST_BYTES, source.sizeBytes))
+    const isEnd = at + bytes.length >= source.sizeBytes
+    const end = frameWithin(bytes, format, MOST_MS)
+    const isLast = isEnd && frameWithin(bytes, format, Number.POSITIVE_INFINITY).at === end.at
+    const content = isLast || end.at === 0 ? bytes : bytes.subarray(0, end.at)
+    yield { file: { ...file, content }, startMs: Math.round(startMs), overlapMs, durationMs: Math.round(end.ms) }
+    if (at + content.length >= source.sizeBytes) return
+    const back = frameWithin(bytes, format, end.ms - OVERLAP_MS)
+    const next = back.at > 0 ? back : { at: content.length, ms: end.ms }
+    at += next.at
+    startMs += next.ms
+    overlapMs = Math.round(end.ms - next.ms)
   }
 }
 
 type Layout = {
-  bytes: Buffer
   format: Buffer
   /** Of the samples. */
   start: number
@@ -41,80 +69,55 @@ type Layout = {
   is16Bit: boolean
 }
 
-function layoutOf(sound: Uint8Array): Layout | undefined {
-  const bytes = Buffer.from(sound.buffer, sound.byteOffset, sound.byteLength)
-  let format: Buffer | undefined
-  for (let at = 12; at + 8 <= bytes.length; ) {
-    const [name, length] = [bytes.toString('latin1', at, at + 4), bytes.readUInt32LE(at + 4)]
-    if (name === 'fmt ' && length >= 16) format = bytes.subarray(at, at + 8 + length)
-    if (name === 'data') {
-      if (!format || format.length < 24) return undefined
-      const [bytesPerSecond, block] = [format.readUInt32LE(16), format.readUInt16LE(20)]
-      if (bytesPerSecond === 0 || block === 0) return undefined
-      const is16Bit = format.readUInt16LE(8) === 1 && format.readUInt16LE(22) === 16
-      const start = at + 8
-      const present = Math.min(length, bytes.length - start)
-      return { bytes, format, start, end: start + present - (present % block), bytesPerSecond, block, is16Bit }
-    }
-    at += 8 + length + (length % 2)
-  }
-  return undefined
+/** Undefined where a damaged header says nothing of how the samples are laid out. */
+function layoutOf(places: WavPlaces | undefined): Layout | undefined {
+  if (!places || places.format.length < 24) return undefined
+  const { start, end } = places
+  const format = Buffer.from(places.format)
+  const [bytesPerSecond, block] = [format.readUInt32LE(16), format.readUInt16LE(20)]
+  if (bytesPerSecond === 0 || block === 0) return undefined
+  const is16Bit = format.readUInt16LE(8) === 1 && format.readUInt16LE(22) === 16
+  return { format, start, end: end - ((end - start) % block), bytesPerSecond, block, is16Bit }
 }
 
-/** A place between two samples in the seconds before `latest`. */
-function quietest({ bytes, start, bytesPerSecond, block, is16Bit }: Layout, latest: number): number {
-  const aligned = (place: number): number => place - ((place - start) % block)
-  if (!is16Bit) return aligned(latest)
-  const frame = aligned(start + (FRAME_MS / 1000) * bytesPerSecond) - start
-  if (frame === 0) return aligned(latest)
+const mostOf = ({ bytesPerSecond }: Layout): number => Math.min((MOST_MS / 1000) * bytesPerSecond, MOST_BYTES)
+
+async function* windowsOfWav(source: RangedFile, { file, wav }: { file: SentFile; wav: Layout }) {
+  const most = mostOf(wav) - (mostOf(wav) % wav.block) || wav.block
+  const msAt = (bytes: number): number => Math.round((bytes * 1000) / wav.bytesPerSecond)
+  for (let at = wav.start; at < wav.end; ) {
+    const samples = Buffer.from(await source.part(at, Math.min(at + most, wav.end)))
+    const length = at + samples.length >= wav.end ? samples.length : quietest(wav, samples)
+    const content = withHeader(wav, samples.subarray(0, length))
+    yield { file: { ...file, content }, startMs: msAt(at - wav.start), overlapMs: 0, durationMs: msAt(length) }
+    at += length
+  }
+}
+
+/** A place between two samples in the last seconds of these. */
+function quietest({ bytesPerSecond, block, is16Bit }: Layout, samples: Buffer): number {
+  const latest = samples.length
+  const aligned = (place: number): number => place - (place % block)
+  const frame = aligned((FRAME_MS / 1000) * bytesPerSecond)
+  if (!is16Bit || frame === 0) return aligned(latest) || latest
   let best = { at: aligned(latest), level: Number.POSITIVE_INFINITY }
-  const from = Math.max(start, latest - (SEARCHED_MS / 1000) * bytesPerSecond)
+  const from = Math.max(block, latest - (SEARCHED_MS / 1000) * bytesPerSecond)
   for (let at = aligned(from); at + frame <= latest; at += frame) {
     let level = 0
-    for (let sample = at; sample + 2 <= at + frame; sample += 2) level += Math.abs(bytes.readInt16LE(sample))
+    for (let sample = at; sample + 2 <= at + frame; sample += 2) level += Math.abs(samples.readInt16LE(sample))
     // Of equals the last, so that windows are long.
     if (level <= best.level) best = { at: aligned(at + frame / 2), level }
   }
-  return best.at
+  return best.at || latest
 }
 
-function withHeader({ bytes, format }: Layout, from: number, to: number): Uint8Array {
+function withHeader({ format }: Layout, samples: Uint8Array): Uint8Array {
   const head = Buffer.alloc(12 + format.length + 8)
   head.write('RIFF', 0, 'latin1')
-  head.writeUInt32LE(4 + format.length + 8 + (to - from), 4)
+  head.writeUInt32LE(4 + format.length + 8 + samples.length, 4)
   head.write('WAVE', 8, 'latin1')
   format.copy(head, 12)
   head.write('data', 12 + format.length, 'latin1')
-  head.writeUInt32LE(to - from, 16 + format.length)
-  return Buffer.concat([head, bytes.subarray(from, to)])
-}
-
-/** What was heard in each part, as one. */
-export function together(parts: readonly { startMs: number; transcript: Transcript }[]): Transcript {
-  const [first] = parts
-  if (!first || parts.length === 1) return first?.transcript ?? NOTHING
-  const last = parts.at(-1) ?? first
-  const moved = <T extends { start: number; end: number }>(some: readonly T[] | undefined, startMs: number): T[] =>
-    (some ?? []).map((one) => ({ ...one, start: one.start + startMs / 1000, end: one.end + startMs / 1000 }))
-  const all = parts.map(({ transcript }) => transcript)
-  return {
-    text: joined(all.map(({ text }) => text)),
-    language:
-      all.find(({ text, language }) => text !== '' && language !== undefined)?.language ?? first.transcript.language,
-    durationMs: last.startMs + (last.transcript.durationMs ?? 0),
-    segments: all.every(({ segments }) => segments)
-      ? parts.flatMap(({ transcript, startMs }) => moved(transcript.segments, startMs))
-      : undefined,
-    words: all.some(({ words }) => words)
-      ? parts.flatMap(({ transcript, startMs }) => moved(transcript.words, startMs))
-      : undefined,
-  }
-}
-
-const NOTHING: Transcript = {
-  text: '',
-  language: undefined,
-  durationMs: undefined,
-  segments: undefined,
-  words: undefined,
+  head.writeUInt32LE(samples.length, 16 + format.length)
+  return Buffer.concat([head, samples])
 }

@@ -1,9 +1,8 @@
 import * as z from 'zod'
 import type { JobHandler } from '../job-queue/service.ts'
-import { openUpload } from '../uploads/service.ts'
 import { TRANSCRIBE_JOB } from './long.ts'
 import { TranscribeView } from './schema.ts'
-import { anySoundIn } from './sound-input.ts'
+import { uploadedSound } from './sound-input.ts'
 import { transcribed } from './transcribe.ts'
 
 const Input = z.object({
@@ -27,7 +26,7 @@ export const transcribeWork: JobHandler<z.output<typeof Input>> = {
   limitMs: LIMIT_MS,
   run: async ({ ctx, jobId, input, priority, progress }) => {
     const { upload_id, ...how } = input
-    const given = anySoundIn(await (await openUpload(ctx, upload_id)).bytes())
+    const given = await uploadedSound(ctx, upload_id)
     await progress(0.1, { duration_ms: given.sound.durationMs })
     // Two attempts leave one transcript.
     const transcriptId = jobId.replace(/^job_/, 'trn_')

@@ -47,51 +47,85 @@ function begins(bytes: Uint8Array, at: number, read: FrameReader): boolean {
   return second !== undefined && first?.rate === second.rate && at + first.length + 4 <= bytes.length
 }
 
-/** Counted frame by frame, as long as one follows the other. */
-function durationOf(bytes: Uint8Array, start: number, read: FrameReader): number {
+/** Counted frame by frame, as long as one follows the other; what is not seen is taken to be like what is. */
+function durationOf({ bytes, sizeBytes }: Front, start: number, read: FrameReader): number {
   let seconds = 0
   let at = start
   for (let frame = read(bytes, at); frame && at + 4 <= bytes.length; frame = read(bytes, at)) {
     seconds += frame.samples / frame.rate
     at += frame.length
   }
-  return Math.round(seconds * 1000)
+  const isAllSeen = sizeBytes <= bytes.length || at < bytes.length
+  return Math.round((isAllSeen ? seconds : (seconds * (sizeBytes - start)) / (at - start)) * 1000)
 }
 
-const ID3_HEADER_BYTES = 10
+/** The beginning of a file, or all of it, and how long the file is. */
+type Front = { bytes: Uint8Array; sizeBytes: number }
+
+export const ID3_HEADER_BYTES = 10
+
+/** How long the tag is that begins there; 0 where none does. Throws 422 `no_audio_stream` for a damaged one. */
+export function tagLength(bytes: Uint8Array, at: number): number {
+  if (!has(bytes, at, 'ID3')) return 0
+  // Seven bits of each byte (ID3v2, 3.1); a footer repeats the header.
+  const [a = 0, b = 0, c = 0, d = 0] = bytes.subarray(at + 6, at + 10)
+  if (at + ID3_HEADER_BYTES > bytes.length || (a | b | c | d) > 127) throw noAudio('its tag is damaged')
+  const footer = (bytes[at + 5] ?? 0) & 0x10 ? ID3_HEADER_BYTES : 0
+  return ID3_HEADER_BYTES + footer + ((a << 21) | (b << 14) | (c << 7) | d)
+}
 
 /** Behind the tags in front of a sound. */
 function tagEnd(bytes: Uint8Array): number {
   let at = 0
-  while (has(bytes, at, 'ID3')) {
-    // Seven bits of each byte (ID3v2, 3.1); a footer repeats the header.
-    const [a = 0, b = 0, c = 0, d = 0] = bytes.subarray(at + 6, at + 10)
-    if (at + ID3_HEADER_BYTES > bytes.length || (a | b | c | d) > 127) throw noAudio('its tag is damaged')
-    const footer = (bytes[at + 5] ?? 0) & 0x10 ? ID3_HEADER_BYTES : 0
-    at += ID3_HEADER_BYTES + footer + ((a << 21) | (b << 14) | (c << 7) | d)
-  }
+  for (let length = tagLength(bytes, at); length > 0; length = tagLength(bytes, at)) at += length
   return at
 }
 
-/** MP3 or AAC, with or without tags in front; undefined for anything else. */
-export function mpegSound(bytes: Uint8Array): Heard | undefined {
+/** A place between two frames, and the time from the first of them to it. */
+export type FramePlace = { at: number; ms: number }
+
+/**
+ * The place behind the last whole frame of some bytes that ends within `mostMs`. What is no frame has no time, and is
+ * passed over up to the next two frames in a row.
+ */
+export function frameWithin(bytes: Uint8Array, format: 'mp3' | 'aac', mostMs: number): FramePlace {
+  const read = format === 'mp3' ? mp3Frame : adtsFrame
+  let place: FramePlace = { at: 0, ms: 0 }
+  for (let at = tagEnd(bytes); at < bytes.length; ) {
+    const frame = read(bytes, at)
+    if (frame) {
+      const ms = place.ms + (frame.samples * 1000) / frame.rate
+      if (at + frame.length > bytes.length || ms > mostMs) return place
+      at += frame.length
+      place = { at, ms }
+    } else
+      do at += 1
+      while (at < bytes.length && !begins(bytes, at, read))
+  }
+  return place
+}
+
+/** MP3 or AAC, with or without tags in front; undefined for anything else. Of a long file its beginning is enough. */
+export function mpegSound(bytes: Uint8Array, sizeBytes: number = bytes.length): Heard | undefined {
   const start = tagEnd(bytes)
   if (start > 0 && has(bytes, start, 'fLaC')) return flacSound(bytes.subarray(start))
   const last = start === 0 ? 0 : Math.min(start + MAX_GAP_BYTES, bytes.length)
   for (let at = start; at <= last; at++) {
     if (bytes[at] !== 0xff) continue
-    if (begins(bytes, at, mp3Frame)) return { format: 'mp3', durationMs: mp3Duration(bytes, at) }
-    if (begins(bytes, at, adtsFrame)) return { format: 'aac', durationMs: durationOf(bytes, at, adtsFrame) }
+    if (begins(bytes, at, mp3Frame)) return { format: 'mp3', durationMs: mp3Duration({ bytes, sizeBytes }, at) }
+    if (begins(bytes, at, adtsFrame)) {
+      return { format: 'aac', durationMs: durationOf({ bytes, sizeBytes }, at, adtsFrame) }
+    }
   }
   if (start > 0) throw noAudio('behind its tag is no sound that is known here')
   return undefined
 }
 
 /** The first frame may say how many follow: that counts in its place. */
-function mp3Duration(bytes: Uint8Array, at: number): number {
-  const frame = mp3Frame(bytes, at)
-  const told = frame && toldFrames(bytes.subarray(at, at + frame.length))
-  return told ? Math.round((told * frame.samples * 1000) / frame.rate) : durationOf(bytes, at, mp3Frame)
+function mp3Duration(front: Front, at: number): number {
+  const frame = mp3Frame(front.bytes, at)
+  const told = frame && toldFrames(front.bytes.subarray(at, at + frame.length))
+  return told ? Math.round((told * frame.samples * 1000) / frame.rate) : durationOf(front, at, mp3Frame)
 }
 
 /** Frames as the headers of Xing, Info or VBRI tell, which stand behind the first frame's side information. */

@@ -41,5 +41,7 @@ function heardIn(bytes: Uint8Array): Heard | undefined {
  */
 export function soundOf(bytes: Uint8Array): Sound | undefined {
   const heard = heardIn(bytes)
-  return heard && { ...heard, mime: mimes[heard.format], extension: heard.format }
+  return heard && asSound(heard)
 }
+
+export const asSound = (heard: Heard): Sound => ({ ...heard, mime: mimes[heard.format], extension: heard.format })

@@ -93,8 +93,16 @@ describe('a transcription of the platform', () => {
     const answer = await world.post('/api/v1/audio/transcribe', formOf(sounds.mp3(23_000)))
     expect([answer.status, await json(answer)]).toMatchObject([
       422,
-      { code: 'too_long', detail: expect.stringContaining('upload_id') },
+      {
+        code: 'too_long',
+        detail: expect.stringContaining('upload_id'),
+        errors: [{ pointer: '/file', detail: expect.stringContaining('longer than 10 minutes') }],
+      },
     ])
+    const other = await json(await world.post('/api/v1/audio/transcribe', formOf(new TextEncoder().encode('%PDF-1.7'))))
+    expect(other).toMatchObject({ code: 'unsupported_media_type', errors: [{ pointer: '/file' }] })
+    const silent = await json(await world.post('/api/v1/audio/transcribe', formOf(sounds.wav(0))))
+    expect(silent).toMatchObject({ code: 'no_audio_stream', errors: [{ pointer: '/file' }] })
   })
 })
 

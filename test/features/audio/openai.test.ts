@@ -74,6 +74,44 @@ describe('what is said', () => {
     expect(world.inFlight('gpu')).toBe(0)
   })
 
+  it.each<[string, Uint8Array]>([
+    ['MP3', sounds.mp3(100)],
+    ['WAV', sounds.wav(8000)],
+    ['FLAC', sounds.flac(16_000)],
+    ['AAC', sounds.aac(50)],
+    ['OGG', sounds.ogg('opus', 48_000)],
+    ['WebM', sounds.webm({ durationMs: 1000 })],
+    ['M4A', sounds.mp4()],
+  ])('is heard in a file of the kind %s, under a name that fits, whatever it was called', async (kind, bytes) => {
+    const world = await start()
+    const before = node.seen().length
+    const answer = await world.post('/v1/audio/transcriptions', formOf(bytes, model, 'letter.pdf'))
+    expect(answer.status).toBe(200)
+    if (kind !== 'WAV')
+      expect(await answer.json()).toMatchObject({ text: expect.stringContaining(`received ${kind} `) })
+    expect(
+      node
+        .seen()
+        .slice(before)
+        .map(({ path }) => path),
+    ).toContain('/v1/audio/transcriptions')
+  })
+
+  it('is not believed of a server that talks without end, or of another time', async () => {
+    const world = await start()
+    const text = 'word '.repeat(2_000_000)
+    node.script({ 'speech POST /v1/audio/transcriptions': { answer: { text } } })
+    const wav = sounds.wav(8000)
+    const streamed = await world.post('/v1/audio/transcriptions', formOf(wav, { ...model, stream: 'true' }))
+    expect(await eventsOf(streamed)).toEqual([{ error: expect.objectContaining({ code: 'provider_error' }) }])
+    const segments = [{ start: 0, end: 1e30, text: 'x' }]
+    node.script({ 'speech POST /v1/audio/transcriptions': { answer: { text: 'x', segments } } })
+    const answer = await world.post('/v1/audio/transcriptions', formOf(wav, model))
+    expect([answer.status, await answer.text()]).toEqual([502, expect.stringContaining('bad_output')])
+    node.script({})
+    expect(world.inFlight('gpu')).toBe(0)
+  })
+
   it('is booked at no price, with a run that holds nothing of it', async () => {
     const world = await start()
     const wav = await spoken(world)

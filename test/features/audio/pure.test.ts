@@ -7,15 +7,14 @@ import { createJoiner } from '../../../src/features/audio/joining.ts'
 import { categories, emotions, genres, probabilities } from '../../../src/features/audio/labels.ts'
 import { clock } from '../../../src/features/audio/render.ts'
 import { MOST_CHARS, normalised, spokenPieces } from '../../../src/features/audio/sentences.ts'
-import { soundIn } from '../../../src/features/audio/sound-input.ts'
 import {
   confidenceOf,
   hasLoop,
+  joined,
   NodeTranscript,
   spokenShare,
   transcriptOf,
 } from '../../../src/features/audio/transcript.ts'
-import { together, windowsOf } from '../../../src/features/audio/windows.ts'
 import { count } from '../../support/lane.ts'
 import * as sounds from '../../support/sounds.ts'
 
@@ -108,6 +107,50 @@ describe('a transcript', () => {
     expect(spokenShare({ segments: undefined, durationMs: 100_000 })).toBeUndefined()
   })
 
+  it('of a server that lies has nothing that cannot be kept, shown or sorted', () => {
+    const segments = [
+      segment(5, 4, ' there\ud800'),
+      segment(-3, 2, ' Hi\0'),
+      { ...segment(2, 3, ' you'), words: [{ word: 'you', start: -1, end: -2 }] },
+    ]
+    const answer = { text: 'Hi\0 you there\ud800', language: 'en\0; drop', duration: '-4', segments }
+    expect(transcriptOf(NodeTranscript.parse(answer), 6000)).toEqual({
+      text: 'Hi you there\ufffd',
+      language: undefined,
+      durationMs: 6000,
+      segments: [
+        { ...segment(0, 2, ' Hi') },
+        { ...segment(2, 3, ' you'), words: [{ word: 'you', start: 0, end: 0 }] },
+        { ...segment(5, 5, ' there\ufffd') },
+      ],
+      words: [{ word: 'you', start: 0, end: 0 }],
+    })
+    for (const lie of [{ duration: '1e999' }, { segments: [segment(0, 1e20, 'x')] }, { text: 7 }, { words: 'none' }]) {
+      expect(NodeTranscript.safeParse({ text: 'x', ...lie }).success, JSON.stringify(lie)).toBe(false)
+    }
+  })
+
+  it('has the words of what is left of it, whatever shares time with what', () => {
+    const time = fc.tuple(fc.nat(60), fc.nat(20)).map(([start, length]) => ({ start, end: start + length }))
+    fc.assert(
+      fc.property(fc.array(time, { maxLength: 12 }), fc.array(time, { maxLength: 12 }), (kept, times) => {
+        const invented = segment(0, 100, 'x', { no_speech_prob: 0.9, avg_logprob: -2 })
+        const words = times.map((one, at) => ({ word: String(at), ...one }))
+        const segments = [invented, ...kept.map(({ start, end }) => segment(start, end, 'said'))]
+        const left = transcriptOf(read(segments, { words }), undefined).words?.map(({ word }) => word)
+        const meant = words.filter(({ start, end }) => kept.some((one) => one.start < end && one.end > start))
+        expect(new Set(left)).toEqual(new Set(meant.map(({ word }) => word)))
+      }),
+      runs,
+    )
+  })
+
+  it('in scripts without spaces gets none, and in others one', () => {
+    expect(joined(['港は静かです。', '船が', '二隻'])).toBe('港は静かです。船が二隻')
+    expect(joined(['Guten', 'Tag.', ' Wie', 'geht es?'])).toBe('Guten Tag. Wie geht es?')
+    expect(joined(['안녕', '세계', 'ภาษา', 'ไทย'])).toBe('안녕 세계ภาษาไทย')
+  })
+
   it('has times as subtitles write them', () => {
     expect([clock(3661.0075, ','), clock(59.9996, '.'), clock(-1, '.')]).toEqual([
       '01:01:01,008',
@@ -182,6 +225,16 @@ it('a summary has no number that is not in the facts', () => {
 })
 
 describe('events of a server', () => {
+  it('without an end are given up, however small the pieces are that they come in', () => {
+    const reader = createEventReader()
+    reader.push(new TextEncoder().encode('data: '))
+    const piece = new Uint8Array(1024).fill(97)
+    const endless = () => {
+      for (let pieces = 0; pieces < 5000; pieces++) reader.push(piece)
+    }
+    expect(endless).toThrow(RangeError)
+  })
+
   it('are read from bytes in any split', () => {
     const data = fc.array(
       fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => !/[\r\n]/.test(text) && text === text.trimStart()),
@@ -222,53 +275,5 @@ describe('files in a row', () => {
     expect(joined.length).toBe(sounds.id3.length + 4 * 417 + 3 * 417 + 3 * 417)
     expect(joined.toString('latin1')).not.toContain('Xing')
     expect(joined.toString('latin1').match(/ID3/g)).toHaveLength(1)
-  })
-})
-
-describe('a long recording', () => {
-  /** 8,000 samples a second, loud but for a tenth of a second every so often. */
-  const long = (seconds: number, quietAt: readonly number[]): Uint8Array => {
-    const wav = Buffer.from(sounds.wav(seconds * 8000))
-    wav.fill(0x11, 44)
-    for (const second of quietAt) wav.fill(0, 44 + second * 16_000, 44 + second * 16_000 + 3200)
-    return new Uint8Array(wav)
-  }
-
-  it('is cut where it is quiet, and nothing of it is lost', () => {
-    const wav = long(610, [590])
-    const windows = [...windowsOf(soundIn({ bytes: wav }))]
-    const [first, second, ...more] = windows
-    expect(more).toEqual([])
-    expect(first?.startMs).toBe(0)
-    expect(second?.startMs).toBeGreaterThan(590_000)
-    expect(second?.startMs).toBeLessThan(590_200)
-    expect(windows.reduce((sum, { durationMs = 0 }) => sum + durationMs, 0)).toBe(610_000)
-    const samples = Buffer.concat(windows.map(({ file }) => file.bytes.subarray(44)))
-    expect(samples.equals(Buffer.from(wav.subarray(44)))).toBe(true)
-    for (const { file, durationMs } of windows) expect(soundIn(file).sound).toMatchObject({ format: 'wav', durationMs })
-  })
-
-  it('is whole where it is short, or not to be cut', () => {
-    for (const bytes of [sounds.wav(8000), sounds.mp3(3000)]) {
-      const [whole, ...more] = windowsOf(soundIn({ bytes }))
-      expect(whole?.file.bytes).toBe(bytes)
-      expect(more).toEqual([])
-    }
-  })
-
-  it('is one transcript, with the times of the whole', () => {
-    const part = (text: string) => ({
-      text,
-      language: 'en',
-      durationMs: 5000,
-      segments: [{ start: 1, end: 2, text }],
-      words: [{ word: text, start: 1, end: 2 }],
-    })
-    const whole = together([
-      { startMs: 0, transcript: part('One.') },
-      { startMs: 600_000, transcript: part('Two.') },
-    ])
-    expect(whole).toMatchObject({ text: 'One. Two.', durationMs: 605_000, words: [{}, { start: 601, end: 602 }] })
-    expect(whole.segments).toMatchObject([{ start: 1 }, { start: 601, end: 602 }])
   })
 })
