@@ -15,6 +15,9 @@ const kinds: Readonly<Record<string, string>> = {
   thai: 'ภาษาไทยไม่มีช่องว่างระหว่างคำ',
   'words and emoji': 'A family 👨‍👩‍👧‍👦 from 🇩🇪 and 🇫🇷 is here. ',
   'emoji alone': '👨‍👩‍👧‍👦',
+  'skin tones': '👍🏽👩🏿‍💻❤️',
+  flags: '🇩🇪🇫🇷',
+  'combining marks': 'a\u0301\u0302',
 }
 
 for (const [kind, unit] of Object.entries(kinds)) {

@@ -10,7 +10,7 @@ export type SentForm = Pick<NodeRequest, 'body' | 'stream'> & { contentType: str
 
 const encoder = new TextEncoder()
 /** Of a long file, so much is in memory at once. */
-const READ_BYTES = 1024 * 1024
+const READ_BYTES = 4 * 1024 * 1024
 
 /**
  * `multipart/form-data` with the file as `file` behind the fields; a list is sent as its name several times. In one

@@ -33,7 +33,47 @@ const isPlain = (code: number): boolean =>
 /** Certainly a boundary, by the two signs beside it. */
 function isPlainBoundary(text: string, at: number): boolean {
   const [before, after] = [text.charCodeAt(at - 1), text.charCodeAt(at)]
-  return isPlain(before) && isPlain(after) && !(before === CARRIAGE_RETURN && after === LINE_FEED)
+  if (isPlain(after)) {
+    if (isPlain(before)) return !(before === CARRIAGE_RETURN && after === LINE_FEED)
+    return before >= FIRST_COMBINING && before <= LAST_LATIN_MARK && !(after >= 0x904 && after <= 0x939)
+  }
+  return isPicture(text, at) && !isSkinTone(text, at) && (before === EMOJI_STYLE || isPicture(text, at - 2))
+}
+
+/** Marks upon letters: what follows them is a sign of its own, but for letters of scripts that join over marks. */
+const LAST_LATIN_MARK = 0x36f
+/** Behind a sign that can be a letter or a picture. */
+const EMOJI_STYLE = 0xfe0f
+
+/**
+ * A sign from U+1F300 to U+1FAFF. Two of them in a row are one only by a joiner between them, or where the second is a
+ * skin tone.
+ */
+function isPicture(text: string, at: number): boolean {
+  const [high, low] = [text.charCodeAt(at), text.charCodeAt(at + 1)]
+  if (high === 0xd83d) return low >= 0xdc00 && low <= 0xdfff
+  return high === 0xd83c ? low >= 0xdf00 && low <= 0xdfff : high === 0xd83e && low >= 0xdc00 && low <= 0xdeff
+}
+
+/** The last place up to `at` between two flags of a row, which are told by counting: two letters are a flag. */
+function betweenFlags(text: string, at: number, from: number): number | undefined {
+  const end = isFlagLetter(text, at - 1) ? at - 1 : at
+  let start = end
+  while (start - 2 >= from && isFlagLetter(text, start - 2)) start -= 2
+  const place = end - ((end - start) % 4)
+  return place > start && isFlagLetter(text, place) ? place : undefined
+}
+
+/** U+1F1E6 to U+1F1FF. */
+function isFlagLetter(text: string, at: number): boolean {
+  const low = text.charCodeAt(at + 1)
+  return text.charCodeAt(at) === 0xd83c && low >= 0xdde6 && low <= 0xddff
+}
+
+/** U+1F3FB to U+1F3FF. */
+function isSkinTone(text: string, at: number): boolean {
+  const low = text.charCodeAt(at + 1)
+  return text.charCodeAt(at) === 0xd83c && low >= 0xdffb && low <= 0xdfff
 }
 
 /**
@@ -42,8 +82,9 @@ function isPlainBoundary(text: string, at: number): boolean {
  */
 export function signAround(text: string, at: number, from: number): { start: number; end: number } {
   if (at <= from || at >= text.length || isPlainBoundary(text, at)) return { start: at, end: at }
-  let known = at - 1
-  while (known > from && !isPlainBoundary(text, known)) known -= 1
+  const flag = betweenFlags(text, at, from)
+  let known = flag ?? at - 1
+  while (flag === undefined && known > from && !isPlainBoundary(text, known)) known -= 1
   for (let ahead = LOOK_AHEAD; ; ahead *= 4) {
     const shown = text.slice(known, at + ahead)
     const segment = segmenter.segment(shown).containing(at - known)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { estimateTokens } from '../../../src/core/tokens.ts'
 import { type ChunkOptions, chunkText } from '../../../src/features/semantic/chunker.ts'
-import { isBoundaryBehindSpace } from '../../../src/features/semantic/graphemes.ts'
+import { isBoundaryBehindSpace, signAround } from '../../../src/features/semantic/graphemes.ts'
 import { count, full } from '../../support/lane.ts'
 
 const usual: ChunkOptions = { size: 1000, overlap: 200, unit: 'char' }
@@ -115,6 +115,37 @@ describe('the chunks of a text', () => {
     const text = `# A #\n${'a '.repeat(600)}\n## B\n\`\`\`\n# no heading\n\`\`\`\n${'b '.repeat(600)}\n# C\n${'c '.repeat(600)}`
     const paths = chunkText(text, usual).map(({ headings }) => headings.join(' > '))
     expect([...new Set(paths)]).toEqual(['A', 'A > B', 'C'])
+  })
+
+  it('are cut where the segmenter of the platform has a boundary, wherever they are asked', () => {
+    const some = [
+      ...['👨‍👩‍👧‍👦', '🇩🇪', '👍🏽', '❤️', '😀', '🏽', 'a', ' ', '漢', 'क', '्', 'ष', '각', 'ᄀ', '\r', '\n', '\u200d'],
+      ...[
+        '\u0301',
+        '\ufe0f',
+        '\u0600',
+        '\u{1f700}',
+        '\u{1faff}',
+        '\u{1f1e6}',
+        '\u{1f1e7}',
+        '\ud83d',
+        '\ude00',
+        '\u{110bd}',
+      ],
+    ]
+    const pieces = fc.array(fc.constantFrom(...some), { minLength: 1, maxLength: 14 })
+    fc.assert(
+      fc.property(pieces, fc.nat(), (parts, place) => {
+        const text = parts.join('')
+        const at = place % (text.length + 1)
+        const boundaries = [...segmenter.segment(text)].map(({ index }) => index)
+        const start = Math.max(...boundaries.filter((one) => one <= at))
+        const end = Math.min(text.length, ...boundaries.filter((one) => one > start))
+        const isBoundary = at === text.length || boundaries.includes(at)
+        expect(signAround(text, at, 0)).toEqual(isBoundary ? { start: at, end: at } : { start, end })
+      }),
+      { numRuns: count(2000, 100_000), ...(full() ? {} : { seed: 7 }) },
+    )
   })
 
   it('are cut behind a space only where the next sign does not join it', () => {

@@ -14,6 +14,9 @@ import {
 import { count } from '../../support/lane.ts'
 import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
 
+/** The whole counts take their time. */
+const PATIENCE_MS = count(60_000, 900_000)
+
 let postgres: MigratedPostgres
 
 beforeAll(async () => {
@@ -118,7 +121,7 @@ describe('a space', () => {
     expect(await nearest(world, { ...into, ownerKind: 'chunk', vector: [1, 0, 0], limit: 5 })).toEqual([])
   })
 
-  it('finds by its index what comparing all of them finds', async () => {
+  it('finds by its index what comparing all of them finds', { timeout: PATIENCE_MS }, async () => {
     const world = await worldOf()
     const { space, next } = await filled(world, count(500, 10_000))
     await postgres.pool.query('analyze embeddings')
@@ -132,7 +135,7 @@ describe('a space', () => {
     expect(hits / (queries * 10)).toBeGreaterThanOrEqual(0.98)
   })
 
-  it('never gives a vector of another organisation', async () => {
+  it('never gives a vector of another organisation', { timeout: PATIENCE_MS }, async () => {
     const [mine, theirs] = [await worldOf(), await worldOf()]
     const { space, next } = await filled(mine, 20, 11)
     await filled(theirs, 200, 12)
