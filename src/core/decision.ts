@@ -46,11 +46,15 @@ export type DecisionRow = {
   saved_nanos?: number | null
 }
 
-/** `score` and its parts are there where the strategy works them out. Cost is nano-USD, latency milliseconds. */
+/**
+ * `score` and its parts are there where the strategy works them out. Cost is nano-USD, latency milliseconds. `relaxed`
+ * are caps of the class that the default model does not keep, and is let break.
+ */
 export type DecidedCandidate = {
   target: string
   reason: string
   score?: number
+  relaxed?: readonly string[]
   quality?: number
   cost_nanos?: number
   latency_ms?: number
@@ -98,6 +102,7 @@ type PlannedForDecision = {
   target: { id: string }
   reason: string
   score?: number | undefined
+  relaxed?: readonly string[] | undefined
   quality?: number | undefined
   costNanoUsd?: number | undefined
   latencyMs?: number | undefined
@@ -145,11 +150,13 @@ export function decisionRow(decision: Decision, { requestId, policy, outcome, no
   }
 }
 
-function candidateOf({ target, reason, score, quality, costNanoUsd, latencyMs }: PlannedForDecision): DecidedCandidate {
+function candidateOf(planned: PlannedForDecision): DecidedCandidate {
+  const { target, reason, score, relaxed, quality, costNanoUsd, latencyMs } = planned
   return {
     target: target.id,
     reason,
     ...(score !== undefined && { score }),
+    ...(relaxed !== undefined && { relaxed }),
     ...(quality !== undefined && { quality }),
     ...(costNanoUsd !== undefined && { cost_nanos: costNanoUsd }),
     ...(latencyMs !== undefined && { latency_ms: latencyMs }),

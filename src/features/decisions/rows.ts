@@ -12,8 +12,9 @@ type Row = typeof decisions.$inferSelect
 export const viewOf = ({ saved_nanos, ensemble, ...row }: Row) => ({
   ...row,
   object: 'decision' as const,
-  candidates: row.candidates.map(({ cost_nanos, ...candidate }) => ({
+  candidates: row.candidates.map(({ cost_nanos, relaxed, ...candidate }) => ({
     ...candidate,
+    ...(relaxed && { relaxed: [...relaxed] }),
     ...(cost_nanos !== undefined && { cost_usd: usdFromNano(cost_nanos) }),
   })),
   excluded: [...row.excluded],

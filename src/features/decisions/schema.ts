@@ -20,6 +20,10 @@ const Reasoned = z.object({ target: z.string().describe('`provider/model`'), rea
 
 const Candidate = Reasoned.extend({
   score: z.number().optional().describe('What the strategy makes of the figures, where it makes one number of them.'),
+  relaxed: z
+    .array(z.string())
+    .optional()
+    .describe('Of the default model of a policy, which no cap of the class keeps out: those that it does not keep.'),
   quality: z.number().optional().describe('0 to 10.'),
   cost_usd: z.number().optional().describe('Estimated before the call.'),
   latency_ms: z.number().optional().describe('Expected.'),

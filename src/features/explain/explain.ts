@@ -61,6 +61,7 @@ export async function explain(ctx: Ctx, request: ExplainChat | ExplainFeatures):
       target: planned.target.id,
       reason: planned.reason,
       score: planned.score,
+      ...(planned.relaxed && { relaxed: [...planned.relaxed] }),
       quality: planned.quality,
       cost_usd: costOf(planned),
       latency_ms: planned.latencyMs,

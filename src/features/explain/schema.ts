@@ -42,6 +42,7 @@ const Planned = z.object({
   target: z.string().describe('`provider/model`'),
   reason: z.string(),
   score: z.number().optional(),
+  relaxed: z.array(z.string()).optional().describe('Caps of the class that the default model does not keep.'),
   quality: z.number().optional().describe('0 to 10.'),
   cost_usd: z.number().nullable().describe('Estimated; null where nobody told a price.'),
   latency_ms: z.number().optional().describe('Expected.'),

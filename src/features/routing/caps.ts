@@ -53,6 +53,10 @@ function relaxation(options: readonly Option[], soft: PlanCaps | undefined): Cap
   return relaxed
 }
 
+/** Caps of the class that do not keep the default model out: which of them it breaks. */
+export const brokenBySpare = (option: Option, soft: PlanCaps | undefined): readonly CapName[] =>
+  option.spare && soft ? brokenBy(option, soft) : NONE
+
 function brokenSoftly(option: Option, soft: PlanCaps | undefined): readonly CapName[] {
   if (option.spare) return NONE
   const broken = soft ? brokenBy(option, soft) : NONE

@@ -1,6 +1,6 @@
 import type { DecidedExperiment } from '../../core/decision.ts'
 import type { Complexity, Strategy } from '../../core/routing.ts'
-import { type CapName, keepCaps } from './caps.ts'
+import { brokenBySpare, type CapName, keepCaps } from './caps.ts'
 import { inOrder, type Placed, tierOf } from './orders.ts'
 import type { Target } from './target.ts'
 
@@ -77,7 +77,8 @@ export type PlanInputs = {
   epsilon?: number
 }
 
-export type Ordered = { id: string; reason: string; score?: number }
+/** `relaxed`: of the default model, the caps of the class that it does not keep. */
+export type Ordered = { id: string; reason: string; score?: number; relaxed?: readonly CapName[] }
 
 export type Arrangement = {
   /** All that may be tried, in order. */
@@ -98,6 +99,7 @@ export type PlannedTarget = {
   /** What the routing policy gives an attempt at it. */
   timeoutMs?: number | undefined
   score?: number | undefined
+  relaxed?: readonly CapName[] | undefined
   quality?: number | undefined
   costNanoUsd?: number | undefined
   latencyMs?: number | undefined
@@ -133,7 +135,8 @@ export function arrange(inputs: PlanInputs): Arrangement {
     const isChoice = at === 0 && !isBehind(option)
     const behind = option.spare ? 'default_model' : option.would_wait ? 'would_wait' : 'fallback'
     const reason = isChoice && !option.spare ? `${strategy}_choice` : behind
-    return { id: option.id, reason, ...(score !== undefined && { score }) }
+    const relaxed = brokenBySpare(option, inputs.soft)
+    return { id: option.id, reason, ...(score !== undefined && { score }), ...(relaxed.length > 0 && { relaxed }) }
   })
   return {
     ordered,

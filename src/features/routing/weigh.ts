@@ -113,7 +113,7 @@ type Arranged = { inputs: PlanInputs; arrangement: Arrangement }
 function toPlan({ choice, shape }: Weighing, { inputs, arrangement }: Arranged): Plan {
   const options = new Map(inputs.options.map((option) => [option.id, option]))
   const candidates = new Map(choice.candidates.map((candidate) => [candidate.target.id, candidate]))
-  const targets = arrangement.tried.flatMap(({ id, reason, score }): PlannedTarget[] => {
+  const targets = arrangement.tried.flatMap(({ id, reason, score, relaxed }): PlannedTarget[] => {
     const [candidate, option] = [candidates.get(id), options.get(id)]
     if (!candidate) return []
     return [
@@ -122,6 +122,7 @@ function toPlan({ choice, shape }: Weighing, { inputs, arrangement }: Arranged):
         reason,
         timeoutMs: choice.timeoutMs ?? rowTimeout(candidate, shape),
         score,
+        relaxed,
         quality: option?.quality,
         costNanoUsd: option?.cost_nanos,
         latencyMs: option?.latency_ms,

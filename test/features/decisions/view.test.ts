@@ -17,7 +17,7 @@ const row: Row = {
   strategy: 'smart',
   candidates: [
     { target: 'a/b', reason: 'smart_choice', score: 2.5, quality: 8, cost_nanos: 2_000_000, latency_ms: 900 },
-    { target: 'c/d', reason: 'fallback' },
+    { target: 'c/d', reason: 'default_model', relaxed: ['quality'] },
   ],
   excluded: [{ target: 'e/f', reason: 'over_max_cost' }],
   attempts: [{ target: 'a/b', outcome: 'ok', duration_ms: 5 }],
@@ -67,7 +67,7 @@ describe('a decision', () => {
     const shown = WholeDecision.parse(viewOf(row))
     expect(shown.candidates).toEqual([
       { target: 'a/b', reason: 'smart_choice', score: 2.5, quality: 8, cost_usd: 0.002, latency_ms: 900 },
-      { target: 'c/d', reason: 'fallback' },
+      { target: 'c/d', reason: 'default_model', relaxed: ['quality'] },
     ])
     expect(shown).toMatchObject({
       propensity: 0.25,

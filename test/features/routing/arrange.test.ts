@@ -135,6 +135,21 @@ describe('an arrangement', () => {
     )
   })
 
+  it('never leaves unsaid that a target is not good enough for its class', () => {
+    const complex = { max_latency_ms: 5000, min_quality: 9 }
+    fc.assert(
+      fc.property(inputs, (given) => {
+        const made = arrange({ ...given, strategy: 'smart', complexity: 'complex', soft: complex })
+        const good = new Set(given.options.flatMap(({ id, quality = 0 }) => (quality >= 9 ? [id] : [])))
+        for (const { id, relaxed } of made.ordered) {
+          expect(good.has(id) || made.relaxed.includes('quality') || relaxed?.includes('quality')).toBe(true)
+          expect(good.has(id) && relaxed?.includes('quality')).toBeFalsy()
+        }
+      }),
+      runs,
+    )
+  })
+
   it('tells how likely its first was: over everything that may come first it adds up to one', () => {
     const draws = count(400, 4000)
     fc.assert(
@@ -223,14 +238,18 @@ describe('an arrangement', () => {
     const one = arrange({ strategy: 'quality', options: some, most: 3, soft: { min_quality: 9 } })
     expect(one.ordered).toEqual([
       { id: 'a/1', reason: 'quality_choice' },
-      { id: 'z/default', reason: 'default_model' },
+      { id: 'z/default', reason: 'default_model', relaxed: ['quality'] },
     ])
     const out = some.map((option) => (option.spare ? option : { ...option, out: 'breaker_open' }))
     expect(arrange({ strategy: 'quality', options: out, most: 3, soft: { min_quality: 9 } })).toMatchObject({
-      ordered: [{ id: 'z/default', reason: 'default_model' }],
+      ordered: [{ id: 'z/default', reason: 'default_model', relaxed: ['quality'] }],
       relaxed: [],
       propensity: 1,
     })
+    const good = [{ id: 'z/default', spare: true, quality: 9 } as const]
+    expect(arrange({ strategy: 'quality', options: good, most: 3, soft: { min_quality: 9 } }).ordered).toEqual([
+      { id: 'z/default', reason: 'default_model' },
+    ])
   })
 
   it('tries three that the strategy chose, then the fallbacks of each tier and the default model, six in all', () => {

@@ -199,6 +199,39 @@ describe('a model that is left to us', () => {
     expect(await ask(gateway, { helix: simple })).toMatchObject({ complexity: 'simple', relaxed: [] })
   })
 
+  const hard = 'Compare both proofs step by step, then design a plan and derive what follows. '
+
+  it.each([
+    [['openai', 'deepseek'], []],
+    [['openrouter', 'qwen', 'groq'], []],
+    [['deepseek', 'mistral', 'qwen'], ['quality']],
+    [['qwen'], ['quality']],
+  ])('is no model below 9 for a complex prompt unless the decision says so (%j: %j)', async (some, relaxed) => {
+    const gateway = await start({}, { vendors: some })
+    const decision = await ask(gateway, {
+      messages: [{ role: 'user', content: hard.repeat(200) }],
+      helix: { routing: 'smart' },
+    })
+    expect(decision).toMatchObject({ status: 200, complexity: 'complex', relaxed })
+    for (const { quality = 0 } of decision.candidates) expect(quality >= 9).toBe(relaxed.length === 0)
+  })
+
+  it('is the default model where all that is good enough fails, and the decision says what that is not', async () => {
+    const targets = [{ provider: 'openai', model: 'gpt-4o' }]
+    const gateway = await start(
+      { routing: rules({ strategy: 'smart', targets, defaultModel: 'deepseek-chat' }) },
+      { upstream: ({ to }) => (to === 'openai' ? new Response('busy', { status: 503 }) : answer()) },
+    )
+    const helix = { routing: { strategy: 'smart', task_complexity: 'complex' } }
+    const decision = await ask(gateway, { helix })
+    expect(decision).toMatchObject({ status: 200, chosen: 'deepseek/deepseek-chat', relaxed: [] })
+    expect(decision.candidates).toMatchObject([
+      { target: gpt4o, reason: 'smart_choice', quality: 9 },
+      { target: 'deepseek/deepseek-chat', reason: 'default_model', quality: 8.3, relaxed: ['quality'] },
+    ])
+    expect(decision.candidates[0]).not.toHaveProperty('relaxed')
+  })
+
   it('falls back to the default model of the policy', async () => {
     const targets = [{ provider: 'deepseek', model: 'deepseek-chat', maxCostPerRequestNanoUsd: 0 }]
     const gateway = await start({ routing: rules({ strategy: 'cost', targets, defaultModel: 'gpt-4o' }) })
