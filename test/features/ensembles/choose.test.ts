@@ -110,6 +110,22 @@ describe('a majority', () => {
     })
   })
 
+  it('takes a number for the same however it is set, and not for the same in words', () => {
+    const answers = ['42', ' 42.', 'forty-two'].map((text, at) => answered(text, { tokenProbability: (at + 1) / 10 }))
+    expect(choose({ answers, settings, members: 3 })).toMatchObject({
+      votingMethod: 'majority',
+      winner: 1,
+      agreeing: [0, 1],
+      fallback: undefined,
+    })
+    const tied = [...answers, answered('forty-two', { tokenProbability: 0.2 })]
+    expect(choose({ answers: tied, settings, members: 4 })).toMatchObject({
+      votingMethod: 'confidence_weighted',
+      winner: 2,
+      fallback: 'no_majority',
+    })
+  })
+
   it('of a tie is none: confidence decides, and the choice says so', () => {
     const answers = ['42', 'Berlin', '42', 'Berlin'].map((text, at) => answered(text, { tokenProbability: at / 10 }))
     expect(choose({ answers, settings, members: 4 })).toMatchObject({
