@@ -34,6 +34,18 @@ export const textAt = (bytes: Uint8Array, at: number, length: number): string =>
 /** The same memory with the platform's own searches. */
 export const searchable = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** Chunks, segments or blocks of an honest picture; some encoders cut 50 MB into pieces of a kilobyte. */
+const MOST_PARTS = 100_000
+
+/** To be called for each part of a picture: a file of nothing but parts makes a list that is larger than any memory. */
+export function partCounter(): () => void {
+  let parts = 0
+  return () => {
+    parts += 1
+    if (parts > MOST_PARTS) throw brokenImage('it is in too many parts')
+  }
+}
+
 export const brokenImage = (why: string) => new AppError('undecodable_image', `The picture cannot be read: ${why}.`)
 
 export const noAudio = (why: string) =>

@@ -1,4 +1,4 @@
-import { brokenImage, has, little } from './bytes.ts'
+import { brokenImage, has, little, partCounter } from './bytes.ts'
 import type { Size } from './image.ts'
 
 export type GifBlock = { kind: 'control' | 'image' | 'loop' | 'other' | 'end'; start: number; end: number }
@@ -23,7 +23,9 @@ export const pixelsStart = (bytes: Uint8Array, start: number) => start + 10 + ta
 
 /** Every block; a file may lack its trailer. Throws `undecodable_image` where a block breaks off. */
 export function* blocksOf(bytes: Uint8Array): Generator<GifBlock> {
+  const countPart = partCounter()
   for (let start = bodyStart(bytes); start < bytes.length; ) {
+    countPart()
     const first = bytes[start]
     if (first === 0x3b) {
       yield { kind: 'end', start, end: start + 1 }

@@ -1,4 +1,4 @@
-import { big, brokenImage, has, little, searchable } from './bytes.ts'
+import { big, brokenImage, has, little, partCounter, searchable } from './bytes.ts'
 import type { Size } from './image.ts'
 
 /** A marker with what belongs to it: its data is between `data` and `end`, and a scan's pixels are behind `end`. */
@@ -18,6 +18,7 @@ const isAlone = (marker: number) => marker === 0x01 || (marker >= 0xd0 && marker
 /** Every segment up to the end of the image (ITU T.81, annex B). Throws `undecodable_image` where it breaks off. */
 export function* segmentsOf(bytes: Uint8Array): Generator<Segment> {
   const buffer = searchable(bytes)
+  const countPart = partCounter()
   for (let at = 2; ; ) {
     const start = buffer.indexOf(0xff, at)
     let mark = start + 1
@@ -33,6 +34,7 @@ export function* segmentsOf(bytes: Uint8Array): Generator<Segment> {
       yield { marker, start, data: mark + 1, end: mark + 1 }
       return
     }
+    countPart()
     const end = mark + 1 + Math.max(2, big(bytes, mark + 1, 2))
     if (end > bytes.length) throw brokenImage('it ends inside a segment')
     yield { marker, start, data, end }

@@ -1,4 +1,4 @@
-import { big, brokenImage, has, textAt } from './bytes.ts'
+import { big, brokenImage, has, partCounter, textAt } from './bytes.ts'
 import type { Size } from './image.ts'
 
 export type PngChunk = { type: string; start: number; data: number; end: number }
@@ -17,7 +17,9 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
 
 /** Every chunk up to IEND. Throws `undecodable_image` where the file breaks off. */
 export function* chunksOf(bytes: Uint8Array): Generator<PngChunk> {
+  const countPart = partCounter()
   for (let at = 8; ; ) {
+    countPart()
     const length = big(bytes, at, 4)
     const end = at + 12 + length
     if (end > bytes.length) throw brokenImage('it ends inside a chunk')

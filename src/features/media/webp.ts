@@ -1,4 +1,4 @@
-import { brokenImage, has, little, textAt } from './bytes.ts'
+import { brokenImage, has, little, partCounter, textAt } from './bytes.ts'
 import type { Size } from './image.ts'
 
 type Chunk = { type: string; start: number; data: number; end: number }
@@ -10,7 +10,9 @@ const HAS_EXIF_OR_XMP = 0x0c
 function* chunksOf(bytes: Uint8Array): Generator<Chunk> {
   const limit = 8 + little(bytes, 4, 4)
   if (limit > bytes.length) throw brokenImage('it is shorter than its header says')
+  const countPart = partCounter()
   for (let at = 12; at + 8 <= limit; ) {
+    countPart()
     const length = little(bytes, at + 4, 4)
     const dataEnd = at + 8 + length
     if (dataEnd > limit) throw brokenImage('it ends inside a chunk')

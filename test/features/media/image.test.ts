@@ -73,6 +73,29 @@ describe('a picture', () => {
     expect(outcomeOf(bytes)).toBe('undecodable_image')
   })
 
+  it('is broken where it is in more parts than any memory could list', () => {
+    const times = (part: Uint8Array | number[], parts: number) => {
+      const filled = new Uint8Array(part.length * parts)
+      for (let at = 0; at < parts; at++) filled.set(part, at * part.length)
+      return filled
+    }
+    const [jpeg, gif, webp] = [fixture('house-small.jpg'), fixture('house.gif'), fixture('lossy.webp')]
+    const inRiff = (file: Uint8Array) => {
+      new DataView(file.buffer).setUint32(4, file.length - 8, true)
+      return file
+    }
+    const cases: [name: string, of: (parts: number) => Uint8Array][] = [
+      ['jpeg', (parts) => joined(jpeg.subarray(0, 2), times([0xff, 0xfe, 0, 2], parts), jpeg.subarray(2))],
+      ['png', (parts) => joined(png.subarray(0, 33), times(pngChunk('tEXt', ''), parts), png.subarray(33))],
+      ['gif', (parts) => joined(gif.subarray(0, -1), times([0x21, 0xfe, 0], parts), [0x3b])],
+      ['webp', (parts) => inRiff(joined(webp, times([0x58, 0x58, 0x58, 0x58, 0, 0, 0, 0], parts)))],
+    ]
+    for (const [format, of] of cases) {
+      expect(outcomeOf(of(90_000)), format).toBe(format)
+      expect(outcomeOf(of(100_001)), format).toBe('undecodable_image')
+    }
+  })
+
   it('may have 50 megapixels and not one row more', () => {
     expect(imageOf(wide(10_000, 5000))).toMatchObject({ width: 10_000, height: 5000 })
     expect(outcomeOf(wide(10_000, 5001))).toBe('too_long')
