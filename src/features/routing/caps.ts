@@ -53,18 +53,14 @@ function relaxation(options: readonly Option[], soft: PlanCaps | undefined): Cap
   return relaxed
 }
 
-/** Caps of the class that do not keep the default model out: which of them it breaks. */
-export const brokenBySpare = (option: Option, soft: PlanCaps | undefined): readonly CapName[] =>
-  option.spare && soft ? brokenBy(option, soft) : NONE
-
 function brokenSoftly(option: Option, soft: PlanCaps | undefined): readonly CapName[] {
   if (option.spare) return NONE
   const broken = soft ? brokenBy(option, soft) : NONE
   return option.dear && !broken.includes('cost') ? [...broken, 'cost'] : broken
 }
 
-/** What nobody knows keeps no cap. */
-function brokenBy(option: Option, caps: PlanCaps): readonly CapName[] {
+/** Caps that an option does not keep; what nobody knows keeps none. */
+export function brokenBy(option: Option, caps: PlanCaps): readonly CapName[] {
   const { max_cost_nanos: cost, max_latency_ms: latency, min_quality: quality } = caps
   const broken: CapName[] = []
   if (latency !== undefined && !(option.latency_ms !== undefined && option.latency_ms <= latency))

@@ -1,6 +1,6 @@
 import type { DecidedExperiment } from '../../core/decision.ts'
 import type { Complexity, Strategy } from '../../core/routing.ts'
-import { brokenBySpare, type CapName, keepCaps } from './caps.ts'
+import { brokenBy, type CapName, keepCaps } from './caps.ts'
 import { inOrder, type Placed, tierOf } from './orders.ts'
 import type { Target } from './target.ts'
 
@@ -135,8 +135,9 @@ export function arrange(inputs: PlanInputs): Arrangement {
     const isChoice = at === 0 && !isBehind(option)
     const behind = option.spare ? 'default_model' : option.would_wait ? 'would_wait' : 'fallback'
     const reason = isChoice && !option.spare ? `${strategy}_choice` : behind
-    const relaxed = brokenBySpare(option, inputs.soft)
-    return { id: option.id, reason, ...(score !== undefined && { score }), ...(relaxed.length > 0 && { relaxed }) }
+    const made: Ordered = { id: option.id, reason, ...(score !== undefined && { score }) }
+    const relaxed = option.spare && inputs.soft ? brokenBy(option, inputs.soft) : []
+    return relaxed.length > 0 ? { ...made, relaxed } : made
   })
   return {
     ordered,

@@ -173,6 +173,38 @@ describe('an arrangement', () => {
     )
   })
 
+  const scoresOf = (inputs: Omit<PlanInputs, 'most'>) =>
+    Object.fromEntries(arrange({ ...inputs, most: 9 }).ordered.map(({ id, score }) => [id, score]))
+
+  it.each([
+    ['simple', 1, 1, 1],
+    ['medium', 2, 0.5, 0.5],
+    ['complex', 4, 0.25, 0.25],
+  ] as const)('scores a %s request by quality^%d ÷ (USD^%d × seconds^%d)', (complexity, a, b, c) => {
+    const options: Option[] = [
+      { id: 'a/1', quality: 8, cost_nanos: 3_000_000, latency_ms: 1700 },
+      { id: 'b/2', quality: 9.5, cost_nanos: 0, latency_ms: 20 },
+    ]
+    expect(scoresOf({ strategy: 'smart', complexity, options })).toEqual({
+      'a/1': expect.closeTo(8 ** a / (0.003 ** b * 1.7 ** c), 6),
+      // Nothing is cheaper than 0.00001 USD, nor quicker than a tenth of a second.
+      'b/2': expect.closeTo(9.5 ** a / (0.00001 ** b * 0.1 ** c), 6),
+    })
+  })
+
+  it('scores how well a target is by its health, load, latency and errors', () => {
+    const options: Option[] = [
+      { id: 'a/1', health: 1, load: 0.25, latency_ms: 800, error_rate: 0.1 },
+      { id: 'b/2', health: 0.5, load: 3, latency_ms: 1600, error_rate: 0 },
+      { id: 'c/3', loaded: true, health: 0 },
+    ]
+    expect(scoresOf({ strategy: 'health_based', options })).toEqual({
+      'a/1': expect.closeTo(0.4 + 0.3 * 0.75 + 0.2 + 0.1 * 0.9, 12),
+      'b/2': expect.closeTo(0.4 * 0.5 + 0.2 * 0.5 + 0.1, 12),
+      'c/3': expect.closeTo(0.3 + 0.1 + 0.2, 12),
+    })
+  })
+
   it('gives the places after the first by lot as well', () => {
     const three = ['a', 'b', 'c'].map((id) => ({ id }))
     const orders = Array.from({ length: 200 }, (_, at) =>
@@ -305,10 +337,11 @@ describe('an arrangement', () => {
     const best = (work: () => unknown): number => {
       const once = (): number => {
         const began = performance.now()
-        for (let at = 0; at < 100; at += 1) work()
+        for (let at = 0; at < 10; at += 1) work()
         return performance.now() - began
       }
-      return Math.min(...Array.from({ length: 10 }, once))
+      // So short that on a busy machine, too, some are not interrupted.
+      return Math.min(...Array.from({ length: 100 }, once))
     }
     const written = best(() => JSON.stringify(fifty))
     for (const strategy of strategies) {

@@ -125,6 +125,15 @@ describe('the fallbacks of a model', () => {
     expect(chainOf(some, { names: ['toString'], vendor: undefined })).toEqual([])
   })
 
+  it.each([
+    ['gemini-pro', ['gpt-4-turbo', 'claude-3-sonnet']],
+    ['gpt-4-turbo', ['claude-3-opus', 'gemini-pro']],
+    ['claude-3-opus', ['gpt-4-turbo', 'gemini-pro']],
+    ['gpt-3.5-turbo', ['gemini-pro', 'mistral-large']],
+  ])('of %s are built in', (name, chain) => {
+    expect(chainOf(some, { names: [name], vendor: 'openai' })).toEqual(chain)
+  })
+
   it('of a model of Anthropic without any are those of two other vendors', () => {
     const chain = chainOf(some, { names: ['claude-sonnet-4-5'], vendor: 'anthropic' })
     expect(chain).toEqual(['openai/gpt-4o', 'deepseek/deepseek-chat'])
@@ -143,7 +152,14 @@ describe('what a vendor has where no policy says', () => {
 
   it('limits what they may cost, or the time that they get, where that is the question', () => {
     expect(defaultsFor('cost', 'deepseek', 0)).toMatchObject({ maxCostPerRequestNanoUsd: 10_000_000 })
-    expect(defaultsFor('cost', 'openai', 0)).toMatchObject({ maxCostPerTokenNanoUsd: 2000 })
+    expect(defaultsFor('cost', 'openai', 0)).toMatchObject({
+      maxCostPerTokenNanoUsd: 2000,
+      maxCostPerRequestNanoUsd: 100_000_000,
+    })
+    const dear = defaultsFor('cost', 'anthropic', 0)
+    expect(dear).toEqual({ priority: expect.any(Number) })
+    expect(dear.priority).toBeGreaterThan(defaultsFor('cost', 'ollama', 999).priority ?? 0)
+    expect(defaultsFor('latency', 'anthropic', 0)).toMatchObject({ timeoutMs: 30_000 })
     expect(defaultsFor('latency', 'openai', 0)).toMatchObject({ timeoutMs: 15_000 })
     expect(defaultsFor('smart', 'openai', 0).timeoutMs).toBeUndefined()
   })
