@@ -29,6 +29,9 @@ const EMBED_BATCH = 64
 const SHOW_BATCH = 4
 const MOST_SHOWN = 100
 
+/** An isolate has 128 MB for all its calls, and no honest answer of a node is as long. */
+const MOST_ANSWER_BYTES = 16 * 1024 * 1024
+
 /** Every other field of an embeddings body is reported as ignored. */
 const embeddingFields: ReadonlySet<string> = new Set(['model', 'input', 'dimensions', 'encoding_format'])
 
@@ -85,7 +88,7 @@ export function createOllama(options: OllamaOptions): Provider {
       const decoder = createOllamaDecoder({ upstream, model: call.model })
       return { kind: 'stream', stream: createChatStream(answer.body, decoder), ignored }
     }
-    const line = await fetchJson(upstream, { ...request, expect: 'whole' })
+    const line = await fetchJson(upstream, { ...request, expect: 'whole', maxBytes: MOST_ANSWER_BYTES })
     if (!isObject(line) || line.done !== true || !isObject(line.message)) {
       throw new UpstreamError('garbage', `${name} sent something that is no chat answer.`)
     }
@@ -119,7 +122,8 @@ export function createOllama(options: OllamaOptions): Provider {
   async function embedBatch({ model, body, signal, timeouts }: EmbedCall, input: string[]): Promise<JsonObject> {
     const { dimensions } = body
     const request = { model, input, truncate: false, ...(dimensions === undefined ? {} : { dimensions }) }
-    const answer = await fetchJson(upstream, { path: '/api/embed', body: request, signal, timeouts, expect: 'whole' })
+    const asked = { path: '/api/embed', body: request, signal, timeouts, expect: 'whole' } as const
+    const answer = await fetchJson(upstream, { ...asked, maxBytes: MOST_ANSWER_BYTES })
     if (!isObject(answer)) throw new UpstreamError('garbage', `${name} sent something that is no list of vectors.`)
     return answer
   }

@@ -3,9 +3,10 @@ import type { Ctx } from '../../core/context.ts'
 import { UpstreamError } from '../../core/models.ts'
 import type { NodeLink } from '../../core/node.ts'
 import { OutboundError } from '../../core/outbound.ts'
+import { readText } from '../../core/read-text.ts'
 
 const LIST_MS = 5000
-const MOST_CHARS = 1_000_000
+const MOST_BYTES = 1_000_000
 const MOST_VOICES = 500
 
 const text = z.string().max(255)
@@ -43,9 +44,9 @@ async function voicesOf(ctx: Ctx, { id: nodeId, send }: NodeLink) {
   try {
     const request = { server: 'speech', method: 'GET', path: '/v1/audio/voices' } as const
     const response = await send({ ...request, signal, headersTimeoutMs: LIST_MS })
-    const body = await response.text()
-    if (!response.ok || body.length > MOST_CHARS) return []
-    return Listed.parse(JSON.parse(body)).flatMap(asVoice)
+    const read = await readText(response, MOST_BYTES).catch(() => undefined)
+    if (!response.ok || !read || read.isCut) return []
+    return Listed.parse(JSON.parse(read.text)).flatMap(asVoice)
   } catch (error) {
     const isExpected =
       error instanceof OutboundError ||

@@ -3,6 +3,7 @@ import { UpstreamError } from '../../core/models.ts'
 import type { NodeFault, NodeLink, NodeRequest } from '../../core/node.ts'
 import { nodeFaultOf } from '../../core/node-fault.ts'
 import { OutboundError } from '../../core/outbound.ts'
+import { readText } from '../../core/read-text.ts'
 
 /** More than any list of models is, and less than an object's memory. */
 const MOST_BYTES = 4_000_000
@@ -33,11 +34,12 @@ export async function askNode<T>({ send }: Link, question: Question, shape: z.Zo
   const timer = setTimeout(() => ending.abort(), timeoutMs)
   try {
     const response = await send({ ...request, signal, headersTimeoutMs: timeoutMs })
-    const text = await readText(response, response.ok ? MOST_BYTES : MOST_ERROR_BYTES)
+    const { text, isCut } = await readText(response, response.ok ? MOST_BYTES : MOST_ERROR_BYTES)
     if (!response.ok) {
       const vendor = { message: text }
       throw new UpstreamError('status', 'The node refused.', { status: response.status, vendor })
     }
+    if (isCut) throw new NodeSilence('bad_output')
     const parsed = shape.safeParse(JSON.parse(text))
     if (!parsed.success) throw new NodeSilence('bad_output', parsed.error)
     return parsed.data
@@ -60,24 +62,4 @@ function silenceOf(error: unknown, isLate: boolean): NodeSilence {
   if (error instanceof UpstreamError) return new NodeSilence(nodeFaultOf(error) ?? 'bad_output', error)
   const isTimeout = error instanceof OutboundError && error.fault === 'timeout'
   return new NodeSilence(isTimeout ? 'timeout' : 'tunnel_down', error)
-}
-
-/** Throws `SyntaxError` for more than that. */
-async function readText(response: Response, mostBytes: number): Promise<string> {
-  if (!response.body) return ''
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  const reader = response.body.getReader()
-  for (;;) {
-    const { value, done } = await reader.read()
-    if (done) break
-    bytes += value.byteLength
-    if (bytes > mostBytes) {
-      await reader.cancel()
-      if (response.ok) throw new SyntaxError('The answer is too long.')
-      break
-    }
-    chunks.push(value)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

@@ -14,6 +14,7 @@ export type PullLine = z.output<typeof PullLine>
 
 /** Decimal, as disks are sold. */
 export const MOST_PULL_BYTES = 80e9
+const MOST_LAYERS = 1000
 
 /** How far a pull is. Bytes never go down, and neither does the share of the job. */
 export type Pulled = { completed_bytes: number; total_bytes: number; status: string }
@@ -27,11 +28,13 @@ export function createPullTally(before: Pulled = { completed_bytes: 0, total_byt
     add(line: PullLine): Pulled {
       if (line.error !== undefined) throw failureOf(line.error)
       if (line.digest !== undefined) {
+        if (layers.size >= MOST_LAYERS && !layers.has(line.digest)) {
+          throw new AppError('provider_error', 'The node tells of more layers than any model has.')
+        }
         const known = layers.get(line.digest) ?? { total: 0, completed: 0 }
-        layers.set(line.digest, {
-          total: Math.max(known.total, line.total ?? 0),
-          completed: Math.max(known.completed, line.completed ?? 0),
-        })
+        const total = Math.max(known.total, line.total ?? 0)
+        const completed = Math.min(total, Math.max(known.completed, line.completed ?? 0))
+        layers.set(line.digest, { total, completed })
       }
       const sum = (of: 'total' | 'completed'): number => [...layers.values()].reduce((all, one) => all + one[of], 0)
       const total = sum('total')

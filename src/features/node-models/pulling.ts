@@ -2,6 +2,7 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { UpstreamError } from '../../core/models.ts'
 import type { NodeModel } from '../../core/node.ts'
+import { readText } from '../../core/read-text.ts'
 import type { JobWork } from '../job-queue/service.ts'
 import { refusedBy } from './fault.ts'
 import { seenNode } from './fleet.ts'
@@ -17,6 +18,7 @@ const SILENCE_MS = 300_000
 /** Each word of how far it is is a statement. */
 const TOLD_EVERY_MS = 1000
 const MOST_LINE_CHARS = 64 * 1024
+const MOST_ERROR_BYTES = 1000
 /** A look that was under way may not have seen it. */
 const LOOKS = 3
 
@@ -58,7 +60,7 @@ async function follow({ ctx, input, detail, signal, progress }: PullWork, { link
     headersTimeoutMs: HEADERS_MS,
   })
   if (!response.ok || !response.body) {
-    const message = (await response.text()).slice(0, 1000)
+    const { text: message } = await readText(response, MOST_ERROR_BYTES)
     throw new UpstreamError('status', 'The node refused.', { status: response.status, vendor: { message } })
   }
   const before = leftOff(detail)

@@ -5,6 +5,7 @@ import { UpstreamError } from '../../core/models.ts'
 import type { NodeRequest, NodeSend } from '../../core/node.ts'
 import { nodeFaultOf } from '../../core/node-fault.ts'
 import { OutboundError } from '../../core/outbound.ts'
+import { readText } from '../../core/read-text.ts'
 import { connectNode, nodeFactsOf } from '../providers/service.ts'
 import { type NodeRow, nodeSpecOf } from './spec.ts'
 
@@ -92,13 +93,8 @@ function faultOf(error: unknown, signal: AbortSignal): string {
 const classOf = (error: UpstreamError): string => nodeFaultOf(error) ?? `status ${error.status}`
 
 /** Throws for what is no JSON, and for more than anybody honest sends. */
-async function jsonOf({ body }: Response): Promise<unknown> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > MAX_BYTES) throw new Error('The answer is too long.')
-    chunks.push(chunk)
-  }
-  return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+async function jsonOf(response: Response): Promise<unknown> {
+  const { text, isCut } = await readText(response, MAX_BYTES)
+  if (isCut) throw new Error('The answer is too long.')
+  return JSON.parse(text)
 }

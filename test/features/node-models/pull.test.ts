@@ -69,6 +69,16 @@ describe('how far a pull is', () => {
     expect(shareOf({ completed_bytes: 9, total_bytes: 9, status: '' })).toBe(0.99)
   })
 
+  it('is no more than there is to be had, whatever a node tells, and of no more layers than a model has', () => {
+    const tally = createPullTally()
+    expect(tally.add({ digest: 'a', total: 100, completed: 1e300 })).toMatchObject({ completed_bytes: 100 })
+    for (let at = 0; at < 999; at++) tally.add({ digest: `layer ${at}`, total: 1, completed: 1 })
+    expect(tally.add({ digest: 'a', total: 100, completed: 100 })).toMatchObject({ total_bytes: 1099 })
+    expect(() => tally.add({ digest: 'one more', total: 1 })).toThrow(
+      expect.objectContaining({ code: 'provider_error' }),
+    )
+  })
+
   it('ends beyond 80 GB, and with what the node says went wrong', () => {
     const tally = createPullTally()
     tally.add({ digest: 'a', total: 79e9 })
