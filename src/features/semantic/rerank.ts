@@ -18,7 +18,7 @@ export async function rerank(ctx: Ctx, { query, documents, top_n: topN, model_na
   for (const [at, document] of documents.entries()) requireLength(`documents.${at}`, document, MAX_EMBED_CHARS)
   const length = documents.reduce((sum, document) => sum + document.length, 0)
   if (length > MAX_RANKED_CHARS) throw tooLong('documents', { limit: MAX_RANKED_CHARS, length })
-  const { scores, method, models, windows } = await rank(ctx, { query, documents }, modelName)
+  const { scores, method, models, windows } = await rankDocuments(ctx, { query, documents }, modelName)
   const results = scores
     .map((score, index) => ({ index, score }))
     .sort((one, other) => other.score - one.score || one.index - other.index)
@@ -28,8 +28,8 @@ export async function rerank(ctx: Ctx, { query, documents, top_n: topN, model_na
 
 type Order = { scores: number[]; method: 'rerank' | 'judge'; models: string[]; windows: number }
 
-/** By a model that was made for it, else by one that reads. */
-async function rank(ctx: Ctx, ranking: Ranking, modelName: string | undefined): Promise<Order> {
+/** By a model that was made for it, else by one that reads. Throws as these. */
+export async function rankDocuments(ctx: Ctx, ranking: Ranking, modelName: string | undefined): Promise<Order> {
   const rankers = await rankersFor(ctx, modelName)
   if (rankers) {
     const ranked = await rankOnNodes(ctx, rankers, ranking).catch((error: unknown): Ranked | undefined => {

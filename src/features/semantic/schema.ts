@@ -182,6 +182,10 @@ export const SearchBody = z.strictObject({
     .describe('Least cosine of what is found by its meaning. What is found by its words has none to reach.'),
   source_filter: SourceFilter.optional().describe('One source or up to 50.'),
   mode: z.enum(['semantic', 'keyword', 'hybrid']).default('semantic'),
+  rerank: z
+    .boolean()
+    .default(false)
+    .describe('Puts the best 30 in the order that a model for it, else one that reads, finds them relevant in.'),
   model_name: ModelName.optional().describe('Whose vectors are searched.'),
 })
 export type SearchBody = z.output<typeof SearchBody>
@@ -211,6 +215,8 @@ export const SearchView = z.object({
     source_filter: z.array(z.string()).nullable(),
     model_used: z.string().nullable(),
     space_id: z.string().nullable(),
+    rerank: z.boolean(),
+    reranked_by: z.array(z.string()).describe('The models that were asked for the order.'),
   }),
 })
 

@@ -2,6 +2,7 @@ import { and, eq } from 'drizzle-orm'
 import { sql } from 'drizzle-orm/sql'
 import { nowSeconds } from '../../core/clock.ts'
 import type { Ctx } from '../../core/context.ts'
+import type { QueryBuilder } from '../../core/db.ts'
 import { notFound } from '../../core/errors.ts'
 import { insertVectors, type Space } from '../spaces/service.ts'
 import type { CutChunk } from './pieces.ts'
@@ -106,7 +107,8 @@ export async function swapIn({ db, caller: { orgId }, now }: World, source: NewS
   const mayReplace = replace
     ? sql`semantic_sources.generation <= excluded.generation`
     : sql`semantic_sources.generation = excluded.generation`
-  const [before, placed] = await db.atomically(orgId, (query) => [
+  const [, before, placed] = await db.atomically(orgId, (query) => [
+    oneAtATime(query, orgId, sourceId),
     query.execute<{ count: number }>(sql`select count(*)::int as count from chunks
       where org_id = ${orgId} and source_id = ${sourceId} and is_current and generation <> ${generation}`),
     query.execute(sql`insert into semantic_sources
@@ -163,10 +165,18 @@ export async function storeChunkVectors(
   }
 }
 
-/** Removes a source with its chunks and vectors, also those that are being written. Throws 404. */
+/**
+ * Who has a source searched and who removes it come one after the other: else the one would find no chunks and the other
+ * no source, and what is left would be a source without chunks.
+ */
+const oneAtATime = (query: QueryBuilder, orgId: string, sourceId: string) =>
+  query.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`semantic ${orgId} ${sourceId}`}::text, 0))`)
+
+/** Removes a source with its chunks and vectors, also those that are being written. Throws 404 where there is neither. */
 export async function removeSource({ db, caller: { orgId } }: Stored, sourceId: string): Promise<void> {
   const isOf = sql`c.org_id = ${orgId} and c.source_id = ${sourceId}`
-  const [, gone] = await db.atomically(orgId, (query) => [
+  const [, , gone, , goneChunks] = await db.atomically(orgId, (query) => [
+    oneAtATime(query, orgId, sourceId),
     // Whoever is about to store vectors of these chunks goes first, or finds that they are gone.
     query.execute(sql`select id from chunks c where ${isOf} for update`),
     query.execute(
@@ -174,9 +184,9 @@ export async function removeSource({ db, caller: { orgId } }: Stored, sourceId: 
     ),
     query.execute(sql`delete from embeddings e using chunks c where e.org_id = ${orgId} and e.owner_kind = 'chunk'
       and e.owner_id = c.id and ${isOf}`),
-    query.execute(sql`delete from chunks c where ${isOf}`),
+    query.execute(sql`with gone as (delete from chunks c where ${isOf} returning 1) select from gone limit 1`),
   ])
-  if (gone.rows.length === 0) throw notFound('source')
+  if (gone.rows.length + goneChunks.rows.length === 0) throw notFound('source')
 }
 
 /** What is known of a source that is searched, and how many chunks the organisation has in all. */

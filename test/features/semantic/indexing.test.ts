@@ -106,17 +106,31 @@ describe('indexing', () => {
     expect(await left()).toEqual({ chunks: 1, vectors: 1 })
   })
 
+  /** Has the next call of the node wait. */
+  function held() {
+    const [called, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    world.node.before = async () => {
+      world.node.before = async () => {}
+      called.resolve()
+      await released.promise
+    }
+    return { called: called.promise, release: released.resolve }
+  }
+
+  it('is taken away while it is done for the first time, and leaves nothing', async () => {
+    const { called, release } = held()
+    const slow = team.ask('POST', '/index', { source_id: 'page', text: 'never to be searched' })
+    await called
+    expect((await team.ask('DELETE', '/index/page')).status).toBe(204)
+    release()
+    expect(await slow).toMatchObject({ status: 409, body: { code: 'conflict' } })
+    expect(await left()).toEqual({ chunks: 0, vectors: 0 })
+    expect((await team.ask('GET', '/stats')).body).toMatchObject({ sources: 0, chunks: 0 })
+    expect((await team.ask('DELETE', '/index/page')).status).toBe(404)
+  })
+
   it('refuses a text that was asked for earlier and is ready later', async () => {
-    let release = () => {}
-    const first = new Promise<void>((resolve) => {
-      world.node.before = async () => {
-        world.node.before = async () => {}
-        resolve()
-        await new Promise<void>((go) => {
-          release = go
-        })
-      }
-    })
+    const { called: first, release } = held()
     const slow = team.ask('POST', '/index', { source_id: 'page', text: 'asked for first' })
     await first
     expect((await team.ask('POST', '/index', { source_id: 'page', text: 'asked for second' })).status).toBe(200)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { count } from '../../support/lane.ts'
 import { bagOfWords, DIMENSIONS, MODEL, openWorld, type SemanticWorld, type Team } from './world.ts'
 
 let world: SemanticWorld
@@ -89,6 +90,39 @@ describe('search', () => {
     }
     expect((await other.ask('DELETE', '/index/foxes')).status).toBe(404)
     expect((await team.ask('DELETE', '/index/foxes')).status).toBe(204)
+  })
+
+  it.each(['the of and', 'und oder nicht', '" "', '- -', 'or or or', '\u200f\u202e!', '🎧'])(
+    'answers a query of %j with nothing or with something, and never fails',
+    async (query) => {
+      await indexed()
+      for (const mode of ['semantic', 'keyword', 'hybrid']) {
+        expect((await team.ask('POST', '/search', { query, mode, threshold: 0 })).status).toBe(200)
+      }
+    },
+  )
+
+  it('never gives a chunk of another organisation, however often it is asked', {
+    timeout: count(60_000, 900_000),
+  }, async () => {
+    const word = (at: number) => `word${at % 97}`
+    const chunksOf = (whose: string) =>
+      Array.from({ length: 60 }, (_, at) => ({ content: `${whose} ${word(at)} ${word(at * 7)} ${word(at * 13)}` }))
+    const other = await world.team()
+    await other.ask('POST', '/index', { source_id: 'same', chunks: chunksOf('theirs') })
+    await team.ask('POST', '/index', { source_id: 'same', chunks: chunksOf('mine') })
+    let [asked, foreign, found] = [0, 0, 0]
+    for (; asked < count(30, 10_000); asked++) {
+      const query = `theirs ${word(asked)} ${word(asked * 3)}`
+      const mode = ['semantic', 'keyword', 'hybrid'][asked % 3]
+      const wish = { query, mode, threshold: 0, top_k: 50, ...(asked % 5 === 0 && { source_filter: 'same' }) }
+      for (const { content } of (await team.ask('POST', '/search', wish)).body.results) {
+        found += 1
+        if (!content.startsWith('mine')) foreign += 1
+      }
+    }
+    expect(foreign).toBe(0)
+    expect(found).toBeGreaterThan(asked)
   })
 
   it('writes every search down, whatever it found', async () => {
