@@ -1,5 +1,6 @@
 import type { Entry } from '../contract/route-table.ts'
 import type { Planted } from '../support/canaries.ts'
+import { prefixesOf } from '../support/id-prefixes.ts'
 import { full } from '../support/lane.ts'
 import type { Answer } from '../support/route-calls.ts'
 import type { IdField } from './tenancy-calls.ts'
@@ -27,22 +28,41 @@ const LIKELY: Readonly<Record<string, RegExp>> = {
   org_id: /^org_/,
   user_id: /^usr_/,
   username: /-(?:owner|member)$/,
+  subject_id: /^(?:org|usr|key)_/,
   key: /^(?:key|hx)_/,
 }
 
 /** Of values that are no id of ours wherever they stand. */
 const FEW = 2
 
-/** One id of each kind that may stand in a field, and one that may not; in the full lane all of them. */
-export function idsAt({ field }: IdField, ids: readonly string[]): readonly string[] {
+/**
+ * Ids for a field: of what its name or its route speaks of, two other kinds in turn with the fields before it, and one
+ * that may not stand there; in the full lane all of them.
+ */
+export function idsAt({ entry, field }: IdField, ids: readonly string[], turn: number): readonly string[] {
   const likely = LIKELY[field]
-  const kinds = kindsOf(ids).slice(0, field.includes('.') ? FEW : undefined)
-  const fitting = likely ? ids.filter((id) => likely.test(id)) : kinds
+  const own = likely ? ids.filter((id) => likely.test(id)) : ownKinds(entry, field, ids)
   // Signing in costs a password hash each time: there it is only what can be an organisation.
-  if (field === 'org_id') return fitting
+  if (field === 'org_id') return own
   if (full()) return ids
-  const other = ids.find((id) => !fitting.includes(id))
-  return other === undefined ? fitting : [...fitting, other]
+  const some = new Set([...own, ...inTurn(ids, turn)])
+  const other = ids.find((id) => !some.has(id))
+  return other === undefined ? [...some] : [...some, other]
+}
+
+/** A field is named after what it holds (`upload_id`), and where a list goes on after what the list is of. */
+function ownKinds({ route }: Entry, field: string, ids: readonly string[]): string[] {
+  const name = field.split('.').at(-1) ?? ''
+  const words =
+    name === 'after' || name === 'id' ? route.path.replace('/api/', '').split(/[/:]/) : [name.replace(/_ids?$/, '')]
+  const prefixes = words.filter((word) => word.length > 2).flatMap((word) => word.split(/[_-]/).flatMap(prefixesOf))
+  return kindsOf(ids).filter((id) => prefixes.some((prefix) => id.startsWith(`${prefix}_`)))
+}
+
+function inTurn(ids: readonly string[], turn: number): string[] {
+  const kinds = kindsOf(ids)
+  const start = (turn * FEW) % Math.max(kinds.length, 1)
+  return [...kinds.slice(start), ...kinds.slice(0, start)].slice(0, FEW)
 }
 
 /** The first id with each prefix. */

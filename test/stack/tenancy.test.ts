@@ -2,18 +2,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Mailbox, startMailbox } from '../../scripts/local/mailbox/server.ts'
 import { areas } from '../../src/features/index.ts'
 import { hashPassword } from '../../src/features/passwords/service.ts'
-import { type Entry, loadTable, nameOf } from '../contract/route-table.ts'
+import { loadTable, nameOf } from '../contract/route-table.ts'
 import { type Planted, plant } from '../support/canaries.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
 import { count } from '../support/lane.ts'
 import { person } from '../support/people.ts'
 import { watchPredicates } from '../support/predicate-proxy.ts'
-import { type Answer, callRoute, forEach, type RouteCall } from '../support/route-calls.ts'
+import { callRoute, forEach, type RouteCall } from '../support/route-calls.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { storesHere } from '../support/stores.ts'
 import { tenantTables } from '../support/tables.ts'
 import { bodies, bodyOf, fill, idFieldsOf, mayBeAnswered, password, unknownFields } from './tenancy-calls.ts'
-import { foreignIn, idsAt, idsFor, isRefused, paramSetsOf, paramsOf } from './tenancy-probes.ts'
+import { expectOwnCalls, inOrder } from './tenancy-own.ts'
+import { foreignIn, idsAt, idsFor, isRefused, paramsOf } from './tenancy-probes.ts'
 
 const table = await loadTable(areas)
 const guarded = table.filter(({ route }) => route.spec.scope !== 'public')
@@ -128,8 +129,8 @@ describe.each([
 
   it('answers no query and no body with an id of theirs', { timeout: TIMEOUT_MS }, async () => {
     const values = [...theirs.ids, theirs.apiKey]
-    const probes = fields.flatMap((field) =>
-      idsAt(field, values).map((named): Probe => {
+    const probes = fields.flatMap((field, turn) =>
+      idsAt(field, values, turn).map((named): Probe => {
         const { entry, place } = field
         const input = place === 'query' ? { query: { [field.field]: named } } : { body: fill(field, named, mine) }
         const isFine = (status: number) => isRefused(entry, status) || (mayBeAnswered(field) && status < 300)
@@ -141,94 +142,10 @@ describe.each([
   })
 
   it('does with rows of one’s own what it is asked, and nothing with theirs', { timeout: TIMEOUT_MS }, async () => {
-    await expectOwnCalls(mine, theirs)
+    await expectOwnCalls(stack, guarded, { mine, theirs })
     await expectUnchanged()
   })
 })
-
-const METHODS = ['get', 'put', 'patch', 'post', 'delete']
-/** What leaves nothing to call with. */
-const LAST = ['POST /api/v1/auth/change-password', 'DELETE /api/v1/org']
-const rankOf = (entry: Entry) => LAST.indexOf(nameOf(entry)) * METHODS.length + METHODS.indexOf(entry.route.method)
-/** What takes something away comes after what needs it. */
-const inOrder = (entries: readonly Entry[]) => [...entries].sort((a, b) => rankOf(a) - rankOf(b))
-
-/** Every call on rows of one's own: what is refused above is refused because of whose it is. */
-async function expectOwnCalls(mine: Planted, theirs: Planted): Promise<void> {
-  const faults: string[] = []
-  for (const entry of inOrder(guarded)) {
-    const answers: Answer[] = []
-    for (const call of await ownCalls(entry, mine)) answers.push(await callRoute(stack, call))
-    const foreign = answers.flatMap((answer) => foreignIn(answer, theirs, undefined))
-    if (foreign.length > 0) faults.push(`${nameOf(entry)} shows ${foreign.join(', ')}`)
-    if (worksOnOwn(entry) && !answers.some(({ status }) => status < 300)) {
-      faults.push(`${nameOf(entry)} answers ${answers.map(({ status, body }) => `${status} ${body}`).join(' · ')}`)
-    }
-  }
-  expect(faults).toEqual([])
-}
-
-/**
- * Models and the names of providers are nobody's, kept answers are in no table, and where the planted provider
- * and another node should be nothing answers. The vendor there does not answer in a form.
- */
-const OF_NOBODY = [
-  'DELETE /api/v1/cache/:key',
-  'GET /v1/models/:model{.+}',
-  'GET /api/v1/models/:name{.+}/stats',
-  'POST /api/v1/models/select',
-  'POST /api/v1/ollama/models/load',
-  'POST /api/v1/ollama/models/unload',
-  'DELETE /api/v1/ollama/models/:name{.+}',
-  'POST /v1/audio/transcriptions',
-  'POST /v1/audio/translations',
-  'POST /v1/audio/speech',
-  'POST /api/v1/audio/transcribe',
-  'POST /api/v1/audio/identify-speakers',
-  'POST /api/v1/audio/identify-speaker',
-  'POST /api/v1/audio/analyze-emotion',
-  'POST /api/v1/audio/classify',
-  'POST /api/v1/audio/analyze-music',
-  'GET /v1/providers/:name/health',
-  'GET /api/v1/routing/models/:model{.+}/availability',
-  'PUT /api/v1/routing/models/:model{.+}/availability',
-  'POST /api/v1/routing/breakers/:target/reset',
-  'POST /api/v1/providers/discover',
-  'POST /api/v1/nodes',
-  'POST /api/v1/semantic/classify',
-  'POST /api/v1/semantic/extract-relations',
-  'POST /api/v1/semantic/rerank',
-  'POST /api/v1/vision/analyze',
-  'POST /api/v1/vision/detect-objects',
-  'POST /api/v1/vision/extract-text',
-  'POST /api/v1/vision/ocr',
-  'POST /api/v1/vision/batch/analyze',
-  'POST /api/v1/vision/images',
-]
-
-/** Routes of the platform are not for owners. */
-const worksOnOwn = (entry: Entry): boolean =>
-  entry.route.spec.scope !== 'operator' && !OF_NOBODY.includes(nameOf(entry))
-
-async function ownCalls(entry: Entry, mine: Planted): Promise<RouteCall[]> {
-  const { method, spec } = entry.route
-  const { owner } = mine
-  const own = mine.ids.filter((id) => ![owner.userId, owner.sessionId, owner.username].includes(id))
-  const isOfAnyOwner = method !== 'get' && !spec.params && !LAST.includes(nameOf(entry))
-  const { accessToken } = isOfAnyOwner ? await person(stack, { orgId: mine.orgId }) : owner
-  const call = { entry, credential: accessToken, body: bodyOf(entry), query: confirming(entry, mine) }
-  if (spec.params) return paramSetsOf(entry, own).map((params) => ({ ...call, params }))
-  const places = idFieldsOf(entry).filter(({ place }) => place === 'body')
-  const filled = places.flatMap((field) =>
-    idsAt(field, [...own, mine.apiKey]).map((id) => ({ ...call, body: fill(field, id, mine) })),
-  )
-  // A field that need not be there may name what no organisation here has any of.
-  const isOptional = places.every(({ field }) => !/^(?!helix\.).*\./.test(field) && !(field in { ...call.body }))
-  return isOptional ? [...filled, call] : filled
-}
-
-const confirming = (entry: Entry, { slug }: Planted): Record<string, string> =>
-  nameOf(entry) === 'DELETE /api/v1/org' ? { confirm: slug } : {}
 
 describe('somebody who is in two organisations', () => {
   /** What an owner of one of them may try on its people, the last of it last. */

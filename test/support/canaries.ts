@@ -1,5 +1,6 @@
 import { newId } from '../../src/core/ids.ts'
 import { keyVersionOf, seal } from '../../src/features/encryption/service.ts'
+import { prefixOf } from './id-prefixes.ts'
 import { depsOver, keyOf, type Person, person } from './people.ts'
 import type { Stack } from './stack.ts'
 import { type Column, columnsOf, tenantTables, vocabulariesOf } from './tables.ts'
@@ -21,39 +22,6 @@ export type Planted = {
   tables(): Promise<Record<string, number>>
   /** All of its rows, as text. */
   snapshot(): Promise<Record<string, string>>
-}
-
-/** How ids of a table begin. A table that is not here needs its line before its rows can be looked for by id. */
-const PREFIX_OF: Readonly<Record<string, string>> = {
-  api_keys: 'key',
-  audio_runs: 'aur',
-  audit_log: 'aud',
-  budgets: 'bud',
-  chunks: 'chk',
-  decisions: 'dec',
-  duplicate_pairs: 'dup',
-  embedding_spaces: 'spc',
-  entities: 'ent',
-  images: 'img',
-  invitations: 'inv',
-  jobs: 'job',
-  limits: 'lim',
-  login_sessions: 'ses',
-  nodes: 'node',
-  oidc_identities: 'idn',
-  oidc_providers: 'idp',
-  policies: 'pol',
-  provider_credentials: 'pcr',
-  providers: 'prv',
-  relations: 'rel',
-  responses: 'resp',
-  routing_policies: 'rpl',
-  secrets: 'sec',
-  semantic_searches: 'sse',
-  transcripts: 'trn',
-  uploads: 'upl',
-  usage_ledger: 'led',
-  vision_runs: 'vis',
 }
 
 /** Tables whose ids are hashes. */
@@ -282,12 +250,6 @@ function contentOf(
     default:
       throw new Error(`nothing is known about values of ${table}.${name}, which is ${type}`)
   }
-}
-
-function prefixOf(table: string): string {
-  const prefix = PREFIX_OF[table]
-  if (prefix === undefined) throw new Error(`say in test/support/canaries.ts how ids of ${table} begin`)
-  return prefix
 }
 
 const DAY_SECONDS = 86_400
