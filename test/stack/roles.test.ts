@@ -4,6 +4,7 @@ import { covers, narrow, type Role, roles, scopesOfRole } from '../../src/core/r
 import { areas } from '../../src/features/index.ts'
 import { documentedName, type Entry, loadTable, nameOf } from '../contract/route-table.ts'
 import { type FakeVendor, startFakeVendor } from '../support/fake-vendor/server.ts'
+import { full } from '../support/lane.ts'
 import { keyOf, type PersonOptions, person } from '../support/people.ts'
 import { type Answer, callRoute, forEach, paramsOfNobody, type RouteCall } from '../support/route-calls.ts'
 import { type Stack, startStack } from '../support/stack.ts'
@@ -134,13 +135,17 @@ describe('every route', () => {
 
   it('takes hostile texts in any field without failing on them', async () => {
     const texts = ['\0', 'a\0b', 'a\ud800', 'x'.repeat(100_000), '\r\nBcc: x@example.com', '__proto__', "';--"]
+    // In the default lane a field takes every other one, and the next field those between them.
+    const textsOf = (turn: number) => texts.filter((_, at) => full() || (at + turn) % 2 === 0)
     const platform = table.filter(({ errors, route }) => errors === 'problem' && route.spec.body && !route.spec.form)
     const operator = await signedIn({ isOperator: true, audience: 'helix-admin' })
     const owner = await signedIn({ role: 'owner' })
-    const faults = await forEach(platform, 4, async (entry) => {
+    const faults = await forEach([...platform.entries()], 4, async ([turn, entry]) => {
       const credential = entry.route.spec.scope === 'operator' ? operator : owner
       const body = bodyOf(entry) ?? hostileOf(entry)
-      const calls = Object.keys(body).flatMap((field) => texts.map((text) => ({ ...body, [field]: text })))
+      const calls = Object.keys(body).flatMap((field, at) =>
+        textsOf(turn + at).map((text) => ({ ...body, [field]: text })),
+      )
       const answers = await forEach(calls, 1, (wrong) =>
         callRoute(stack, { entry, credential, params: paramsOfNobody(entry.route), body: wrong }),
       )
