@@ -1,5 +1,12 @@
 import { findProvider, type ModelInfo } from '@pydantic/genai-prices'
-import { cheaperOutput, freeModels, priors, retired, windows } from '../../src/features/catalog/overrides.ts'
+import {
+  cheaperOutput,
+  freeModels,
+  priors,
+  retired,
+  successors,
+  windows,
+} from '../../src/features/catalog/overrides.ts'
 import { type PriceRow, priceRows } from '../../src/features/catalog/price-rows.ts'
 import { familyOf, traitLettersOf } from '../../src/features/catalog/traits.ts'
 import {
@@ -103,9 +110,12 @@ function figuresByHand(price: Exclude<PriceRow['price'], 'node'>): Figures {
   return { base: figuresOf(unitsOf(price)).base, tiers }
 }
 
+const priorOf = (name: string) => priors.find(({ family }) => family.test(name))
+
 function finishRow(vendor: string, row: Pick<Row, 'own' | 'names' | 'price'>, source: Source): Row {
   const { letters, maxOutputTokens, imageTokenBound } = traitLettersOf(row.own)
-  const prior = priors.find((each) => each.family.test(familyOf(row.own)))
+  const family = familyOf(row.own)
+  const prior = priorOf(successors.find((each) => each.family.test(family))?.of ?? family)
   const fixed = windows.find((each) => each.vendor === vendor && each.names.test(row.own))
   const contextWindow = fixed?.contextWindow ?? source.context_window
   const limit = Math.min(maxOutputTokens ?? Number.POSITIVE_INFINITY, contextWindow ?? Number.POSITIVE_INFINITY)

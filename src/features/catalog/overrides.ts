@@ -185,11 +185,27 @@ export const priors: readonly (Prior & { family: RegExp })[] = [
   { family: /^gemini-2\.5-pro/, quality: 9.3, latencySeconds: 2 },
   { family: /^mistral-large/, quality: 8.5, latencySeconds: 2 },
   { family: /^mixtral-8x7b/, quality: 7.2, latencySeconds: 1.5 },
-  { family: /^(meta-)?llama-?3\.1/, quality: 7.8, latencySeconds: 1.5 },
+  { family: /^(meta-)?llama-?3\.1(?!-8b)/, quality: 7.8, latencySeconds: 1.5 },
   { family: /^grok-4(-0709|-latest)?$/, quality: 9.3, latencySeconds: 3 },
   { family: /^deepseek-(chat|coder)/, quality: 8.3, latencySeconds: 2 },
   { family: /^qwen-turbo/, quality: 7.2, latencySeconds: 1 },
   { family: /^qwen-plus/, quality: 8, latencySeconds: 1.6 },
   { family: /^qwen-max/, quality: 8.6, latencySeconds: 2.4 },
   { family: /^glm-4\.5$/, quality: 8.4, latencySeconds: 2 },
+]
+
+/**
+ * Later generations of a line: until they are measured nothing is expected of them but what was of the one before. The
+ * small and the fast models of a vendor are lines of their own.
+ */
+export const successors: readonly { family: RegExp; of: string }[] = [
+  { family: /^gpt-4\.1(-\d{4}|$)/, of: 'gpt-4o' },
+  { family: /^gpt-5(\.\d)?(-\d{4}|$)/, of: 'gpt-4-turbo' },
+  { family: /^claude-(3-7-sonnet|sonnet-\d)/, of: 'claude-3-5-sonnet' },
+  { family: /^claude-opus-\d/, of: 'claude-3-opus' },
+  { family: /^gemini-3(\.\d)?-pro/, of: 'gemini-2.5-pro' },
+  { family: /^grok-4\.\d+$/, of: 'grok-4' },
+  { family: /^deepseek-v\d-pro/, of: 'deepseek-chat' },
+  { family: /^qwen3-max/, of: 'qwen-max' },
+  { family: /^llama-?3\.3-70b/, of: 'llama-3.1' },
 ]

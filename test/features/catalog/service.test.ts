@@ -27,6 +27,27 @@ function first(name: string): CatalogModel {
   return model
 }
 
+describe('what is expected of a model that nobody has measured', () => {
+  it.each([
+    ['claude-sonnet-4-5', 'claude-3-5-sonnet'],
+    ['claude-opus-5', 'claude-3-opus'],
+    ['gpt-4.1', 'gpt-4o'],
+    ['gpt-5.5', 'gpt-4-turbo'],
+    ['gemini-3.1-pro-preview', 'gemini-2.5-pro'],
+    ['deepseek-v4-pro', 'deepseek-chat'],
+  ])('%s is what was of the one before it, %s', (name, before) => {
+    expect(first(name).prior).toEqual(first(before).prior)
+    expect(first(name).prior).toBeDefined()
+  })
+
+  it.each(['gpt-5-mini', 'gpt-4.1-nano', 'llama-3.1-8b-instant', 'grok-4-fast-reasoning', 'claude-haiku-4-5'])(
+    '%s, small or fast, is nothing',
+    (name) => {
+      expect(first(name).prior).toBeUndefined()
+    },
+  )
+})
+
 describe('names that always resolve', () => {
   it.each([
     ['GPT-4o', 'gpt-4o'],

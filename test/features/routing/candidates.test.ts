@@ -65,7 +65,10 @@ describe('what a strategy may choose from', () => {
       { provider: 'deepseek', model: 'deepseek-chat', priority: 2 },
     ]
     const { candidates } = open('cost', { routing: rules({ targets }) })
-    expect(candidates.map(({ target, row }) => [target.id, row.priority])).toEqual([['deepseek/deepseek-chat', 2]])
+    expect(candidates.map(({ target, row }) => [target.id, row.priority])).toEqual([
+      ['deepseek/deepseek-chat', 2],
+      ['deepseek/deepseek-v4-pro', 7],
+    ])
     expect(ids(open('cost', { routing: rules({ targets: [{ provider: 'nobody' }] }) }))).toEqual([])
   })
 
