@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { type DemoNode, startDemoNode } from '../../scripts/local/demo-node/server.ts'
+import { checkNode, type Outcome } from '../../scripts/node-check/checks.ts'
 import { SHARED_NODE_ID } from '../../src/core/node.ts'
 import { actionsOf, keyOf } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
@@ -220,6 +221,21 @@ describe('calls', () => {
     const asked = await us.chat('small/big:1b', 'Hello', { helix: { fallback_models: ['ollama/of-all:1b'] } })
     expect(asked.status).toBe(200)
     expect(asked.headers.get('x-helix-attempts')).toBe('2')
+  })
+})
+
+describe('the checks with a real node', () => {
+  it('ask the demo node what it has, and say what it cannot show', async () => {
+    const us = await team(stack)
+    await register(us)
+    const told: Outcome[] = []
+    const through = { url: stack.url, key: us.apiKey, node: 'gpu', pictures: 2 }
+    const isGood = await checkNode(through, (outcome) => told.push(outcome))
+    expect([isGood, told.filter(({ result }) => result === 'failed')]).toEqual([true, []])
+    expect(told.map(({ result }) => result)).toEqual(['ok', 'ok', 'skipped', 'skipped', 'ok', 'ok', 'skipped'])
+    expect(told[4]?.words).toContain('by themselves 2 of 2')
+    expect((await us.api('GET /vision/images')).body).toMatchObject({ data: [] })
+    await expect(checkNode({ ...through, node: 'nobody' }, () => undefined)).rejects.toThrow('no node')
   })
 })
 
