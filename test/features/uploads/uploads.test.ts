@@ -52,6 +52,8 @@ describe('an upload', () => {
     expect(opened).toMatchObject({ filename: 'song.mp3', mime: 'audio/mpeg', sizeBytes: 5 })
     expect(new TextDecoder().decode(await opened.bytes())).toBe('hello')
     expect(await new Response(await opened.stream()).text()).toBe('hello')
+    expect(new TextDecoder().decode(await opened.part(1, 4))).toBe('ell')
+    expect(await opened.part(5, 5)).toEqual(new Uint8Array())
     await call(ctx, 'delete /api/v1/uploads/:id', { id })
     expect(isolate.files.size).toBe(0)
     await expect(openUpload(ctx, id)).rejects.toMatchObject({ status: 404 })
