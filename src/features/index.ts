@@ -82,7 +82,6 @@ export const areas: readonly Area[] = [
     load: () => import('./health/routes.ts'),
   },
   { name: 'cache', at: ['/api/v1/cache'], errors: 'problem', load: () => import('./cache/routes.ts') },
-  { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {
     name: 'node-models',
     tag: 'models',
@@ -90,6 +89,7 @@ export const areas: readonly Area[] = [
     errors: 'problem',
     load: () => import('./node-models/routes.ts'),
   },
+  { name: 'models', at: ['/v1/models'], errors: 'openai', load: () => import('./models/routes.ts') },
   {
     name: 'completions',
     at: ['/v1/chat', '/v1/completions', '/v1/ensemble'],

@@ -75,6 +75,15 @@ describe('the official client', () => {
     expect(srt).toContain('\nTwo boats come in.\n')
   })
 
+  it('finds the models that hear and speak in the list', async () => {
+    const listed = (await client.models.list()).data.map(({ id }) => id)
+    const heard = 'ollama/demo/whisper-small'
+    expect(listed).toContain(heard)
+    expect(await client.models.retrieve(heard)).toMatchObject({ id: heard, owned_by: 'ollama' })
+    const said = await client.audio.transcriptions.create({ file: await file(), model: heard })
+    expect(said.text).not.toBe('')
+  })
+
   it('reads a transcription as it is made', async () => {
     const stream = await client.audio.transcriptions.create({
       file: await file(),

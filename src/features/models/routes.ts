@@ -3,6 +3,7 @@ import type { Ctx } from '../../core/context.ts'
 import { AppError } from '../../core/errors.ts'
 import { usdFromNano } from '../../core/money.ts'
 import { get } from '../../http/route.ts'
+import { type Offer, speechOffers } from '../node-models/service.ts'
 import {
   knowsNodes,
   learnNodes,
@@ -46,9 +47,16 @@ export const routes = [
       response: z.object({ object: z.literal('list'), data: z.array(Model) }),
     },
     async (ctx, { query }) => {
-      await refresh(ctx)
+      const [speech] = await Promise.all([speechOffers(ctx), refresh(ctx)])
+      const details = query.details === 'true'
       const targets = listTargets(ctx, ctx.admission.policy)
-      return { object: 'list' as const, data: targets.map((target) => view(ctx, target, query.details === 'true')) }
+      return {
+        object: 'list' as const,
+        data: [
+          ...targets.map((target) => view(ctx, target, details)),
+          ...speech.map((one) => speechView(one, details)),
+        ],
+      }
     },
   ),
 
@@ -64,10 +72,12 @@ export const routes = [
     },
     async (ctx, { params, query }) => {
       await refresh(ctx)
+      const details = query.details === 'true'
       const found = find(ctx, params.model)
-      if (!found)
-        throw new AppError('model_not_found', `The model '${params.model}' does not exist.`, { param: 'model' })
-      return view(ctx, found, query.details === 'true')
+      if (found) return view(ctx, found, details)
+      const speech = (await speechOffers(ctx)).find(({ id, model }) => [id, model.name].includes(params.model))
+      if (speech) return speechView(speech, details)
+      throw new AppError('model_not_found', `The model '${params.model}' does not exist.`, { param: 'model' })
     },
   ),
 ]
@@ -89,9 +99,22 @@ function find(ctx: Ctx, name: string): Target | undefined {
 
 /** The id is one that chat accepts as it is and that names this target alone. */
 function view(ctx: Ctx, target: Target, details: boolean): z.input<typeof Model> {
-  const { id, provider } = target
-  const model = { id, object: 'model' as const, created: CREATED, owned_by: provider.name }
-  return details ? { ...model, helix: detailsOf(ctx, target) } : model
+  const listed = listedAs(target)
+  return details ? { ...listed, helix: detailsOf(ctx, target) } : listed
+}
+
+const listedAs = ({ id, provider }: Pick<Target, 'id' | 'provider'>) => ({
+  id,
+  object: 'model' as const,
+  created: CREATED,
+  owned_by: provider.name,
+})
+
+/** Of a model that hears or speaks; it has no window, and no price by tokens. */
+function speechView(offer: Offer, details: boolean): z.input<typeof Model> {
+  const listed = listedAs(offer)
+  const nothing = { context_window: null, max_output_tokens: null, deprecated: false, prices: null }
+  return details ? { ...listed, helix: { capabilities: [...offer.model.capabilities], ...nothing } } : listed
 }
 
 function detailsOf(ctx: Ctx, { provider, model, entry, price }: Target): z.input<typeof Details> {

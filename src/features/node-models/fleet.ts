@@ -71,6 +71,13 @@ export function offersOf(world: Pick<Ctx, 'providers' | 'admission'>, nodes: rea
   })
 }
 
+/** What hears and speaks on the nodes that have a speech server, as far as calls could go there now. */
+export async function speechOffers(world: Fleet): Promise<Offer[]> {
+  const providers = new Map([...world.providers].filter(([, { node }]) => node?.endpoints.speechUrl))
+  const offers = offersOf(world, await seenNodes({ ...world, providers }))
+  return offers.filter(({ model, isAvailable }) => model.server === 'speech' && isAvailable)
+}
+
 const isThere = ({ state: { health, fault }, link: { isDraining } }: SeenNode): boolean =>
   health !== 'unhealthy' && fault === undefined && !isDraining
 

@@ -8,7 +8,7 @@ import type { Offer } from './fleet.ts'
 import type { SelectionPriority } from './score.ts'
 import { largestThatFits } from './speech.ts'
 
-export { type Offer, offersOf, seenNodes } from './fleet.ts'
+export { type Offer, offersOf, seenNodes, speechOffers } from './fleet.ts'
 
 export type ModelWish = {
   taskType: TaskType
