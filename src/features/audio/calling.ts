@@ -179,12 +179,3 @@ function report(ctx: Ctx, target: Heard, error: UpstreamError): void {
   if (error.fault === 'aborted') ctx.log.debug('attempt_aborted', facts)
   else ctx.log.warn('attempt_failed', facts)
 }
-
-/** The view of a further call that a request makes on its way: with an id, a time, a decision and a row of its own. */
-export const callWithin = (ctx: Ctx): Ctx => ({
-  ...ctx,
-  requestId: ctx.newId('req'),
-  startedMs: ctx.now(),
-  admission: { ...ctx.admission, held: false, tokenCharges: [] },
-  arrival: { isBooked: false, parentRequestId: ctx.arrival?.parentRequestId ?? ctx.requestId },
-})

@@ -11,6 +11,7 @@ import { nodePrice } from '../catalog/service.ts'
 import { passGate } from '../gates/service.ts'
 import { book, errorCodeOf, NO_USAGE } from '../ledger/service.ts'
 import { openDecision, reasonOf } from '../routing/service.ts'
+import { callWithin } from './within.ts'
 
 const MOST_BYTES = 2_000_000
 const MOST_ERROR_BYTES = 4000
@@ -76,15 +77,6 @@ export async function askAgent<T>(ctx: Ctx, call: AgentCall<T>): Promise<{ value
 }
 
 const idOf = ({ provider, model }: AgentModel): string => `${provider.name}/${model}`
-
-/** The view of a further call that a request makes on its way: with an id, a time, a decision and a row of its own. */
-const callWithin = (ctx: Ctx): Ctx => ({
-  ...ctx,
-  requestId: ctx.newId('req'),
-  startedMs: ctx.now(),
-  admission: { ...ctx.admission, held: false, tokenCharges: [] },
-  arrival: { isBooked: false, parentRequestId: ctx.arrival?.parentRequestId ?? ctx.requestId },
-})
 
 type Attempt = { asked: AgentModel; waits: boolean }
 

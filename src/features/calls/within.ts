@@ -23,3 +23,12 @@ export function toItsEnd<T>({ defer }: Pick<Ctx, 'defer'>, call: Promise<T>): Pr
   defer(call.then(nothing, nothing))
   return call
 }
+
+/** The same of a call that needs no admission, for it costs nothing: the request that it is made for is let in already. */
+export const callWithin = (ctx: Ctx): Ctx => ({
+  ...ctx,
+  requestId: ctx.newId('req'),
+  startedMs: ctx.now(),
+  admission: { ...ctx.admission, held: false, tokenCharges: [] },
+  arrival: { isBooked: false, parentRequestId: ctx.arrival?.parentRequestId ?? ctx.requestId },
+})
