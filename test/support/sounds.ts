@@ -11,7 +11,7 @@ export const joined = (...pieces: readonly Piece[]): Uint8Array =>
 const bigEndian = (value: number, length: number) =>
   Array.from({ length }, (_none, index) => Math.floor(value / 256 ** (length - 1 - index)) % 256)
 const littleEndian = (value: number, length: number) => bigEndian(value, length).reverse()
-const repeated = (piece: Uint8Array, times: number) => joined(...Array.from({ length: times }, () => piece))
+export const repeated = (piece: Uint8Array, times: number) => joined(...Array.from({ length: times }, () => piece))
 
 /** 128 kbit/s at 44,100 Hz: 417 bytes and 1152 samples a frame. */
 const mp3Frame = joined([0xff, 0xfb, 0x90, 0], new Uint8Array(413))
@@ -59,11 +59,14 @@ export function flac(samples: number): Uint8Array {
   return joined('fLaC', [0x80, 0, 0, 34], info, [0xff, 0xf8, 0, 0])
 }
 
-/** 44,100 Hz, 100 bytes and 1024 samples a frame. */
-export function aac(frames: number): Uint8Array {
-  const frame = joined([0xff, 0xf1, 0x50, 0x80], bigEndian((100 << 5) | 0x1f, 2), [0xfc], new Uint8Array(93))
-  return repeated(frame, frames)
+/** A frame of so many bytes with blocks of 1024 samples, at 44,100 Hz or the rate of that index. */
+export function adts(bytes: number, { blocks = 1, rateIndex = 4 } = {}): Uint8Array {
+  const front = [0xff, 0xf1, 0x40 | (rateIndex << 2), 0x80 | (bytes >> 11)]
+  return joined(front, bigEndian(((bytes & 0x7ff) << 5) | 0x1f, 2), [0xfc | (blocks - 1)], new Uint8Array(bytes - 7))
 }
+
+/** 44,100 Hz, 100 bytes and 1024 samples a frame. */
+export const aac = (frames: number): Uint8Array => repeated(adts(100), frames)
 
 function oggPage(
   packet: Uint8Array,

@@ -7,7 +7,7 @@ import type { SentFile } from './form.ts'
 
 /** Of a form, and of what is held in memory. */
 export const MAX_FILE_BYTES = 25 * 1024 * 1024
-const LONGEST_MS = 4 * 3_600_000
+export const LONGEST_MS = 4 * 3_600_000
 
 /** A sound that was looked at: what is sent of it has the name and type that its bytes have, whatever its sender said. */
 export type GivenSound = { sound: Sound; file: SentFile /** Where it is known already. */; sha256?: string | undefined }

@@ -68,9 +68,10 @@ export async function wavPlaces(file: RangedFile): Promise<WavPlaces | undefined
   for (let chunks = 0; chunks < MOST_PARTS && at + 8 <= file.sizeBytes; chunks++) {
     const head = await partOf(file, at, 8)
     const length = little(head, 4, 4)
-    if (has(head, 0, 'fmt ')) format = await partOf(file, at, 8 + Math.min(length, FRONT_BYTES))
+    const next = at + 8 + length + (length % 2)
+    if (has(head, 0, 'fmt ')) format = await partOf(file, at, Math.min(next - at, FRONT_BYTES))
     if (has(head, 0, 'data')) return format && { format, start: at + 8, end: Math.min(file.sizeBytes, at + 8 + length) }
-    at += 8 + length + (length % 2)
+    at = next
   }
   return undefined
 }

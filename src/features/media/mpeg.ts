@@ -47,6 +47,9 @@ function begins(bytes: Uint8Array, at: number, read: FrameReader): boolean {
   return second !== undefined && first?.rate === second.rate && at + first.length + 4 <= bytes.length
 }
 
+/** The longest of both kinds. */
+const HEADER_BYTES = 7
+
 /** Counted frame by frame, as long as one follows the other; what is not seen is taken to be like what is. */
 function durationOf({ bytes, sizeBytes }: Front, start: number, read: FrameReader): number {
   let seconds = 0
@@ -55,7 +58,8 @@ function durationOf({ bytes, sizeBytes }: Front, start: number, read: FrameReade
     seconds += frame.samples / frame.rate
     at += frame.length
   }
-  const isAllSeen = sizeBytes <= bytes.length || at < bytes.length
+  // A header at the very end may be half of one: it tells nothing of what is behind.
+  const isAllSeen = sizeBytes <= bytes.length || at + HEADER_BYTES <= bytes.length
   return Math.round((isAllSeen ? seconds : (seconds * (sizeBytes - start)) / (at - start)) * 1000)
 }
 
@@ -81,28 +85,33 @@ function tagEnd(bytes: Uint8Array): number {
   return at
 }
 
-/** A place between two frames, and the time from the first of them to it. */
-export type FramePlace = { at: number; ms: number }
+/** A place between two frames, and the time from the first of them, which begins at `from`, to it. */
+export type FramePlace = { from: number; at: number; ms: number }
 
 /**
  * The place behind the last whole frame of some bytes that ends within `mostMs`. What is no frame has no time, and is
- * passed over up to the next two frames in a row.
+ * passed over up to the next two frames in a row. Where there is no frame, all three are 0.
  */
 export function frameWithin(bytes: Uint8Array, format: 'mp3' | 'aac', mostMs: number): FramePlace {
   const read = format === 'mp3' ? mp3Frame : adtsFrame
-  let place: FramePlace = { at: 0, ms: 0 }
+  let place: FramePlace = { from: 0, at: 0, ms: 0 }
   for (let at = tagEnd(bytes); at < bytes.length; ) {
     const frame = read(bytes, at)
     if (frame) {
       const ms = place.ms + (frame.samples * 1000) / frame.rate
       if (at + frame.length > bytes.length || ms > mostMs) return place
-      at += frame.length
-      place = { at, ms }
-    } else
-      do at += 1
-      while (at < bytes.length && !begins(bytes, at, read))
+      place = { from: place.at === 0 ? at : place.from, at: at + frame.length, ms }
+      at = place.at
+    } else at = nextFrame(bytes, at + 1, read)
   }
   return place
+}
+
+/** Where the next two frames in a row begin, or the end. */
+function nextFrame(bytes: Uint8Array, from: number, read: FrameReader): number {
+  let at = bytes.indexOf(0xff, from)
+  while (at >= 0 && !begins(bytes, at, read)) at = bytes.indexOf(0xff, at + 1)
+  return at < 0 ? bytes.length : at
 }
 
 /** MP3 or AAC, with or without tags in front; undefined for anything else. Of a long file its beginning is enough. */

@@ -96,6 +96,26 @@ describe('a long recording', () => {
     expect(joined.equals(Buffer.from(bytes))).toBe(true)
   })
 
+  it('with more than a part of something else between its frames is sent without it', async () => {
+    const noise = new Uint8Array(34 * 1024 * 1024).fill(7)
+    const content = ranged(sounds.joined(sounds.mp3(3000), noise, sounds.mp3(3000)))
+    const sound = await longSoundOf(content)
+    if (!sound) throw new Error('no sound')
+    const windows = await windowed({ sound, file: { content, name: 'a', mime: sound.mime } })
+    for (const { bytes } of windows) expect(soundOf(bytes)).toMatchObject({ format: 'mp3' })
+    const last = windows.at(-1)
+    expect(last?.bytes.length).toBeGreaterThan(417 * 2990)
+    expect((last?.startMs ?? 0) + (last?.durationMs ?? 0)).toBeCloseTo(6000 * (1152 / 44.1), -3)
+  })
+
+  it('that is longer than its beginning tells is refused in its fifth hour', async () => {
+    const small = sounds.repeated(sounds.adts(7, { blocks: 4, rateIndex: 12 }), 30_000)
+    const given = soundIn({ bytes: sounds.joined(sounds.aac(12_000), new Uint8Array(1), small) })
+    expect(given.sound.durationMs).toBeLessThan(300_000)
+    const long = { ...given, sound: { ...given.sound, durationMs: 700_000 } }
+    await expect(windowed(long)).rejects.toMatchObject({ code: 'too_long' })
+  })
+
   it('is whole where it is short, or not to be cut', async () => {
     for (const bytes of [sounds.wav(8000), sounds.mp3(3000), sounds.ogg('opus', 48_000 * 3600), sounds.mp4()]) {
       const [whole, ...more] = await windowed(soundIn({ bytes }))
@@ -188,10 +208,12 @@ describe('a file of which only parts are read', () => {
     ['MP3 behind a picture', sounds.mp3(9000, picture)],
     ['MP3 that counts its frames', padded(sounds.mp3WithCount(1000))],
     ['WAV', sounds.wav(2_000_000)],
+    ['WAV with a format of an odd length', oddWav(sounds.wav(2_000_000))],
     ['WAV of unknown length', sounds.wav(2_000_000, 0xffffffff)],
     ['FLAC', padded(sounds.flac(160_000))],
     ['FLAC behind a picture', sounds.joined(picture, padded(sounds.flac(160_000)))],
     ['AAC', sounds.aac(30_000)],
+    ['AAC of which a frame ends one byte before what is looked at', sounds.repeated(sounds.adts(1025), 3000)],
     ['AAC behind a picture', sounds.joined(picture, sounds.aac(30_000))],
     ['OGG', sounds.ogg('opus', 48_000 * 60, 3 * 1024 * 1024)],
     ['WebM', padded(sounds.webm({ durationMs: 5000 }))],
@@ -227,6 +249,10 @@ describe('a file of which only parts are read', () => {
     expect(file.largest()).toBeLessThanOrEqual(4 * 1024 * 1024)
   })
 })
+
+/** One byte more in the description of the samples, and one to fill up. */
+const oddWav = (wav: Uint8Array): Uint8Array =>
+  sounds.joined(wav.subarray(0, 16), [17, 0, 0, 0], wav.subarray(20, 36), [0, 0], wav.subarray(36))
 
 const resultOf = async <T>(work: () => Promise<T>) => {
   try {
