@@ -7,14 +7,14 @@ import { backendMessages, simpleQuery, startupMessage } from './wire.ts'
 
 /** The thread that holds the database: it runs what it is sent, one request after the other, and knows no clients. */
 
-const startSchema = z.object({ dataDir: z.string().optional(), program: z.instanceof(WebAssembly.Module).optional() })
+const startSchema = z.object({ dataDir: z.string().optional(), program: z.instanceof(WebAssembly.Module) })
 
 async function boot(port: NonNullable<typeof parentPort>): Promise<void> {
   const { dataDir, program } = startSchema.parse(workerData)
   const database = await PGlite.create({
     dataDir: dataDir ?? 'memory://',
     extensions: { vector },
-    ...(program && { pgliteWasmModule: program }),
+    pgliteWasmModule: program,
     // The default of 128 MB is taken from the heap at start; a development database does not need it.
     postgresqlconf: ['shared_buffers=16MB'],
   })
