@@ -10,9 +10,11 @@ export async function readText({ body }: Pick<Response, 'body'>, mostBytes: numb
   for (;;) {
     const { value, done } = await reader.read()
     if (done) return { text: Buffer.concat(chunks).toString('utf8'), isCut: false }
+    const left = mostBytes - bytes
     bytes += value.byteLength
+    // What fits is kept: the words of an error stand in front, and may all be in one piece.
+    chunks.push(bytes > mostBytes ? value.subarray(0, left) : value)
     if (bytes > mostBytes) break
-    chunks.push(value)
   }
   await reader.cancel().catch(() => undefined)
   return { text: Buffer.concat(chunks).toString('utf8'), isCut: true }

@@ -143,13 +143,14 @@ async function readText(line: Line, response: Response, mostBytes: number): Prom
   const chunks: Uint8Array[] = []
   let bytes = 0
   for (let chunk = await read(line, reader); chunk; chunk = await read(line, reader)) {
+    const left = mostBytes - bytes
     bytes += chunk.byteLength
+    chunks.push(bytes > mostBytes ? chunk.subarray(0, left) : chunk)
     if (bytes > mostBytes) {
       reader.cancel().catch(() => undefined)
       if (response.ok) throw new UpstreamError('garbage', `${line.name} answered at too great a length.`)
       break
     }
-    chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
 }

@@ -171,9 +171,8 @@ describe('what is said', () => {
     })
     const answer = await world.post('/v1/audio/transcriptions', formOf(wav, model))
     expect([answer.status, answer.headers.get('x-helix-provider')]).toEqual([200, 'gpu'])
-    const refusing = {
-      'speech POST /v1/audio/transcriptions': { refuse: { status: 500, message: 'CUDA out of memory of Ada' } },
-    }
+    const message = `CUDA out of memory of Ada${' at frame'.repeat(1000)}`
+    const refusing = { 'speech POST /v1/audio/transcriptions': { refuse: { status: 500, message } } }
     node.script(refusing)
     const failed = await world.post('/v1/audio/transcriptions', formOf(wav, model))
     const body = await failed.text()
