@@ -146,6 +146,8 @@ describe('a node of an organisation', () => {
     expect((await us.api(`GET /nodes/${other}`)).body).toMatchObject({ base_url: plain.url })
     expect((await us.api(`PATCH /nodes/${other}`, { base_url: ours.url, credential: token })).status).toBe(409)
     expect((await us.api(`PATCH /nodes/${id}`, { base_url: `${ours.url}/`, credential: token })).status).toBe(200)
+    await stack.query('update nodes set base_url = $1 where id = $2', [`${ours.url}/`, other])
+    expect((await us.api(`POST /nodes/${other}/drain`)).status, 'as it was before').toBe(200)
     expect((await us.api(`DELETE /nodes/${id}`)).status).toBe(204)
     expect((await us.api(`PATCH /nodes/${other}`, { base_url: ours.url, credential: token })).status).toBe(200)
   })

@@ -140,7 +140,8 @@ async function change(ctx: Ctx, before: NodeRow, { described, credential }: Chan
       requireThat(query, sql`exists(select from ${nodes} where ${isSame(before)})`, CHANGED),
       query.update(nodes).set(changes).where(isLive(orgId, id)),
       isNoProvider(query, row),
-      isOneNode(query, row),
+      // Two that are at one address from before it was asked can still be changed, drained and taken apart.
+      ...(placeOf(before.base_url) === placeOf(row.base_url) ? [] : [isOneNode(query, row)]),
       query.insert(auditLog).values(note),
     ]),
   )
@@ -170,12 +171,13 @@ function isSame(before: NodeRow) {
   )
 }
 
+function placeOf(text: string): string {
+  const { origin, pathname } = new URL(text)
+  return origin + pathname.replace(/\/+$/, '')
+}
+
 const placesOf = ({ base_url, speech_url, metrics_url }: Described): string[] =>
-  [base_url, speech_url, metrics_url].flatMap((text) => {
-    if (text === null) return []
-    const { origin, pathname } = new URL(text)
-    return [origin + pathname.replace(/\/+$/, '')]
-  })
+  [base_url, speech_url, metrics_url].flatMap((text) => (text === null ? [] : [placeOf(text)]))
 
 /** Many share a host: what is behind another path of it may be somebody else's. */
 function movesAway(before: NodeRow, after: Described): boolean {
