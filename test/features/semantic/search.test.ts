@@ -112,7 +112,7 @@ describe('search', () => {
     await other.ask('POST', '/index', { source_id: 'same', chunks: chunksOf('theirs') })
     await team.ask('POST', '/index', { source_id: 'same', chunks: chunksOf('mine') })
     let [asked, foreign, found] = [0, 0, 0]
-    for (; asked < count(30, 10_000); asked++) {
+    for (; asked < count(12, 10_000); asked++) {
       const query = `theirs ${word(asked)} ${word(asked * 3)}`
       const mode = ['semantic', 'keyword', 'hybrid'][asked % 3]
       const wish = { query, mode, threshold: 0, top_k: 50, ...(asked % 5 === 0 && { source_filter: 'same' }) }
