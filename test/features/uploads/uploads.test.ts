@@ -37,6 +37,23 @@ async function announce(size_bytes = 100) {
   return { isolate, ctx, orgId, keyId, id, upload, send }
 }
 
+/** A bucket that stores once something else was done. */
+const beforeStoring = (ctx: Ctx, first: () => Promise<void>): Ctx => ({
+  ...ctx,
+  bucket: { ...ctx.bucket, put: (key, file) => first().then(() => ctx.bucket.put(key, file)) },
+})
+
+/** One that tells when it was to store, and is held until it may. */
+function slowed(ctx: Ctx) {
+  const held = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  const slow = beforeStoring(ctx, () => {
+    begun.resolve()
+    return held.promise
+  })
+  return { slow, begun, held }
+}
+
 describe('an upload', () => {
   it('is announced, sent, opened and removed', async () => {
     const { isolate, ctx, orgId, id, upload, send } = await announce()
@@ -80,20 +97,7 @@ describe('an upload', () => {
 
   it('that two send at once is that of who began last, and nothing is left of the other', async () => {
     const { isolate, ctx, orgId, id, send } = await announce()
-    const held = Promise.withResolvers<void>()
-    const begun = Promise.withResolvers<void>()
-    const { bucket } = isolate.deps
-    const slow: Ctx = {
-      ...ctx,
-      bucket: {
-        ...bucket,
-        put: async (key, file) => {
-          begun.resolve()
-          await held.promise
-          return bucket.put(key, file)
-        },
-      },
-    }
+    const { slow, begun, held } = slowed(ctx)
     const first = send(put('first'), slow)
     await begun.promise
     expect(await send(put('second'))).toMatchObject({ status: 'ready', size_bytes: 6 })
@@ -105,32 +109,12 @@ describe('an upload', () => {
 
   it('loses to one that was begun since, though that one is not there yet', async () => {
     const { isolate, ctx, orgId, id, send } = await announce()
-    const { bucket } = isolate.deps
-    const second = Promise.withResolvers<void>()
-    const begun = Promise.withResolvers<void>()
-    const slow: Ctx = {
-      ...ctx,
-      bucket: {
-        ...bucket,
-        put: async (key, file) => {
-          begun.resolve()
-          await second.promise
-          return bucket.put(key, file)
-        },
-      },
-    }
+    const { slow, begun, held: second } = slowed(ctx)
     let later: Promise<unknown> | undefined
-    const overtaken: Ctx = {
-      ...ctx,
-      bucket: {
-        ...bucket,
-        put: async (key, file) => {
-          later = send(put('second'), slow)
-          await begun.promise
-          return bucket.put(key, file)
-        },
-      },
-    }
+    const overtaken = beforeStoring(ctx, () => {
+      later = send(put('second'), slow)
+      return begun.promise
+    })
     await expect(send(put('first'), overtaken)).rejects.toMatchObject({ code: 'conflict' })
     expect(isolate.files.size).toBe(0)
     second.resolve()
