@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { startPostgres } from '../../../scripts/local/postgres/server.ts'
 import { startRedis } from '../../../scripts/local/redis/server.ts'
-import { migrate } from '../../../scripts/migrate.ts'
+import { openSnapshots, startCopy } from '../postgres-copies.ts'
 
 export type LocalStores = {
   databaseUrl: string
@@ -21,12 +20,6 @@ declare module 'vitest' {
   }
 }
 
-const users = {
-  postgres: 'admin-of-the-tests',
-  helix_owner: 'owner-of-the-tests',
-  helix_app: 'app-of-the-tests',
-  helix_system: 'system-of-the-tests',
-}
 const redisToken = 'token-of-the-tests'
 
 /**
@@ -34,43 +27,32 @@ const redisToken = 'token-of-the-tests'
  * workers never meet, not even in what belongs to the installation: its jobs, prices, keys and first operator.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const [started] = await Promise.all([startStoresFor(project.config.maxWorkers), buildWorkers()])
+  const snapshots = await openSnapshots()
+  const stores = Array.from({ length: project.config.maxWorkers }, () => startStores(snapshots.folder))
+  const [started] = await Promise.all([Promise.all(stores), buildWorkers()])
   project.provide(
     'storesByWorker',
     started.map(({ stores }) => stores),
   )
   return async () => {
     await Promise.all(started.map(({ close }) => close()))
+    await snapshots.close()
   }
 }
 
 type Started = { stores: LocalStores; close(): Promise<unknown> }
 
-/** One after the other: a transaction of a migration may not wait long for a program that is busy elsewhere. */
-async function startStoresFor(workers: number): Promise<Started[]> {
-  const started: Started[] = []
-  while (started.length < workers) started.push(await startStores())
-  return started
-}
-
-async function startStores(): Promise<Started> {
-  const [postgres, redis] = await Promise.all([startPostgres({ users }), startRedis({ token: redisToken })])
+async function startStores(snapshots: string): Promise<Started> {
+  const [{ server, end }, redis] = await Promise.all([startCopy(snapshots), startRedis({ token: redisToken })])
   const stores: LocalStores = {
-    databaseUrl: postgres.urlFor('helix_app'),
-    ownerUrl: postgres.urlFor('helix_owner'),
-    systemUrl: postgres.urlFor('helix_system'),
-    proxyUrl: postgres.proxyUrl,
+    databaseUrl: server.urlFor('helix_app'),
+    ownerUrl: server.urlFor('helix_owner'),
+    systemUrl: server.urlFor('helix_system'),
+    proxyUrl: server.proxyUrl,
     redisUrl: redis.url,
     redisToken,
   }
-  await migrate({
-    adminUrl: postgres.urlFor('postgres'),
-    ownerUrl: stores.ownerUrl,
-    appUrl: stores.databaseUrl,
-    systemUrl: stores.systemUrl,
-    proxyUrl: postgres.proxyUrl,
-  })
-  return { stores, close: () => Promise.all([postgres.close(), redis.close()]) }
+  return { stores, close: () => Promise.all([end(), redis.close()]) }
 }
 
 /** What the tests run is what a deployment would upload. */

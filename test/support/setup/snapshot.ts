@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import { openSnapshots } from '../postgres-copies.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -11,7 +9,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const folder = await mkdtemp(join(tmpdir(), 'helix-snapshot-'))
+  const { folder, close } = await openSnapshots()
   project.provide('snapshotFolder', folder)
-  return () => rm(folder, { recursive: true, force: true })
+  return close
 }
