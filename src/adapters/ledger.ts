@@ -15,7 +15,7 @@ export function createLedgers(namespace: LedgerNamespace): (orgId: string) => Or
       hold: (request) => answered(() => stub().hold(request), waitOf(request)),
       extend: (request) => answered(() => stub().extend(request)),
       release: (requestId, isLast) => answered(() => stub().release(requestId, isLast)),
-      settle: (settlement) => answered(() => stub().settle(settlement)),
+      settle: (calls) => answered(() => stub().settle(calls)),
       spend: (budgets) => answered(() => stub().spend(budgets)),
       settledOn: (day) => answered(() => stub().settledOn(day)),
       forgetRun: (runId) => answered(() => stub().forgetRun(runId)),

@@ -171,6 +171,19 @@ export type Settlement = {
   measured?: readonly Measured[] | undefined
 }
 
+/**
+ * A settlement on its way to the ledger. What only goes on from there is text already, in the words of Postgres and of
+ * Redis, so that nobody on the way takes it apart and puts it together again.
+ */
+export type SettledCall = Pick<LedgerRow, 'request_id' | 'parent_request_id' | 'cost_nanos' | 'created_at'> &
+  Pick<Settlement, 'budgets'> & {
+    /** The row as JSON, with its `request`, `decision` and what was `measured`. */
+    rowText: string
+    /** `tokenCorrections` and `counters` as JSON. */
+    correctionsText: string
+    countersText: string
+  }
+
 /** The one authority on the money of an organisation. Throws `DependencyError('ledger')` when it cannot be reached. */
 export type OrgLedger = {
   /** Reserves the worst case in every budget at once, or nothing. */
@@ -181,8 +194,11 @@ export type OrgLedger = {
    * hold of it that is still on its way is refused when it arrives.
    */
   release(requestId: string, isLast?: boolean): Promise<void>
-  /** Books a call once by request id, whether or not it held; `false` when it was booked before. */
-  settle(settlement: Settlement): Promise<boolean>
+  /**
+   * Books each of these calls once by request id, all in one write, whether or not it held; `false` for those that were
+   * booked before, in their order.
+   */
+  settle(calls: readonly SettledCall[]): Promise<boolean[]>
   /** What each of these budgets has used, in their order. */
   spend(budgets: readonly BudgetRef[]): Promise<BudgetSpend[]>
   /**

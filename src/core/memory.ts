@@ -1,5 +1,6 @@
 import type { Accounts } from './accounts.ts'
 import type { DecisionRow } from './decision.ts'
+import type { SettledCall } from './ledger.ts'
 import type { ListedModel, Provider } from './models.ts'
 import type { NodeRuns, NodeState } from './node.ts'
 import type { RequestRow } from './request-log.ts'
@@ -69,6 +70,9 @@ export type SeenTarget = {
 /** An isolate's own copy of a kept answer, as JSON, of the writing that `stamp` names; forgotten at `untilMs` (Unix ms). */
 export type RememberedAnswer = { stamp: string; text: string; untilMs: number }
 
+/** Settlements that go to the ledger together, not before `dueMs` (Unix ms). */
+export type Gathering = { waiting: SettledCall[] | undefined; dueMs: number }
+
 /** Rows of one organisation that wait for the log of requests, with the decisions behind them, and how many more were let go. */
 export type WaitingRequests = { rows: RequestRow[]; decisions: DecisionRow[]; leftOut: number; dueMs: number }
 
@@ -116,6 +120,7 @@ export type Memory = {
   answers: Map<string, RememberedAnswer>
   /** By organisation. */
   requests: Map<string, WaitingRequests>
+  gatherings: Map<string, Gathering>
   /**
    * What a choice among the models of nodes went by, by who asked for what: how calls of them went, by `node/model`, as
    * long as the nodes are as they were (`digest`); forgotten at `untilMs` (Unix ms).
@@ -139,5 +144,6 @@ export const createMemory = (): Memory => ({
   signatures: new Map(),
   answers: new Map(),
   requests: new Map(),
+  gatherings: new Map(),
   choices: new Map(),
 })

@@ -2,6 +2,7 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { createLedgers } from '../../src/adapters/ledger.ts'
 import { DependencyError } from '../../src/core/errors.ts'
 import type { OrgLedger } from '../../src/core/ledger.ts'
+import { settledCallOf } from '../../src/features/ledger/settled-call.ts'
 import { holdOf, settlementOf } from '../features/ledger/calls.ts'
 
 afterEach(() => {
@@ -12,7 +13,7 @@ const object = (given: Partial<OrgLedger>): OrgLedger => ({
   hold: async () => ({ ok: true }),
   extend: async () => ({ ok: true }),
   release: async () => undefined,
-  settle: async () => true,
+  settle: async (calls) => calls.map(() => true),
   spend: async () => [],
   settledOn: async () => undefined,
   forgetRun: async () => undefined,
@@ -33,7 +34,7 @@ it('reaches the object that bears the name of the organisation, with what it was
   const request = holdOf('r', { budgets: [], amountNanoUsd: 1 })
   expect(await ledgerOf('org_7').hold(request)).toEqual({ ok: false, budgetId: 'b', remainingNanoUsd: 3 })
   expect(asked).toEqual(['org_7', request])
-  expect(await ledgerOf('org_7').settle(settlementOf('r', 1))).toBe(true)
+  expect(await ledgerOf('org_7').settle([settledCallOf(settlementOf('r', 1))])).toEqual([true])
   expect(await ledgerOf('org_7').release('r')).toBeUndefined()
   expect(await ledgerOf('org_7').extend({ requestId: 'r', amountNanoUsd: 1, budgets: [] })).toEqual({ ok: true })
 })
@@ -54,7 +55,9 @@ it('is away when the object throws, or cannot even be named', async () => {
 it('is away when the object stays silent', async () => {
   vi.useFakeTimers()
   const ledgerOf = createLedgers({ getByName: () => object({ settle: () => new Promise(() => undefined) }) })
-  const answer = expect(ledgerOf('org_1').settle(settlementOf('r', 1))).rejects.toThrow(DependencyError)
+  const answer = expect(ledgerOf('org_1').settle([settledCallOf(settlementOf('r', 1))])).rejects.toThrow(
+    DependencyError,
+  )
   await vi.advanceTimersByTimeAsync(3000)
   await answer
 })

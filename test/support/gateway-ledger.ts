@@ -1,6 +1,6 @@
 import type { LedgerNamespace } from '../../src/adapters/ledger.ts'
 import type { DecisionRow } from '../../src/core/decision.ts'
-import type { BudgetRef, HoldRequest, LedgerRow, OrgLedger } from '../../src/core/ledger.ts'
+import type { BudgetRef, HoldRequest, LedgerRow, OrgLedger, SettledCall } from '../../src/core/ledger.ts'
 
 export type MemoryLedger = LedgerNamespace & {
   /** Every settled row, in order. */
@@ -63,6 +63,20 @@ export function memoryLedger(): MemoryLedger {
     return structuredClone(argument)
   }
 
+  const settleOne = ({ rowText, budgets, request_id, cost_nanos, created_at }: SettledCall): boolean => {
+    const { decision, request: _request, measured: _measured, ...row } = JSON.parse(rowText)
+    checkRow(row)
+    if (row.request_id !== request_id || row.cost_nanos !== cost_nanos || row.created_at !== created_at) {
+      throw new TypeError('a settled call is not what its row says')
+    }
+    release(row.request_id)
+    if (rows.has(row.request_id)) return false
+    rows.set(row.request_id, row)
+    if (decision) decisions.push(decision)
+    for (const { id } of budgets) spent.set(id, (spent.get(id) ?? 0) + row.cost_nanos)
+    return true
+  }
+
   const object: OrgLedger = {
     async hold(given) {
       const request = enter('hold', given)
@@ -82,14 +96,7 @@ export function memoryLedger(): MemoryLedger {
       release(enter('release', requestId))
     },
     async settle(given) {
-      const { row, decision, budgets } = enter('settle', given)
-      checkRow(row)
-      release(row.request_id)
-      if (rows.has(row.request_id)) return false
-      rows.set(row.request_id, row)
-      if (decision) decisions.push(decision)
-      for (const { id } of budgets) spent.set(id, (spent.get(id) ?? 0) + row.cost_nanos)
-      return true
+      return enter('settle', given).map(settleOne)
     },
     async spend(given) {
       return enter('spend', given).map(({ id }) => {

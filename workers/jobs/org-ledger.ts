@@ -4,7 +4,7 @@ import type {
   ExtendRequest,
   HoldRequest,
   OrgLedger as OrgLedgerPort,
-  Settlement,
+  SettledCall,
 } from '../../src/core/ledger.ts'
 import { createLedgerDeps } from '../../src/deps.ts'
 import { parseLedgerEnv } from '../../src/env.ts'
@@ -51,8 +51,8 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
     return this.#ledger.release(requestId, isLast)
   }
 
-  settle(settlement: Settlement) {
-    return this.#ledger.settle(settlement)
+  settle(calls: readonly SettledCall[]) {
+    return this.#ledger.settle(calls)
   }
 
   spend(budgets: readonly BudgetRef[]) {

@@ -1,4 +1,4 @@
-import type { BudgetRef, ExtendAnswer } from '../../core/ledger.ts'
+import type { BudgetRef, ExtendAnswer, SettledCall } from '../../core/ledger.ts'
 import { bucketOf, firstBucketOf } from '../../core/windows.ts'
 import type { LedgerStorage } from './storage.ts'
 
@@ -150,17 +150,23 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       }
     },
 
-    /** The durable half of a spending, inside the transaction that books its call. */
-    record(budgets: readonly BudgetRef[], amount: number, nowMs: number): void {
-      for (const budget of budgets) {
-        if (!opened.has(budget.id)) continue
-        const { bucket } = open(budget, nowMs)
+    /** The durable half of spendings, inside the transaction that books their calls: one write a budget. */
+    record(calls: readonly Pick<SettledCall, 'budgets' | 'cost_nanos'>[], nowMs: number): void {
+      const spent = new Map<string, { bucket: string; nanos: number }>()
+      for (const { budgets, cost_nanos } of calls) {
+        for (const budget of budgets) {
+          if (!opened.has(budget.id)) continue
+          const { bucket } = open(budget, nowMs)
+          spent.set(budget.id, { bucket, nanos: (spent.get(budget.id)?.nanos ?? 0) + cost_nanos })
+        }
+      }
+      for (const [budgetId, { bucket, nanos }] of spent) {
         storage.exec(
           `insert into spent (budget_id, bucket, nanos) values (?, ?, ?)
            on conflict (budget_id, bucket) do update set nanos = nanos + excluded.nanos`,
-          budget.id,
+          budgetId,
           bucket,
-          amount,
+          nanos,
         )
       }
     },

@@ -5,12 +5,13 @@ import type {
   HoldAnswer,
   HoldRequest,
   LedgerRow,
+  SettledCall,
   Settlement,
 } from '../../core/ledger.ts'
 import { createAccounts, type Spent } from './accounts.ts'
 import { createDays } from './days.ts'
-import { rowTextOf } from './flush.ts'
 import { createLeases, type Seatless } from './leases.ts'
+import { settledCallOf } from './settled-call.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
 import { createThresholds, type Passed } from './thresholds.ts'
 
@@ -94,6 +95,65 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     if (!accounts.isOpen(budget.id)) return
     const { settled } = accounts.totals(budget, nowMs)
     passed.push(...thresholds.passed(budget, settled, nowMs))
+  }
+
+  /** The durable half of settlements; true for those that are new, in their order. */
+  const write = (calls: readonly SettledCall[], nowMs: number): boolean[] =>
+    storage.transaction(() => {
+      const isNew = calls.map((call) => {
+        const added = storage.exec(
+          `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
+           on conflict do nothing returning request_id`,
+          call.request_id,
+          call.rowText,
+          call.correctionsText,
+          call.countersText,
+          // Also where the target that answered needs no budget: the call was admitted for another.
+          holds.has(call.request_id) || call.budgets.some(({ soft }) => !soft) ? 1 : 0,
+          nowMs,
+        )
+        return added.length > 0
+      })
+      const added = calls.filter((_call, at) => isNew[at])
+      accounts.record(added, nowMs)
+      days.record(added, nowMs)
+      return isNew
+    })
+
+  /** The half in memory, once the transaction stands. */
+  const apply = ({ request_id, parent_request_id, cost_nanos, budgets }: SettledCall, nowMs: number): void => {
+    // What a call paid for on its way is covered by what the call holds.
+    const isOfThisLife = holds.has(request_id) || (parent_request_id != null && holds.has(parent_request_id))
+    release(request_id)
+    if (request_id > newestBooked) newestBooked = request_id
+    waiting += 1
+    accounts.apply(budgets, cost_nanos, { isOfThisLife, nowMs })
+    for (const budget of budgets) watch(budget, nowMs)
+  }
+
+  /**
+   * Books each call once. False for one whose request id has been booked before. Where they cannot be written together
+   * each is tried alone, so that none keeps the others from being booked.
+   *
+   * @throws what kept one of them from being booked, after all others were
+   */
+  const settle = (calls: readonly SettledCall[], nowMs: number): boolean[] => {
+    const booked = writtenTogether(calls, nowMs)
+    if (booked === undefined) return eachAlone(calls, (call) => settle([call], nowMs)).flat()
+    for (const [at, call] of calls.entries()) {
+      if (booked[at]) apply(call, nowMs)
+      else release(call.request_id)
+    }
+    return booked
+  }
+
+  const writtenTogether = (calls: readonly SettledCall[], nowMs: number): boolean[] | undefined => {
+    try {
+      return write(calls, nowMs)
+    } catch (cause) {
+      if (calls.length === 1) throw cause
+      return undefined
+    }
   }
 
   return {
@@ -181,37 +241,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     release,
 
-    /** Books a call once. False when its request id has been booked before. */
-    settle({ row, request, decision, measured, ...rest }: Settlement, nowMs: number): boolean {
-      const { budgets, tokenCorrections, counters } = rest
-      const ownHold = holds.has(row.request_id)
-      // What a call paid for on its way is covered by what the call holds.
-      const isOfThisLife = ownHold || (row.parent_request_id != null && holds.has(row.parent_request_id))
-      const booked = storage.transaction(() => {
-        const added = storage.exec(
-          `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
-           on conflict do nothing returning request_id`,
-          row.request_id,
-          rowTextOf(row, { request, decision, measured }),
-          JSON.stringify(tokenCorrections),
-          JSON.stringify(counters),
-          // Also where the target that answered needs no budget: the call was admitted for another.
-          ownHold || budgets.some(({ soft }) => !soft) ? 1 : 0,
-          nowMs,
-        )
-        if (added.length === 0) return false
-        accounts.record(budgets, row.cost_nanos, nowMs)
-        days.record(row, nowMs)
-        return true
-      })
-      release(row.request_id)
-      if (!booked) return false
-      if (row.request_id > newestBooked) newestBooked = row.request_id
-      waiting += 1
-      accounts.apply(budgets, row.cost_nanos, { isOfThisLife, nowMs })
-      for (const budget of budgets) watch(budget, nowMs)
-      return true
-    },
+    settle: (settlement: Settlement, nowMs: number): boolean => settle([settledCallOf(settlement)], nowMs)[0] ?? false,
+    settleAll: settle,
 
     /** Calls that nobody will settle any more: their deadline and the grace after it have passed. */
     overdue: (nowMs: number): HoldRequest[] => [...holds.values()].filter((hold) => hold.deadlineMs + graceMs <= nowMs),
@@ -288,6 +319,21 @@ const isAlike = (known: HoldRequest, { budgets, amountNanoUsd }: HoldRequest): b
   known.amountNanoUsd === amountNanoUsd &&
   known.budgets.length === budgets.length &&
   known.budgets.every(({ id }, at) => budgets[at]?.id === id)
+
+/** Goes on after a failure, and throws the first at the end. */
+function eachAlone<T, R>(items: readonly T[], work: (item: T) => R): R[] {
+  const failures: unknown[] = []
+  const results = items.flatMap((item) => {
+    try {
+      return [work(item)]
+    } catch (cause) {
+      failures.push(cause)
+      return []
+    }
+  })
+  if (failures.length > 0) throw failures[0]
+  return results
+}
 
 function countWaiting(storage: LedgerStorage): number {
   const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')

@@ -96,7 +96,7 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
   if (ctx.arrival) ctx.arrival.isBooked = true
   const row = rowOf(ctx, ending)
   const decision = decisionOf(ctx, row)
-  await settle(ctx, {
+  const settlement = {
     row,
     budgets: countedIn(ctx, row),
     tokenCorrections: correctionsOf(ctx.admission, row, ctx.now()),
@@ -104,7 +104,8 @@ export async function book(ctx: World, ending: Ending): Promise<void> {
     request: await requestOf(ctx, row, ending.bytesOut),
     decision,
     measured: measuredOf(ctx.arrival?.decision, { ending, row, taskType: decision?.task_type ?? undefined }),
-  })
+  }
+  await settle(ctx, [settlement])
 }
 
 /** Hard and soft budgets that a row counts in. */

@@ -21,18 +21,25 @@ export function createDays(storage: LedgerStorage) {
   }
 
   return {
-    /** Inside the transaction that books the call. */
-    record({ created_at, cost_nanos }: LedgerRow, nowMs: number): void {
-      const day = bucketOf('day', created_at * 1000)
-      storage.exec(
-        `insert into days (day, nanos) values (?, ?)
-         on conflict (day) do update set nanos = nanos + excluded.nanos`,
-        day,
-        cost_nanos,
-      )
-      if (day <= newest) return
-      newest = day
-      forgetOld(nowMs)
+    /** Inside the transaction that books the calls: one write a day. */
+    record(calls: readonly Pick<LedgerRow, 'created_at' | 'cost_nanos'>[], nowMs: number): void {
+      const sums = new Map<number, number>()
+      for (const { created_at, cost_nanos } of calls) {
+        const number = Math.floor(created_at / DAY_SECONDS)
+        sums.set(number, (sums.get(number) ?? 0) + cost_nanos)
+      }
+      for (const [number, nanos] of sums) {
+        const day = bucketOf('day', number * DAY_SECONDS * 1000)
+        storage.exec(
+          `insert into days (day, nanos) values (?, ?)
+           on conflict (day) do update set nanos = nanos + excluded.nanos`,
+          day,
+          nanos,
+        )
+        if (day <= newest) continue
+        newest = day
+        forgetOld(nowMs)
+      }
     },
 
     /** Undefined for the first day that was counted, of which the beginning may be missing, and for those before. */

@@ -71,23 +71,6 @@ export async function bookedAmong({ db }: Sink, orgId: string, requestIds: reado
   return new Set(rows.map(({ id }) => id))
 }
 
-/**
- * A row as JSON that Postgres takes: its text knows neither NUL nor half a surrogate pair, and one such name from a
- * caller must not keep a whole batch from being written.
- */
-export function rowTextOf(
-  row: LedgerRow,
-  { request, decision, measured }: Pick<Settlement, 'request' | 'decision' | 'measured'> = {},
-): string {
-  const whole = { ...row, request, decision, measured }
-  const text = JSON.stringify(whole)
-  // What Postgres refuses is an escape in JSON, and rare: a look at each value costs ten times as much.
-  if (!text.includes('\\u')) return text
-  return JSON.stringify(whole, (_name, value: unknown) =>
-    typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value,
-  )
-}
-
 /** Written calls, those that are no longer open, and what monitoring limits of concurrency would have refused. */
 type Counted = { entries: readonly OutboxEntry[]; closed: readonly string[]; shadows: ReadonlyMap<string, number> }
 

@@ -23,18 +23,16 @@ export type PartOfCall = {
 export async function bookPanel(ctx: World, ending: Ending, parts: readonly PartOfCall[]): Promise<void> {
   if (ctx.arrival) ctx.arrival.isBooked = true
   const settlements = parts.map((part) => partSettlement(ctx, part))
-  const booked = await Promise.allSettled(settlements.map((settlement) => settle(ctx, settlement)))
   const row = rowOf(ctx, ending)
-  await settle(ctx, {
+  const own = {
     row,
     budgets: countedIn(ctx, row),
     tokenCorrections: correctionsOf(ctx.admission, usedBy(row, settlements), ctx.now()),
     counters: takeTallies(ctx),
     request: await requestOf(ctx, row, ending.bytesOut),
     decision: decisionOf(ctx, row),
-  })
-  const failed = booked.find((outcome) => outcome.status === 'rejected')
-  if (failed) throw failed.reason
+  }
+  await settle(ctx, [...settlements, own])
 }
 
 /**
@@ -44,7 +42,7 @@ export async function bookPanel(ctx: World, ending: Ending, parts: readonly Part
 export async function bookAttempt(ctx: World, ending: Ending): Promise<void> {
   const own = rowOf({ ...ctx, requestId: ctx.newId('req') }, ending)
   const row: LedgerRow = { parent_request_id: ctx.requestId, ...own }
-  await settle(ctx, { row, budgets: countedIn(ctx, row), tokenCorrections: [], counters: [] })
+  await settle(ctx, [{ row, budgets: countedIn(ctx, row), tokenCorrections: [], counters: [] }])
 }
 
 function partSettlement(ctx: World, { requestId, startedMs, endedMs, ...part }: PartOfCall): Settlement {

@@ -224,16 +224,20 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       wakeBy(outbox.dueMs(deps.now()))
     },
 
-    async settle(settlement) {
-      waitingHolds.delete(settlement.row.request_id)
-      line.withdraw(settlement.row.request_id)
-      const booked = book.settle(settlement, deps.now())
-      line.serve()
-      notices.take()
-      for (const budget of book.unopened(settlement.budgets)) toOpen.set(budget.id, budget)
-      wakeBy(outbox.dueMs(deps.now()))
-      if (outbox.isFull(deps.now())) background(outbox.flush())
-      return booked
+    async settle(calls) {
+      for (const { request_id } of calls) {
+        waitingHolds.delete(request_id)
+        line.withdraw(request_id)
+      }
+      try {
+        return book.settleAll(calls, deps.now())
+      } finally {
+        line.serve()
+        notices.take()
+        for (const { budgets } of calls) for (const budget of book.unopened(budgets)) toOpen.set(budget.id, budget)
+        wakeBy(outbox.dueMs(deps.now()))
+        if (outbox.isFull(deps.now())) background(outbox.flush())
+      }
     },
 
     async spend(budgets) {

@@ -1,37 +1,51 @@
+import type { Admission } from '../../core/admission.ts'
 import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { Settlement } from '../../core/ledger.ts'
-import { rowTextOf, writeCall } from './flush.ts'
+import type { SettledCall, Settlement } from '../../core/ledger.ts'
+import { writeCall } from './flush.ts'
+import { gather } from './gathering.ts'
+import { settledCallOf } from './settled-call.ts'
 
 const SETTLE_TRIES = 3
 const RETRY_MS = 250
 
+type World = Pick<Ctx, 'ledgerOf' | 'db' | 'redis' | 'log' | 'memory' | 'now' | 'admission'>
+
 /**
- * Has the ledger settle a call. One that does not answer is asked again, for settling twice is settling once; if it
- * stays away the row goes straight to Postgres, and only the budgets learn of it later.
+ * Has the ledger settle these calls of one organisation, in this order and in one write. Those of a busy organisation go
+ * together with others: then this may be over before they are booked.
  */
-export async function settle(
-  ctx: Pick<Ctx, 'ledgerOf' | 'db' | 'redis' | 'log'>,
-  settlement: Settlement,
-): Promise<void> {
-  const { row } = settlement
+export function settle(ctx: World, settlements: readonly Settlement[]): Promise<void> {
+  const { orgId, limits } = ctx.admission.policy
+  const calls = settlements.map(settledCallOf)
+  return gather(ctx, { orgId, calls, isUrgent: freesPlaces(limits) }, (all) => send(ctx, orgId, all))
+}
+
+/** Who waits for a place, or makes one call after the other, is not to wait for others' settlements. */
+const freesPlaces = (limits: Admission['policy']['limits']): boolean =>
+  limits.some(({ metric }) => metric === 'concurrency')
+
+/**
+ * A ledger that does not answer is asked again, for settling twice is settling once; if it stays away the rows go
+ * straight to Postgres, and only the budgets learn of them later.
+ */
+async function send(ctx: World, orgId: string, calls: readonly SettledCall[]): Promise<void> {
+  const ids = calls.map(({ request_id }) => request_id)
   for (let tries = 1; tries <= SETTLE_TRIES; tries++) {
     try {
-      await ctx.ledgerOf(row.org_id).settle(settlement)
+      await ctx.ledgerOf(orgId).settle(calls)
       return
     } catch (error) {
       if (!(error instanceof DependencyError)) throw error
-      ctx.log.warn('settlement_failed', { request_id: row.request_id, tries, cause: String(error.cause) })
+      ctx.log.warn('settlement_failed', { org_id: orgId, request_ids: ids, tries, cause: String(error.cause) })
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries))
     }
   }
-  const entry = {
-    requestId: row.request_id,
-    rowText: rowTextOf(row, settlement),
-    corrections: [],
-    counters: [],
-    held: false,
+  const failures: unknown[] = []
+  for (const { request_id, rowText } of calls) {
+    const entry = { requestId: request_id, rowText, corrections: [], counters: [], held: false }
+    await writeCall(ctx, orgId, entry).catch((cause: unknown) => failures.push(cause))
   }
-  await writeCall(ctx, row.org_id, entry)
-  ctx.log.error('settled_without_ledger', { request_id: row.request_id, org_id: row.org_id })
+  if (failures.length > 0) throw failures[0]
+  ctx.log.error('settled_without_ledger', { request_ids: ids, org_id: orgId })
 }

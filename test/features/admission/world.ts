@@ -160,7 +160,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
       answered('release', () => {
         holds.delete(id)
       }),
-    settle: () => answered('settle', () => true),
+    settle: (calls) => answered('settle', () => calls.map(() => true)),
     spend: () => answered('spend', () => []),
     settledOn: () => answered('settledOn', () => undefined),
     forgetRun: () => answered('forgetRun', () => undefined),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { budgetOf, holdOf, NOON, settlementOf } from './calls.ts'
+import { budgetOf, holdOf, NOON, settlementOf, settleOne } from './calls.ts'
 import { ledgerWorld } from './world.ts'
 
 const budgets = [budgetOf(1000)]
@@ -13,7 +13,7 @@ it('stays awake while a call is open without a word to the stores, and sleeps on
   for (let second = 5; second < 60; second += 5) expect(await world.pass(5000)).toBeGreaterThan(0)
   expect([world.state.redisRequests, world.state.writes]).toEqual([redisRequests, writes])
   expect(await world.ledger.spend(budgets)).toMatchObject([{ settledNanoUsd: 0, heldNanoUsd: 100 }])
-  await world.ledger.settle(settlementOf('a', 20, budgets))
+  await settleOne(world.ledger, settlementOf('a', 20, budgets))
   await world.pass(5000)
   expect(world.state.alarmMs).toBeUndefined()
   world.crash()

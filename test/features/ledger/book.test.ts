@@ -1,4 +1,8 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { SettledCall } from '../../../src/core/ledger.ts'
+import { settledCallOf } from '../../../src/features/ledger/settled-call.ts'
+import { count } from '../../support/lane.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
 import { bookOver, budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
 
@@ -57,6 +61,49 @@ describe('a book of one life', () => {
     expect(book.settle(settlementOf('a', 200, [total]), NOON)).toBe(false)
     expect(book.totals(total, NOON)).toEqual({ settled: 200, held: 0, ghost: 0 })
     expect(book.unflushedCount()).toBe(1)
+  })
+
+  it('books calls that are settled together as it does one by one', () => {
+    const day = budgetOf(1000, 'day')
+    const calls = fc.array(
+      fc.record({
+        id: fc.constantFrom(...'abcdefgh'),
+        cost: fc.nat({ max: 50 }),
+        both: fc.boolean(),
+        next: fc.boolean(),
+      }),
+    )
+    fc.assert(
+      fc.property(calls, (list) => {
+        const [alone, together] = [open(), open()]
+        for (const book of [alone, together])
+          for (const id of 'abcd') book.hold(holdOf(id, { budgets: [total, day], amountNanoUsd: 50 }), NOON)
+        const settlements = list.map(({ id, cost, both }) => settlementOf(id, cost, both ? [total, day] : [day]))
+        const bundles: SettledCall[][] = [[]]
+        for (const [at, settlement] of settlements.entries()) {
+          if (list[at]?.next) bundles.push([])
+          bundles.at(-1)?.push(settledCallOf(settlement))
+        }
+        expect(bundles.flatMap((bundle) => together.settleAll(bundle, NOON))).toEqual(
+          settlements.map((settlement) => alone.settle(settlement, NOON)),
+        )
+        expect([total, day].map((budget) => together.totals(budget, NOON))).toEqual(
+          [total, day].map((budget) => alone.totals(budget, NOON)),
+        )
+        expect(together.unflushed(100)).toEqual(alone.unflushed(100))
+        expect(together.openHolds()).toBe(alone.openHolds())
+      }),
+      { numRuns: count(100, 3000) },
+    )
+  })
+
+  it('books the others when one of several cannot be written, and tells of it', () => {
+    const book = open()
+    for (const id of 'abc') book.hold(holdOf(id, { budgets: [total], amountNanoUsd: 100 }), NOON)
+    const calls = [settlementOf('a', 1, [total]), settlementOf('b', Number.NaN, [total]), settlementOf('c', 2, [total])]
+    expect(() => book.settleAll(calls.map(settledCallOf), NOON)).toThrow('NOT NULL')
+    expect(book.totals(total, NOON)).toMatchObject({ settled: 3, held: 100 })
+    expect(book.unflushed(10).map(({ requestId }) => requestId)).toEqual(['a', 'c'])
   })
 
   it('does not double a settlement that comes again after its row was written', () => {

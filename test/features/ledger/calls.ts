@@ -1,6 +1,7 @@
-import type { BudgetRef, HoldRequest, LedgerRow, Settlement } from '../../../src/core/ledger.ts'
+import type { BudgetRef, HoldRequest, LedgerRow, OrgLedger, Settlement } from '../../../src/core/ledger.ts'
 import { createBook } from '../../../src/features/ledger/book.ts'
 import type { LedgerStorage } from '../../../src/features/ledger/service.ts'
+import { settledCallOf } from '../../../src/features/ledger/settled-call.ts'
 
 export const NOON = Date.UTC(2026, 0, 31, 12)
 export const DAY_MS = 86_400_000
@@ -65,6 +66,12 @@ export const settlementOf = (
   costNanoUsd: number,
   budgets: readonly BudgetRef[] = [],
 ): Settlement => ({ row: rowOf(requestId, costNanoUsd), budgets, tokenCorrections: [], counters: [] })
+
+/** False where the call was booked before. */
+export async function settleOne(ledger: Pick<OrgLedger, 'settle'>, settlement: Settlement): Promise<boolean> {
+  const [booked] = await ledger.settle([settledCallOf(settlement)])
+  return booked === true
+}
 
 /** A book that has opened these budgets, as its ledger does before it uses them. */
 export function bookOver(

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { HoldAnswer, HoldRequest } from '../../../src/core/ledger.ts'
 import { type Priority, priorities } from '../../../src/core/routing.ts'
 import { count } from '../../support/lane.ts'
-import { budgetOf, holdOf, rowOf } from './calls.ts'
+import { budgetOf, holdOf, rowOf, settleOne } from './calls.ts'
 import { GRACE_MS, ledgerWorld } from './world.ts'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -42,7 +42,7 @@ function lineOf(amount: number) {
     await vi.advanceTimersByTimeAsync(ms)
   }
   const settle = async (id: string) => {
-    await world.ledger.settle(settlementOf(id))
+    await settleOne(world.ledger, settlementOf(id))
     await vi.advanceTimersByTimeAsync(0)
   }
   const release = async (id: string, isLast = false) => {
@@ -180,7 +180,7 @@ describe('the money of a call that waits', () => {
     await settle('first')
     expect(answerOf('dear')).toEqual({ ok: true, place: 'a' })
     expect((await world.ledger.spend(budgets)).map(({ heldNanoUsd }) => heldNanoUsd)).toEqual([60])
-    await world.ledger.settle({ ...settlementOf('dear', 60), budgets })
+    await settleOne(world.ledger, { ...settlementOf('dear', 60), budgets })
     await vi.advanceTimersByTimeAsync(0)
     expect(answerOf('too dear')).toEqual({ ok: false, budgetId: 'bud_total', remainingNanoUsd: 40 })
     expect(answerOf('free')).toEqual({ ok: true, place: 'a' })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BudgetRef } from '../../../src/core/ledger.ts'
-import { budgetOf, DAY_MS, holdOf, NOON, settlementOf } from './calls.ts'
+import { budgetOf, DAY_MS, holdOf, NOON, settlementOf, settleOne } from './calls.ts'
 import { ledgerWorld } from './world.ts'
 
 const old = budgetOf(10_000)
@@ -10,9 +10,9 @@ const hold = (id: string, amountNanoUsd: number, budgets: readonly BudgetRef[]) 
 describe('a budget that is new to its ledger', () => {
   it('counts what is in Postgres and what is on its way there, each once', async () => {
     const world = ledgerWorld()
-    await world.ledger.settle(settlementOf('written', 100, [old]))
+    await settleOne(world.ledger, settlementOf('written', 100, [old]))
     await world.pass(2000)
-    await world.ledger.settle(settlementOf('waiting', 20, [old]))
+    await settleOne(world.ledger, settlementOf('waiting', 20, [old]))
     const fresh = budgetOf(1000, 'total', 'bud_fresh')
     expect(await world.ledger.spend([fresh])).toEqual([{ id: 'bud_fresh', settledNanoUsd: 120, heldNanoUsd: 0 }])
     await world.pass(2000)
@@ -80,7 +80,7 @@ describe('a budget that is new to its ledger', () => {
 
   it('is forgotten once it is deleted', async () => {
     const world = ledgerWorld()
-    await world.ledger.settle(settlementOf('a', 5, [old]))
+    await settleOne(world.ledger, settlementOf('a', 5, [old]))
     await world.pass(2000)
     world.state.deleted.add(old.id)
     await world.ledger.spend([budgetOf(1, 'total', 'bud_other')])
@@ -99,13 +99,13 @@ describe('thresholds', () => {
 
   it('are told once each, also of a budget that begins above them, and survive a crash', async () => {
     const world = ledgerWorld()
-    await world.ledger.settle(settlementOf('a', 60, [watched(100)]))
+    await settleOne(world.ledger, settlementOf('a', 60, [watched(100)]))
     await world.pass(2000)
     await world.pass(2000)
     expect(told(world)).toEqual([50])
     world.crash()
-    await world.ledger.settle(settlementOf('b', 10, [watched(100)]))
-    await world.ledger.settle(settlementOf('c', 10, [watched(100)]))
+    await settleOne(world.ledger, settlementOf('b', 10, [watched(100)]))
+    await settleOne(world.ledger, settlementOf('c', 10, [watched(100)]))
     await world.pass(2000)
     expect(told(world)).toEqual([50, 80])
     expect(world.lines.filter(({ event }) => event === 'budget_threshold')).toHaveLength(2)
@@ -114,11 +114,11 @@ describe('thresholds', () => {
   it('are told again when a raised limit is reached, and in the next window', async () => {
     const world = ledgerWorld()
     await world.ledger.spend([watched(100, 'day')])
-    await world.ledger.settle(settlementOf('a', 60, [watched(100, 'day')]))
-    await world.ledger.settle(settlementOf('b', 10, [watched(1000, 'day')]))
-    await world.ledger.settle(settlementOf('c', 430, [watched(1000, 'day')]))
+    await settleOne(world.ledger, settlementOf('a', 60, [watched(100, 'day')]))
+    await settleOne(world.ledger, settlementOf('b', 10, [watched(1000, 'day')]))
+    await settleOne(world.ledger, settlementOf('c', 430, [watched(1000, 'day')]))
     await world.pass(DAY_MS)
-    await world.ledger.settle(settlementOf('d', 500, [watched(1000, 'day')]))
+    await settleOne(world.ledger, settlementOf('d', 500, [watched(1000, 'day')]))
     await world.pass(2000)
     expect(told(world)).toEqual([50, 50, 50])
   })
@@ -127,7 +127,7 @@ describe('thresholds', () => {
     const world = ledgerWorld()
     await world.ledger.spend([watched(100)])
     world.state.postgresAway = true
-    await world.ledger.settle(settlementOf('a', 90, [watched(100)]))
+    await settleOne(world.ledger, settlementOf('a', 90, [watched(100)]))
     await world.pass(5000)
     world.crash()
     world.state.postgresAway = false

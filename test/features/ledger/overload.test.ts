@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { HoldAnswer } from '../../../src/core/ledger.ts'
 import type { Priority } from '../../../src/core/routing.ts'
 import { count } from '../../support/lane.ts'
-import { holdOf, rowOf } from './calls.ts'
+import { holdOf, rowOf, settleOne } from './calls.ts'
 import { ledgerWorld } from './world.ts'
 
 const AT_ONCE = 8
@@ -43,11 +43,12 @@ async function flooded(perSecond: number) {
   }
   const tick = async (): Promise<void> => {
     state.nowMs += TICK_MS
-    for (const { id } of running.filter(({ endMs }) => endMs <= state.nowMs)) {
-      answered += 1
-      await world.ledger.settle({ row: rowOf(id, 0), budgets: [], tokenCorrections: [], counters: [] })
-    }
+    const ended = running.filter(({ endMs }) => endMs <= state.nowMs)
     running = running.filter(({ endMs }) => endMs > state.nowMs)
+    for (const { id } of ended) {
+      answered += 1
+      await settleOne(world.ledger, { row: rowOf(id, 0), budgets: [], tokenCorrections: [], counters: [] })
+    }
     await vi.advanceTimersByTimeAsync(TICK_MS)
   }
 

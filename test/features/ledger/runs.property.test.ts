@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { BudgetRef } from '../../../src/core/ledger.ts'
 import { count } from '../../support/lane.ts'
-import { budgetOf, holdOf, settlementOf } from './calls.ts'
+import { budgetOf, holdOf, settlementOf, settleOne } from './calls.ts'
 import { GRACE_MS, ledgerWorld } from './world.ts'
 
 const LIFE_MS = 20_000
@@ -114,8 +114,8 @@ const settleStep =
 async function book(world: World, model: Model, given: { id: string; call: Call; cost: number }): Promise<void> {
   const { id, call, cost } = given
   const { row, ...settlement } = settlementOf(id, cost, call.budgets)
-  expect(await world.ledger.settle({ ...settlement, row: { ...row, run_id: nameOf(call.at) } })).toBe(true)
-  expect(await world.ledger.settle({ ...settlement, row: { ...row, run_id: nameOf(call.at) } })).toBe(false)
+  expect(await settleOne(world.ledger, { ...settlement, row: { ...row, run_id: nameOf(call.at) } })).toBe(true)
+  expect(await settleOne(world.ledger, { ...settlement, row: { ...row, run_id: nameOf(call.at) } })).toBe(false)
   model.booked.set(id, { at: call.at, cost })
   model.held.delete(id)
   model.missing.delete(id)

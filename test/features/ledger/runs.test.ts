@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BudgetRef, HoldRequest } from '../../../src/core/ledger.ts'
 import { createRuns, type Run } from '../../../src/features/ledger/runs.ts'
-import { budgetOf, holdOf, NOON, settlementOf } from './calls.ts'
+import { budgetOf, holdOf, NOON, settlementOf, settleOne } from './calls.ts'
 import { GRACE_MS, ledgerWorld } from './world.ts'
 
 const AGES_MS = 10 * (5000 + GRACE_MS)
@@ -30,7 +30,7 @@ function world() {
   }
   const settle = (id: string, name: string, costNanoUsd: number, budgets: readonly BudgetRef[]) => {
     const settlement = settlementOf(id, costNanoUsd, budgets)
-    return made.ledger.settle({ ...settlement, row: { ...settlement.row, run_id: name } })
+    return settleOne(made.ledger, { ...settlement, row: { ...settlement.row, run_id: name } })
   }
   /** A call that holds what it costs. */
   const pay = async (id: string, name: string, costNanoUsd: number) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
-import { budgetOf, holdOf, NOON, rowOf, settlementOf } from './calls.ts'
+import { budgetOf, holdOf, NOON, rowOf, settlementOf, settleOne } from './calls.ts'
 import { GRACE_MS, ledgerWorld } from './world.ts'
 
 const budget = budgetOf(1000)
@@ -20,7 +20,7 @@ describe('flushing', () => {
     const world = ledgerWorld()
     for (let at = 0; at < 200; at++) {
       await admitted(world, hold(`r${at}`, 1))
-      await world.ledger.settle(settlementOf(`r${at}`, 1, budgets))
+      await settleOne(world.ledger, settlementOf(`r${at}`, 1, budgets))
     }
     expect(await world.pass(1000)).toBe(1)
     expect(world.state.rows.size).toBe(200)
@@ -34,7 +34,7 @@ describe('flushing', () => {
 
   it('does not wait for a full batch, and writes no batch larger than that', async () => {
     const world = ledgerWorld()
-    for (let at = 0; at < 1100; at++) await world.ledger.settle(settlementOf(`r${at}`, 1))
+    for (let at = 0; at < 1100; at++) await settleOne(world.ledger, settlementOf(`r${at}`, 1))
     await world.settledInBackground()
     expect(world.state.rows.size).toBeGreaterThanOrEqual(500)
     await world.pass(1000)
@@ -45,10 +45,10 @@ describe('flushing', () => {
   it('settles twice, books once', async () => {
     const world = ledgerWorld()
     await world.ledger.hold(hold('a'))
-    expect(await world.ledger.settle(settlementOf('a', 60, budgets))).toBe(true)
-    expect(await world.ledger.settle(settlementOf('a', 60, budgets))).toBe(false)
+    expect(await settleOne(world.ledger, settlementOf('a', 60, budgets))).toBe(true)
+    expect(await settleOne(world.ledger, settlementOf('a', 60, budgets))).toBe(false)
     await world.pass(1000)
-    expect(await world.ledger.settle(settlementOf('a', 60, budgets))).toBe(false)
+    expect(await settleOne(world.ledger, settlementOf('a', 60, budgets))).toBe(false)
     await world.pass(AGES_MS)
     expect([...world.state.rows.values()].map(({ cost_nanos }) => cost_nanos)).toEqual([60])
     expect(await world.ledger.hold(hold('b', 940))).toEqual({ ok: true })
@@ -57,8 +57,8 @@ describe('flushing', () => {
   it('corrects the token windows by what was really used', async () => {
     const world = ledgerWorld()
     const tokenCorrections = [{ key: 'window', delta: -30 }]
-    await world.ledger.settle({ ...settlementOf('a', 1), tokenCorrections })
-    await world.ledger.settle({ ...settlementOf('b', 1), tokenCorrections })
+    await settleOne(world.ledger, { ...settlementOf('a', 1), tokenCorrections })
+    await settleOne(world.ledger, { ...settlementOf('b', 1), tokenCorrections })
     await world.pass(1000)
     expect(world.state.commands).toContainEqual(['INCRBY', 'window', -60])
   })
@@ -69,7 +69,7 @@ describe('with Postgres away', () => {
     const world = ledgerWorld()
     world.state.postgresAway = true
     for (let at = 0; at < 30; at++) {
-      await world.ledger.settle(settlementOf(`r${at}`, 1, budgets))
+      await settleOne(world.ledger, settlementOf(`r${at}`, 1, budgets))
       await world.pass(10_000)
     }
     expect(world.state.rows.size).toBe(0)
@@ -102,15 +102,15 @@ describe('with Postgres away', () => {
   it('gives a Postgres that is too slow for a batch less at a time, and more again when it takes that', async () => {
     const world = ledgerWorld()
     world.state.mostRows = 70
-    for (let at = 0; at < 1200; at++) await world.ledger.settle(settlementOf(`r${at}`, 1))
+    for (let at = 0; at < 1200; at++) await settleOne(world.ledger, settlementOf(`r${at}`, 1))
     await world.pass(20_000)
     expect(world.state.rows.size).toBe(1200)
     world.state.mostRows = Number.POSITIVE_INFINITY
     for (let at = 0; at < 4; at++) {
-      await world.ledger.settle(settlementOf(`s${at}`, 1))
+      await settleOne(world.ledger, settlementOf(`s${at}`, 1))
       await world.pass(1000)
     }
-    for (let at = 0; at < 1200; at++) await world.ledger.settle(settlementOf(`t${at}`, 1))
+    for (let at = 0; at < 1200; at++) await settleOne(world.ledger, settlementOf(`t${at}`, 1))
     await world.pass(1000)
     expect(world.state.rows.size).toBe(2404)
     expect(Math.max(...world.state.batches)).toBe(500)
@@ -120,7 +120,7 @@ describe('with Postgres away', () => {
     const world = ledgerWorld()
     world.state.postgresAway = true
     for (let at = 0; at < 2000; at++) {
-      await world.ledger.settle(settlementOf(`r${at}`, 1))
+      await settleOne(world.ledger, settlementOf(`r${at}`, 1))
       await world.settledInBackground()
     }
     expect(world.state.writes).toBe(1)
@@ -129,7 +129,7 @@ describe('with Postgres away', () => {
   it('loses nothing when the object dies meanwhile', async () => {
     const world = ledgerWorld()
     world.state.postgresAway = true
-    await world.ledger.settle(settlementOf('a', 60, budgets))
+    await settleOne(world.ledger, settlementOf('a', 60, budgets))
     await world.pass(5000)
     world.state.alarmMs = undefined
     world.crash()
@@ -151,7 +151,7 @@ describe('calls that are never heard of again', () => {
     expect([...world.state.rows.values()]).toMatchObject([
       { request_id: 'a', status: 'unknown', estimated: true, cost_nanos: 150 },
     ])
-    expect(await world.ledger.settle(settlementOf('a', 20, budgets))).toBe(false)
+    expect(await settleOne(world.ledger, settlementOf('a', 20, budgets))).toBe(false)
     expect(await world.ledger.hold(hold('b', 850))).toEqual({ ok: true })
     expect(world.state.open.size).toBe(0)
   })
@@ -184,10 +184,10 @@ describe('after a crash', () => {
     await admitted(world, hold('a', 100))
     await admitted(world, hold('b', 200))
     await admitted(world, hold('c', 300))
-    await world.ledger.settle(settlementOf('c', 10, budgets))
+    await settleOne(world.ledger, settlementOf('c', 10, budgets))
     world.crash()
     expect(await world.ledger.hold(hold('d', 700))).toMatchObject({ ok: false })
-    expect(await world.ledger.settle(settlementOf('b', 20, budgets))).toBe(true)
+    expect(await settleOne(world.ledger, settlementOf('b', 20, budgets))).toBe(true)
     await world.pass(AGES_MS)
     expect([...world.state.rows.values()].map((row) => [row.request_id, row.status, row.cost_nanos]).sort()).toEqual([
       ['a', 'unknown', 100],
@@ -216,12 +216,12 @@ describe('after a crash', () => {
   it('asks Postgres before it calls a call lost: an old row is no lost call', async () => {
     const world = ledgerWorld()
     await admitted(world, hold('a'))
-    await world.ledger.settle(settlementOf('a', 60, budgets))
+    await settleOne(world.ledger, settlementOf('a', 60, budgets))
     world.state.redisAway = true
     await world.pass(31 * 60_000)
     expect(world.state.open.size).toBe(1)
     // From this flush on the object itself has forgotten the first call.
-    await world.ledger.settle(settlementOf('b', 0))
+    await settleOne(world.ledger, settlementOf('b', 0))
     await world.pass(2000)
     await world.ledger.hold(holdOf('c', { budgets, amountNanoUsd: 1, deadlineMs: world.state.nowMs + 1000 }))
     world.crash()
@@ -282,7 +282,7 @@ describe('after a crash', () => {
     await admitted(world, holdOf('refused', { budgets, amountNanoUsd: 5000, deadlineMs: NOON + 1_000_000 }))
     await world.pass(AGES_MS)
     expect([...world.state.rows.keys()]).toEqual(['a'])
-    expect(await world.ledger.settle(settlementOf('b', 50, budgets))).toBe(true)
+    expect(await settleOne(world.ledger, settlementOf('b', 50, budgets))).toBe(true)
     await world.pass(2000)
     expect([...world.state.rows.keys()]).toEqual(['a', 'b'])
   })

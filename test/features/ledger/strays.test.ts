@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { HoldRequest } from '../../../src/core/ledger.ts'
-import { budgetOf, holdOf, NOON, settlementOf } from './calls.ts'
+import { budgetOf, holdOf, NOON, settlementOf, settleOne } from './calls.ts'
 import { GRACE_MS, ledgerWorld } from './world.ts'
 
 const budgets = [budgetOf(1000)]
@@ -29,7 +29,7 @@ describe('the list of open calls', () => {
     const world = ledgerWorld()
     await admitted(world, hold(world, 'a'))
     world.state.redisAway = true
-    await world.ledger.settle(settlementOf('a', 60, budgets))
+    await settleOne(world.ledger, settlementOf('a', 60, budgets))
     await world.pass(5000)
     expect(rowsOf(world)).toEqual([['a', 'ok']])
     world.crash()
@@ -72,7 +72,7 @@ describe('the list of open calls', () => {
   it('loses a call that was answered by a target which no hard budget is for', async () => {
     const world = ledgerWorld()
     await admitted(world, hold(world, 'a'))
-    await world.ledger.settle(settlementOf('a', 60, []))
+    await settleOne(world.ledger, settlementOf('a', 60, []))
     await world.pass(2000)
     expect(namesOf(world)).toEqual([])
   })
@@ -81,11 +81,11 @@ describe('the list of open calls', () => {
     const world = ledgerWorld()
     const late = hold(world, 'late')
     await world.ledger.hold(late)
-    await world.ledger.settle(settlementOf('late', 60, budgets))
+    await settleOne(world.ledger, settlementOf('late', 60, budgets))
     await world.pass(2000)
     list(world, late)
     await admitted(world, hold(world, 'next'))
-    await world.ledger.settle(settlementOf('next', 60, budgets))
+    await settleOne(world.ledger, settlementOf('next', 60, budgets))
     await world.pass(20_000)
     expect(namesOf(world)).toEqual([])
     await world.pass(AGES_MS)
@@ -98,7 +98,7 @@ describe('the list of open calls', () => {
   it('keeps a call that is still being admitted, and one that holds', async () => {
     const world = ledgerWorld()
     await admitted(world, hold(world, 'a'))
-    await world.ledger.settle(settlementOf('a', 60, budgets))
+    await settleOne(world.ledger, settlementOf('a', 60, budgets))
     const running = { ...hold(world, 'running'), deadlineMs: NOON + 100_000 }
     await admitted(world, running)
     const coming = { ...hold(world, 'coming'), deadlineMs: NOON + 100_000 }
@@ -118,7 +118,7 @@ describe('the list of open calls', () => {
     const world = ledgerWorld()
     for (let at = 0; at < 50; at++) {
       await admitted(world, hold(world, `r${at}`, 1))
-      await world.ledger.settle(settlementOf(`r${at}`, 1, budgets))
+      await settleOne(world.ledger, settlementOf(`r${at}`, 1, budgets))
       await world.pass(3000)
     }
     await world.pass(AGES_MS)
@@ -155,7 +155,7 @@ describe('a hold that comes late', () => {
   it('holds nothing after its call was booked', async () => {
     const world = ledgerWorld()
     await world.ledger.hold(hold(world, 'a'))
-    await world.ledger.settle(settlementOf('a', 60, budgets))
+    await settleOne(world.ledger, settlementOf('a', 60, budgets))
     await expect(world.ledger.hold(hold(world, 'a', 940))).rejects.toThrow('ended before')
     await world.pass(AGES_MS)
     expect(rowsOf(world)).toEqual([['a', 'ok']])

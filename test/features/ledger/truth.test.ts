@@ -127,10 +127,10 @@ it(
     const world = ledgerWorld()
     const twice: OrgLedger = {
       ...world.ledger,
-      settle: async (settlement) => {
-        const isFirst = await world.ledger.settle(settlement)
-        expect(await world.ledger.settle(settlement)).toBe(false)
-        return isFirst
+      settle: async (calls) => {
+        const areFirst = await world.ledger.settle(calls)
+        expect(await world.ledger.settle(calls)).toEqual(calls.map(() => false))
+        return areFirst
       },
     }
     const bills = new Map<string, Bill>()

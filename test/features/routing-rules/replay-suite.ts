@@ -17,8 +17,8 @@ async function calls(team: Team, bodies: readonly object[], altered: object = {}
     const headers = { authorization: `Bearer ${team.apiKey}` }
     await (await gateway.chat({ messages: [{ role: 'user', content: 'Hello' }], ...body }, { headers })).text()
   }
-  const decisions = new Map(gateway.ledger.decisions().map((decision) => [decision.request_id, decision]))
   const rows = (await gateway.rows()).filter(({ org_id }) => org_id === team.orgId)
+  const decisions = new Map(gateway.ledger.decisions().map((decision) => [decision.request_id, decision]))
   const entries = rows.map((row) => ({
     requestId: row.request_id,
     rowText: JSON.stringify({ ...row, decision: { ...decisions.get(row.request_id), ...altered } }),

@@ -1,0 +1,43 @@
+import type { Deps } from '../../core/context.ts'
+import type { SettledCall } from '../../core/ledger.ts'
+
+/**
+ * So soon after settlements of an organisation have gone to its ledger nobody's goes alone: under load one call of the
+ * ledger and one write of it serve many. A caller who makes one call after the other is slower than that.
+ */
+const GATHER_MS = 10
+
+/** Whoever was to send what has gathered is gone after so long: the platform has ended its request. */
+const LOST_MS = 500
+
+type Bundle = { orgId: string; calls: readonly SettledCall[]; isUrgent: boolean }
+
+/**
+ * Sends settled calls, alone or with those of other requests of this isolate. The request that begins a bundle sends it;
+ * for one that adds to it there is nothing to wait for.
+ */
+export async function gather(
+  { memory, now }: Pick<Deps, 'memory' | 'now'>,
+  { orgId, calls, isUrgent }: Bundle,
+  send: (calls: readonly SettledCall[]) => Promise<void>,
+): Promise<void> {
+  const gathering = memory.gatherings.get(orgId) ?? { waiting: undefined, dueMs: 0 }
+  memory.gatherings.set(orgId, gathering)
+  const { waiting, dueMs } = gathering
+  const nowMs = now()
+  const goesNow = isUrgent || nowMs >= dueMs + (waiting ? LOST_MS : 0)
+  if (waiting && !goesNow) {
+    waiting.push(...calls)
+    return
+  }
+  const bundle = [...(waiting ?? []), ...calls]
+  if (!goesNow) {
+    gathering.waiting = bundle
+    await new Promise((resolve) => setTimeout(resolve, Math.min(GATHER_MS, dueMs - nowMs)))
+    // Somebody in a hurry has taken them along.
+    if (gathering.waiting !== bundle) return
+  }
+  gathering.waiting = undefined
+  gathering.dueMs = now() + GATHER_MS
+  await send(bundle)
+}
