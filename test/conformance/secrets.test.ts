@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { full } from '../support/lane.ts'
 import { failureInStream, failuresOf } from './fixtures/errors.ts'
 import { cutBy } from './fixtures/pieces.ts'
 import { scribes } from './fixtures/scribes.ts'
@@ -16,7 +17,9 @@ beforeAll(async () => {
   world = await startWorld()
 })
 
-const pairs = surfaces.flatMap((surface) => wires.map((wire) => ({ surface, wire, name: surface.name })))
+const pairs = surfaces.flatMap((surface, row) =>
+  wires.map((wire, column) => ({ surface, wire, name: surface.name, turn: row + column })),
+)
 
 /** What no caller may read: of a vendor's account, and of the machine behind it. */
 const plantedFor = (wire: (typeof wires)[number]): string[] => [
@@ -36,7 +39,7 @@ const plantedFor = (wire: (typeof wires)[number]): string[] => [
 
 const said: Truth = { name: 'begun', said: [{ kind: 'text', text: 'It began' }], end: 'stop', counts: undefined }
 
-describe.each(pairs)('$name over $wire', ({ surface, wire }) => {
+describe.each(pairs)('$name over $wire', ({ surface, wire, turn }) => {
   const planted = plantedFor(wire)
   const words = planted.map((secret) => `(${secret})`).join(' and ')
   const leaks = (text: string) => planted.filter((secret) => text.includes(secret))
@@ -44,8 +47,11 @@ describe.each(pairs)('$name over $wire', ({ surface, wire }) => {
   /** The account of another vendor is in the headers of no answer, either. */
   const plantedHeaders = Object.fromEntries(planted.map((secret, position) => [`x-planted-${position}`, secret]))
 
-  const failures = failuresOf(wire, words).flatMap((failure) =>
-    [false, true].map((isStream) => ({ ...failure, isStream })),
+  // By default each failure is told either whole or streamed, and by the next wire and on the next surface the other way.
+  const failures = failuresOf(wire, words).flatMap((failure, at) =>
+    [false, true]
+      .filter((isStream) => full() || isStream === ((at + turn) % 2 === 1))
+      .map((isStream) => ({ ...failure, isStream })),
   )
 
   it.each(failures)('keeps to itself what $name tells (status $status, stream: $isStream)', async (failure) => {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hasMoreCommasThan, isDeeperThan } from '../../src/http/json-depth.ts'
 import { findJsonFault } from '../../src/http/json-fault.ts'
+import { count } from '../support/lane.ts'
 
 function depthOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
@@ -44,7 +45,7 @@ describe('isDeeperThan', () => {
         fc.pre(parses(text))
         expect(isDeeperThan(text, limit)).toBe(depthOf(JSON.parse(text)) > limit)
       }),
-      { numRuns: 2000 },
+      { numRuns: count(600, 2000) },
     )
   })
 
@@ -119,7 +120,7 @@ describe('findJsonFault', () => {
         const broken = text.slice(0, at) + inserted + text.slice(at + removed)
         expect(findJsonFault(broken) === undefined).toBe(parses(broken))
       }),
-      { numRuns: 2000 },
+      { numRuns: count(600, 2000) },
     )
   })
 

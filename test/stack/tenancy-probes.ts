@@ -36,8 +36,8 @@ const LIKELY: Readonly<Record<string, RegExp>> = {
 const FEW = 2
 
 /**
- * Ids for a field: of what its name or its route speaks of, two other kinds in turn with the fields before it, and one
- * that may not stand there; in the full lane all of them.
+ * Ids for a field: of what its name or its route speaks of, another kind in turn with the fields before it, and one that
+ * may not stand there; in the full lane all of them.
  */
 export function idsAt({ entry, field }: IdField, ids: readonly string[], turn: number): readonly string[] {
   const likely = LIKELY[field]
@@ -61,8 +61,7 @@ function ownKinds({ route }: Entry, field: string, ids: readonly string[]): stri
 
 function inTurn(ids: readonly string[], turn: number): string[] {
   const kinds = kindsOf(ids)
-  const start = (turn * FEW) % Math.max(kinds.length, 1)
-  return [...kinds.slice(start), ...kinds.slice(0, start)].slice(0, FEW)
+  return kinds.slice(turn % Math.max(kinds.length, 1)).slice(0, 1)
 }
 
 /** The first id with each prefix. */

@@ -10,7 +10,7 @@ const streams = recordedStreams()
 
 /** Where to cut a stream: at every byte, or at bytes that are spread over it, its first and its last among them. */
 function placesIn(bytes: Uint8Array, first: number): number[] {
-  const step = Math.max(1, Math.floor(bytes.length / count(250, Number.POSITIVE_INFINITY)))
+  const step = Math.max(1, Math.floor(bytes.length / count(120, Number.POSITIVE_INFINITY)))
   const places = Array.from({ length: Math.ceil((bytes.length - first) / step) }, (_, index) => first + index * step)
   return [...new Set([...places, bytes.length - 1])]
 }

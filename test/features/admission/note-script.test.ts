@@ -209,7 +209,7 @@ describe.each(backends)('what is noted of a target on $name', ({ start }) => {
           expect(replies[1]).toEqual(replies[0])
         }
       }),
-      { numRuns: count(15, 300), seed: 31, endOnFailure: true },
+      { numRuns: count(7, 300), seed: 31, endOnFailure: true },
     )
   })
 })

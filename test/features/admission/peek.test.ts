@@ -112,7 +112,7 @@ describe.each(backends)('a look at targets on $name', ({ start }) => {
           expect([...(seen.usedUp?.keys() ?? [])]).toEqual(used)
         },
       ),
-      { numRuns: count(25, 2000) },
+      { numRuns: count(12, 2000) },
     )
   })
 })

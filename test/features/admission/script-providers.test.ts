@@ -187,7 +187,7 @@ describe.each(backends)('limits of providers in the admission script on $name', 
             expect(Math.min(...left.values())).toBeGreaterThanOrEqual(0)
           }
         }),
-        { numRuns: count(8, 300), seed: 21, endOnFailure: true },
+        { numRuns: count(5, 300), seed: 21, endOnFailure: true },
       )
     },
     count(30_000, 300_000),

@@ -62,7 +62,7 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
           }
         },
       ),
-      { numRuns: count(15, 150), seed: 7, endOnFailure: true },
+      { numRuns: count(7, 150), seed: 7, endOnFailure: true },
     )
   })
 
@@ -93,7 +93,7 @@ describe.each(backends)('the admission script on $name', ({ start }) => {
           taken.set(minute, (taken.get(minute) ?? 0) + size)
         }
       }),
-      { numRuns: count(15, 150), seed: 11, endOnFailure: true },
+      { numRuns: count(7, 150), seed: 11, endOnFailure: true },
     )
   })
 

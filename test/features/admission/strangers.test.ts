@@ -77,7 +77,7 @@ describe.each(backends)('an address without a credential, counted by $name', ({ 
             expect(passed).toBeLessThanOrEqual(10 + (clock.nowMs - startMs) / 1000)
           }
         }),
-        { numRuns: count(8, 100), seed: 5 },
+        { numRuns: count(4, 100), seed: 5 },
       )
     },
     count(30_000, 300_000),

@@ -154,7 +154,7 @@ describe('the look-up of anybody else', () => {
     await learnDataKeys(memory, orgs, 1_700_000_000_000)
     const owner = await isolate({ memory })
     let [permuted, plain, shared] = [0, 0, 0]
-    while (permuted < count(500, 10_000)) {
+    while (permuted < count(200, 10_000)) {
       const [one, other] = [caller(), caller()]
       const mine = await slotFor(owner.deps, one.policy, { use: one.use, question })
       const theirs = await slotFor(owner.deps, other.policy, { use: other.use, question })

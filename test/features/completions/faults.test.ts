@@ -118,7 +118,7 @@ describe('whatever goes wrong at whom', () => {
         expect(gateway.ledger.calls().settle - before.calls).toBe(1)
         expect([gateway.ledger.openHolds(), gateway.ledger.heldNanoUsd()]).toEqual([0, 0])
       }),
-      { numRuns: count(120, 10_000), seed: 71, endOnFailure: true },
+      { numRuns: count(60, 10_000), seed: 71, endOnFailure: true },
     )
   })
 })

@@ -104,7 +104,7 @@ describe('whatever a vendor sends', () => {
         expect(rows).toHaveLength(1)
         expect(rows[0]?.status).toBe(client.done ? 'ok' : 'error')
       }),
-      { numRuns: count(300, 5000), seed },
+      { numRuns: count(150, 5000), seed },
     )
   })
 

@@ -19,7 +19,7 @@ import {
 import { count } from '../../support/lane.ts'
 import { anyBit, anyText, flipBit } from './tamper.ts'
 
-const numRuns = count(300, 30_000)
+const numRuns = count(150, 30_000)
 const timeoutMs = count(30_000, 600_000)
 
 const kek = () => randomBytes(32).toString('base64')

@@ -65,7 +65,7 @@ export function storedTests({ isolate, keysOf, newPlace, pool, postgres, store, 
             fc.pre(text !== row.text)
             expect(await opens(first, row, text)).toBe(false)
           }),
-          { numRuns: count(500, 100_000), maxSkipsPerRun: 1000 },
+          { numRuns: count(200, 100_000), maxSkipsPerRun: 1000 },
         )
       },
       count(60_000, 900_000),

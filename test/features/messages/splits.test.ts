@@ -8,8 +8,8 @@ import { type RecordedStream, recordedStreams } from '../../support/streams.ts'
 import { modelOf, startForStreams } from '../completions/streams.ts'
 
 const seed = 20_261_121
-const splits = count(6, 400)
-const cuts = count(12, 1000)
+const splits = count(3, 400)
+const cuts = count(6, 1000)
 
 let gateway: TestGateway
 

@@ -128,7 +128,7 @@ describe('duplicates', () => {
   it('are told from texts on the same topic: F1 is at least 0.95 on a generated set', {
     timeout: 240_000,
   }, async () => {
-    const set = duplicateSet({ seed: 7, originals: count(12, 60), dimensions: DIMENSIONS })
+    const set = duplicateSet({ seed: 7, originals: count(6, 60), dimensions: DIMENSIONS })
     world.node.vectorOf = set.vectorOf
     const chunks = set.originals.map((content) => ({ content }))
     expect(await team.ask('POST', '/index', { source_id: 'library', chunks })).toMatchObject({ status: 200 })

@@ -123,7 +123,7 @@ describe('a space', () => {
 
   it('finds by its index what comparing all of them finds', { timeout: PATIENCE_MS }, async () => {
     const world = await worldOf()
-    const { space, next } = await filled(world, count(300, 10_000))
+    const { space, next } = await filled(world, count(150, 10_000))
     await postgres.pool.query('analyze embeddings')
     let hits = 0
     const queries = 30
@@ -139,7 +139,7 @@ describe('a space', () => {
     const [mine, theirs] = [await worldOf(), await worldOf()]
     const { space, next } = await filled(mine, 20, 11)
     await filled(theirs, 200, 12)
-    const probes = count(120, 10_000)
+    const probes = count(60, 10_000)
     let foreign = 0
     let found = 0
     const ask = async () => {
