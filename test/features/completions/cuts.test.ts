@@ -7,7 +7,7 @@ import { type RecordedStream, recordedStreams } from '../../support/streams.ts'
 import { checkEnd, checkUsage, completeText, deliver, startForStreams } from './streams.ts'
 
 const seed = 20_260_801
-const places = count(30, Number.POSITIVE_INFINITY)
+const places = count(16, Number.POSITIVE_INFINITY)
 
 let gateway: TestGateway
 

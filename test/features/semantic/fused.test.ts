@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { count } from '../../support/lane.ts'
 import { DIMENSIONS, openWorld, type SemanticWorld } from './world.ts'
 
 let world: SemanticWorld
@@ -7,7 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const SUBJECTS = 8
+const SUBJECTS = count(4, 8)
 const TEXTS = 60
 const RELEVANT = 15
 const WORDS = 3
