@@ -88,9 +88,10 @@ export function commonHeaders(exchange: Exchange, admission?: Admission): Record
   return headers
 }
 
-function complete(response: Response, headers: Readonly<Record<string, string>>): Response {
-  for (const name in headers) response.headers.set(name, headers[name] ?? '')
-  if (!response.headers.has('cache-control')) response.headers.set('cache-control', 'no-store')
+function complete(response: Response, added: Readonly<Record<string, string>>): Response {
+  const { headers } = response
+  for (const name in added) headers.set(name, added[name] ?? '')
+  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
   return response
 }
 

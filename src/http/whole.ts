@@ -7,11 +7,14 @@ const lengths = new WeakMap<Response, number>()
  * A response in one piece. Its headers say how long it is, which is where the log of requests learns it: the text is
  * encoded once, and nobody counts it again.
  */
-export function wholeResponse(text: string, { headers, status = 200 }: { headers: HeadersInit; status?: number }) {
+export function wholeResponse(
+  text: string,
+  { headers, status = 200 }: { headers: Readonly<Record<string, string>>; status?: number },
+) {
   const bytes = encoder.encode(text)
-  const response = new Response(bytes, { status, headers })
-  response.headers.set('content-length', String(bytes.byteLength))
-  lengths.set(response, bytes.byteLength)
+  const { byteLength } = bytes
+  const response = new Response(bytes, { status, headers: { ...headers, 'content-length': String(byteLength) } })
+  lengths.set(response, byteLength)
   return response
 }
 

@@ -98,10 +98,10 @@ async function keep(ctx: Ctx, own: Claim, response: Response): Promise<Response>
     await finish(ctx, own, { status, headers, body })
   }
   await unlessStuck(ctx, store())
-  return responseOf(text, { status, headers: response.headers })
+  return responseOf(text, { status, headers: Object.fromEntries(response.headers) })
 }
 
-const responseOf = (text: string, init: { status: number; headers: HeadersInit }): Response =>
+const responseOf = (text: string, init: { status: number; headers: Record<string, string> }): Response =>
   text === '' ? new Response(null, init) : wholeResponse(text, init)
 
 function isWhole({ body, headers }: Response): boolean {
