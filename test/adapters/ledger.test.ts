@@ -1,7 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { createLedgers } from '../../src/adapters/ledger.ts'
+import { createLedgers, type LedgerObject } from '../../src/adapters/ledger.ts'
 import { DependencyError } from '../../src/core/errors.ts'
-import type { OrgLedger } from '../../src/core/ledger.ts'
 import { settledCallOf } from '../../src/features/ledger/settled-call.ts'
 import { holdOf, settlementOf } from '../features/ledger/calls.ts'
 
@@ -9,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const object = (given: Partial<OrgLedger>): OrgLedger => ({
+const object = (given: Partial<LedgerObject>): LedgerObject => ({
   hold: async () => ({ ok: true }),
   extend: async () => ({ ok: true }),
   release: async () => undefined,
@@ -33,7 +32,7 @@ it('reaches the object that bears the name of the organisation, with what it was
   })
   const request = holdOf('r', { budgets: [], amountNanoUsd: 1 })
   expect(await ledgerOf('org_7').hold(request)).toEqual({ ok: false, budgetId: 'b', remainingNanoUsd: 3 })
-  expect(asked).toEqual(['org_7', request])
+  expect(asked).toEqual(['org_7', JSON.stringify(request)])
   expect(await ledgerOf('org_7').settle([settledCallOf(settlementOf('r', 1))])).toEqual([true])
   expect(await ledgerOf('org_7').release('r')).toBeUndefined()
   expect(await ledgerOf('org_7').extend({ requestId: 'r', amountNanoUsd: 1, budgets: [] })).toEqual({ ok: true })

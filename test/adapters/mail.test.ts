@@ -7,7 +7,8 @@ import { AppError, DependencyError } from '../../src/core/errors.ts'
 import type { Mailer } from '../../src/core/mail.ts'
 import { OutboundError } from '../../src/core/outbound.ts'
 import { createDeps } from '../../src/deps.ts'
-import { fakeDeps, fakeSettings } from '../support/fake-deps.ts'
+import { fakeSettings } from '../support/fake-deps.ts'
+import { memoryLedger } from '../support/gateway-ledger.ts'
 
 const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -108,7 +109,7 @@ describe('the gateway', () => {
   it('may reach the provider that its environment names', async () => {
     const box = await mailbox()
     const settings = { ...fakeSettings, mailUrl: `${box.url}/emails`, mailApiKey: token, mailFrom: from }
-    const { mailer } = createDeps(settings, { LEDGER: { getByName: fakeDeps().ledgerOf } })
+    const { mailer } = createDeps(settings, { LEDGER: memoryLedger() })
     await mailer.send(invitation)
     expect(box.messages()).toMatchObject([{ from, subject: invitation.subject }])
   })

@@ -1,4 +1,4 @@
-import type { LedgerNamespace } from '../../src/adapters/ledger.ts'
+import type { LedgerNamespace, LedgerObject } from '../../src/adapters/ledger.ts'
 import type { DecisionRow } from '../../src/core/decision.ts'
 import type { BudgetRef, HoldRequest, LedgerRow, OrgLedger, SettledCall } from '../../src/core/ledger.ts'
 
@@ -77,9 +77,9 @@ export function memoryLedger(): MemoryLedger {
     return true
   }
 
-  const object: OrgLedger = {
+  const object: LedgerObject = {
     async hold(given) {
-      const request = enter('hold', given)
+      const request: HoldRequest = JSON.parse(enter('hold', given))
       if (holds.has(request.facts.request_id)) return { ok: true }
       const answer = reserve(request.budgets, request.amountNanoUsd)
       if (answer.ok) holds.set(request.facts.request_id, request)

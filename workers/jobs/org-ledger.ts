@@ -1,11 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
-import type {
-  BudgetRef,
-  ExtendRequest,
-  HoldRequest,
-  OrgLedger as OrgLedgerPort,
-  SettledCall,
-} from '../../src/core/ledger.ts'
+import type { LedgerObject } from '../../src/adapters/ledger.ts'
+import type { BudgetRef, ExtendRequest, SettledCall } from '../../src/core/ledger.ts'
 import { createLedgerDeps } from '../../src/deps.ts'
 import { parseLedgerEnv } from '../../src/env.ts'
 import { createOrgLedger, type LedgerStorage } from '../../src/features/ledger/service.ts'
@@ -13,7 +8,7 @@ import { createOrgLedger, type LedgerStorage } from '../../src/features/ledger/s
 type Env = Record<string, unknown>
 
 /** Cloudflare's shell around the ledger of one organisation; the object's name is the organisation's id. */
-export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
+export class OrgLedger extends DurableObject<Env> implements LedgerObject {
   readonly #ledger: ReturnType<typeof createOrgLedger>
   #alarmMs: number | undefined
 
@@ -39,8 +34,8 @@ export class OrgLedger extends DurableObject<Env> implements OrgLedgerPort {
     })
   }
 
-  hold(request: HoldRequest) {
-    return this.#ledger.hold(request)
+  hold(request: string) {
+    return this.#ledger.hold(JSON.parse(request))
   }
 
   extend(request: ExtendRequest) {

@@ -169,8 +169,14 @@ type Watched = Omit<Caller, 'rendering'> & {
 }
 
 /** Ends the vendor's work when the caller hangs up, or a while later for a caller who wants the exact count. */
-function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Watched {
+function watchCaller({ signal }: Ctx, { onDisconnect, stream }: Asked): Watched {
   const ends: (() => void)[] = []
+  const onEnd = (ended: () => void): void => void ends.push(ended)
+  const endAll = (): void => {
+    for (const ended of ends) ended()
+  }
+  // An answer in one piece ends with its caller and with nobody else: their own signal will do.
+  if (!stream && onDisconnect === 'cancel') return { upstream: signal, leave: () => undefined, end: endAll, onEnd }
   const upstream = new AbortController()
   let draining: ReturnType<typeof setTimeout> | undefined
   const leave = (): void => {
@@ -181,10 +187,10 @@ function watchCaller({ signal }: Ctx, { onDisconnect }: Asked): Watched {
   const end = (): void => {
     signal.removeEventListener('abort', leave)
     clearTimeout(draining)
-    for (const ended of ends) ended()
+    endAll()
   }
   signal.addEventListener('abort', leave)
-  return { upstream: upstream.signal, leave, end, onEnd: (ended) => void ends.push(ended) }
+  return { upstream: upstream.signal, leave, end, onEnd }
 }
 
 function streamed(ctx: Ctx, asked: Asked, outcome: Dispatched<ChatAnswer>) {

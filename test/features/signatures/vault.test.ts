@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createLedgers } from '../../../src/adapters/ledger.ts'
 import type { OrgLedger } from '../../../src/core/ledger.ts'
 import { createMemory } from '../../../src/core/memory.ts'
 import type { ChatMessage } from '../../../src/core/models.ts'
@@ -247,7 +248,7 @@ describe('under a hard budget', () => {
     const messages = await begun(await world.isolate({ policy }), sonnet)
     const ledger = memoryLedger()
     const ledgerOf = (): OrgLedger => ({
-      ...ledger.getByName('org_1'),
+      ...createLedgers(ledger)('org_1'),
       extend: async () => ({ ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }),
     })
     const { client } = await world.isolate({ policy, deps: { ledgerOf } })
