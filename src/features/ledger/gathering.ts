@@ -5,7 +5,7 @@ import type { SettledCall } from '../../core/ledger.ts'
  * So soon after settlements of an organisation have gone to its ledger nobody's goes alone: under load one call of the
  * ledger and one write of it serve many. A caller who makes one call after the other is slower than that.
  */
-const GATHER_MS = 10
+const GATHER_MS = 25
 
 /** Whoever was to send what has gathered is gone after so long: the platform has ended its request. */
 const LOST_MS = 500

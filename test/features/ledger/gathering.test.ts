@@ -28,7 +28,7 @@ describe('settlements of an organisation', () => {
   it('go alone and at once when there are few', async () => {
     const { settle, ids } = isolate()
     await settle('a')
-    vi.advanceTimersByTime(10)
+    vi.advanceTimersByTime(25)
     await settle('b')
     expect(ids()).toEqual([['a'], ['b']])
   })
@@ -41,10 +41,10 @@ describe('settlements of an organisation', () => {
     await settle('c')
     await settle('d')
     expect(ids()).toEqual([['a']])
-    await vi.advanceTimersByTimeAsync(10)
+    await vi.advanceTimersByTimeAsync(25)
     await first
     expect(ids()).toEqual([['a'], ['b', 'c', 'd']])
-    expect(sent[1]?.atMs).toBe(startMs + 10)
+    expect(sent[1]?.atMs).toBe(startMs + 25)
   })
 
   it('of another organisation do not wait for them', async () => {
@@ -60,7 +60,7 @@ describe('settlements of an organisation', () => {
     const waiting = settle('b')
     await settle('c', { isUrgent: true })
     expect(ids()).toEqual([['a'], ['b', 'c']])
-    await vi.advanceTimersByTimeAsync(20)
+    await vi.advanceTimersByTimeAsync(50)
     await waiting
     expect(ids()).toEqual([['a'], ['b', 'c']])
   })
@@ -77,13 +77,13 @@ describe('settlements of an organisation', () => {
     await settle('a')
     vi.setSystemTime(Date.now() - 3_600_000)
     const settled = settle('b')
-    await vi.advanceTimersByTimeAsync(10)
+    await vi.advanceTimersByTimeAsync(25)
     await settled
     expect(ids()).toEqual([['a'], ['b']])
   })
 
-  it('are each sent once, within ten milliseconds, whoever comes when', async () => {
-    const comers = fc.array(fc.record({ afterMs: fc.nat({ max: 15 }), isUrgent: fc.boolean() }), { maxLength: 40 })
+  it('are each sent once, within 25 milliseconds, whoever comes when', async () => {
+    const comers = fc.array(fc.record({ afterMs: fc.nat({ max: 40 }), isUrgent: fc.boolean() }), { maxLength: 40 })
     await fc.assert(
       fc.asyncProperty(comers, async (list) => {
         const { settle, sent, ids } = isolate()
@@ -94,11 +94,11 @@ describe('settlements of an organisation', () => {
           cameMs.set(`r${at}`, Date.now())
           all.push(settle(`r${at}`, { isUrgent }))
         }
-        await vi.advanceTimersByTimeAsync(10)
+        await vi.advanceTimersByTimeAsync(25)
         await Promise.all(all)
         expect(ids().flat()).toEqual(list.map((_comer, at) => `r${at}`))
         for (const { ids: bundle, atMs } of sent)
-          for (const id of bundle) expect(atMs - (cameMs.get(id) ?? 0)).toBeLessThanOrEqual(10)
+          for (const id of bundle) expect(atMs - (cameMs.get(id) ?? 0)).toBeLessThanOrEqual(25)
       }),
       { numRuns: count(200, 5000) },
     )
