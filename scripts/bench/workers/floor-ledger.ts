@@ -2,17 +2,14 @@ import { DurableObject } from 'cloudflare:workers'
 import { Redis } from '@upstash/redis/cloudflare'
 
 type Budget = { id: string; window: string; limitNanoUsd: number }
-export type FloorHold = {
-  facts: Record<string, string>
-  amountNanoUsd: number
-  deadlineMs: number
-  budgets: readonly Budget[]
-}
+export type FloorHold = { request_id: string; open: string }
 export type FloorSettlement = {
-  row: Record<string, unknown> & { request_id: string; cost_nanos: number }
+  request_id: string
+  cost_nanos: number
   budgets: readonly Budget[]
-  tokenCorrections: readonly { key: string; delta: number }[]
-  counters: readonly never[]
+  rowText: string
+  correctionsText: string
+  countersText: string
 }
 type Env = {
   DATABASE_URL: string
@@ -27,7 +24,7 @@ const FLUSH_BATCH = 500
 /** Holds in memory, one transaction a settlement, a batch to each store a second; it refuses and remembers nothing. */
 export class FloorLedger extends DurableObject<Env> {
   readonly #sql: SqlStorage
-  readonly #held = new Map<string, number>()
+  readonly #held = new Map<string, string>()
   #alarmIsSet = false
 
   constructor(state: DurableObjectState, env: Env) {
@@ -46,22 +43,22 @@ export class FloorLedger extends DurableObject<Env> {
     )
   }
 
-  async hold({ facts, amountNanoUsd }: FloorHold): Promise<boolean> {
-    this.#held.set(facts.request_id ?? '', amountNanoUsd)
+  async hold({ request_id, open }: FloorHold): Promise<boolean> {
+    this.#held.set(request_id, open)
     return true
   }
 
-  async settle({ row, budgets, tokenCorrections }: FloorSettlement): Promise<boolean> {
-    this.#held.delete(row.request_id)
+  async settle({ request_id, cost_nanos, budgets, ...texts }: FloorSettlement): Promise<boolean> {
+    this.#held.delete(request_id)
     this.ctx.storage.transactionSync(() => {
       this.#sql
         .exec(
           `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
            on conflict do nothing returning request_id`,
-          row.request_id,
-          JSON.stringify(row),
-          JSON.stringify(tokenCorrections),
-          '[]',
+          request_id,
+          texts.rowText,
+          texts.correctionsText,
+          texts.countersText,
           1,
           Date.now(),
         )
@@ -72,7 +69,7 @@ export class FloorLedger extends DurableObject<Env> {
            on conflict (budget_id, bucket) do update set nanos = nanos + excluded.nanos`,
           id,
           'total',
-          row.cost_nanos,
+          cost_nanos,
         )
       }
     })

@@ -52,6 +52,55 @@ const counts = {
   stream: false,
 }
 
+/** What goes with a row: the request, the decision and what was measured, as many bytes as the gateway's. */
+const beside = (request_id: string) => ({
+  request: {
+    request_id,
+    org_id: ORG,
+    key_id: facts.key_id,
+    user_id: null,
+    method: 'POST',
+    path: '/v1/chat/completions',
+    status_code: 200,
+    error_code: null,
+    ip: null,
+    user_agent: null,
+    client_request_id: null,
+    response_time_ms: 28,
+    bytes_in: 299,
+    bytes_out: 635,
+    created_at: 1_795_333_364,
+  },
+  decision: {
+    id: 'dec_00000000000000000000000000',
+    org_id: ORG,
+    request_id,
+    key_id: facts.key_id,
+    user_id: null,
+    asked_model: 'gpt-4o',
+    strategy: 'explicit',
+    candidates: [{ target: 'openai/gpt-4o', reason: 'explicit_choice' }],
+    excluded: [],
+    attempts: [{ target: 'openai/gpt-4o', outcome: 'ok', duration_ms: 5 }],
+    chosen: 'openai/gpt-4o',
+    outcome: 'ok',
+    cache: 'off',
+    is_stream: false,
+    policy_version: '0'.repeat(16),
+    prices_version: facts.prices_hash,
+    created_at: 1_795_333_364,
+    propensity: 1,
+    relaxed: [],
+    routing_policy_id: null,
+    routing_policy_version: null,
+    task_type: 'text_generation',
+    complexity: null,
+    experiment: null,
+    inputs: { strategy: 'explicit', options: [{ id: 'openai/gpt-4o' }], most: 1 },
+  },
+  measured: [{ id: 'openai/gpt-4o', ok: true, latencyMs: 5, outputTokens: 16, taskType: 'text_generation' }],
+})
+
 let client: Redis | undefined
 const redisOf = (env: Env): Redis => {
   client ??= new Redis({
@@ -84,16 +133,25 @@ const app = new Hono<{ Bindings: Env }>()
 app.post('/v1/chat/completions', async (c) => {
   const { env, executionCtx } = c
   const request_id = crypto.randomUUID()
-  const hold: FloorHold = { facts: { ...facts, request_id }, amountNanoUsd: 1_000_000, deadlineMs: Date.now(), budgets }
   const now = Date.now()
-  const open = JSON.stringify(hold)
+  const open = JSON.stringify({
+    amountNanoUsd: 1_000_000,
+    deadlineMs: now,
+    budgets,
+    facts: { ...facts, request_id, run_id: null, user_id: null, agent_id: null },
+  })
   const args = ['0'.repeat(16), String(now), String(now % 60_000), '2', '1', '0', request_id, open, ...limits]
-  await Promise.all([redisOf(env).evalsha(env.SCRIPT_SHA, keys, args), env.LEDGER.getByName(ORG).hold(hold)])
+  await Promise.all([
+    redisOf(env).evalsha(env.SCRIPT_SHA, keys, args),
+    env.LEDGER.getByName(ORG).hold({ request_id, open }),
+  ])
   const response = await forward(env, c.req.raw.body)
   const row = { ...facts, ...counts, id: `led_${request_id}`, request_id, created_at: Math.floor(now / 1000) }
-  const corrections = [{ key: keys[2] ?? '', delta: -48 }]
+  const rowText = JSON.stringify({ ...row, ...beside(request_id) })
+  const correctionsText = JSON.stringify([{ key: keys[2] ?? '', delta: -48 }])
+  const { cost_nanos } = counts
   executionCtx.waitUntil(
-    env.LEDGER.getByName(ORG).settle({ row, budgets, tokenCorrections: corrections, counters: [] }),
+    env.LEDGER.getByName(ORG).settle({ request_id, cost_nanos, rowText, correctionsText, countersText: '[]', budgets }),
   )
   return response
 })
