@@ -1,9 +1,14 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { LedgerObject } from '../../src/adapters/ledger.ts'
-import type { BudgetRef, ExtendRequest, SettledCall } from '../../src/core/ledger.ts'
+import type { BudgetRef, ExtendRequest, HoldRequest, SettledCall, Settlement } from '../../src/core/ledger.ts'
 import { createLedgerDeps } from '../../src/deps.ts'
 import { parseLedgerEnv } from '../../src/env.ts'
-import { createOrgLedger, type LedgerStorage } from '../../src/features/ledger/service.ts'
+import {
+  createOrgLedger,
+  holdRequestOf,
+  type LedgerStorage,
+  settledCallsOf,
+} from '../../src/features/ledger/service.ts'
 
 type Env = Record<string, unknown>
 
@@ -34,8 +39,8 @@ export class OrgLedger extends DurableObject<Env> implements LedgerObject {
     })
   }
 
-  hold(request: string) {
-    return this.#ledger.hold(JSON.parse(request))
+  hold(request: string | HoldRequest) {
+    return this.#ledger.hold(holdRequestOf(request))
   }
 
   extend(request: ExtendRequest) {
@@ -46,8 +51,8 @@ export class OrgLedger extends DurableObject<Env> implements LedgerObject {
     return this.#ledger.release(requestId, isLast)
   }
 
-  settle(calls: readonly SettledCall[]) {
-    return this.#ledger.settle(calls)
+  settle(calls: readonly SettledCall[] | Settlement) {
+    return this.#ledger.settle(settledCallsOf(calls))
   }
 
   spend(budgets: readonly BudgetRef[]) {

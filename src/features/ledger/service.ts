@@ -18,6 +18,7 @@ export { DURATION_EDGES, label } from './counters.ts'
 export { metricsKey } from './flush.ts'
 export { bookAttempt, bookPanel, type PartOfCall } from './panel-booking.ts'
 export type { LedgerStorage } from './storage.ts'
+export { holdRequestOf, settledCallsOf } from './wire.ts'
 
 /** Where the last life's calls cannot be accounted for yet, because a store is away. */
 const GHOST_RETRY_MS = 1000
