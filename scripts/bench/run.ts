@@ -76,7 +76,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const startMs = performance.now()
 const baseline: StartBaseline = JSON.parse(await readFile(join(import.meta.dirname, 'baseline.json'), 'utf8'))
 const bundles = await buildBundles()
-if (wants('size')) show('size', measureSize(bundles, baseline))
+if (wants('size')) show('size', await measureSize(bundles, baseline))
 if (wants('start')) show('start', await measureStart(bundles, baseline))
 if (wants('password')) show('password', await measurePassword(bundles))
 if (wants('latency', 'rates', 'calls', 'chunks', 'login')) await measureAtWork(bundles)
