@@ -15,9 +15,11 @@ export function foreignIn({ head, body }: Answer, theirs: Planted, named: string
 /** The ids that a path takes, and one that it does not take; in the full lane all of them. */
 export function idsFor(entry: Entry, ids: readonly string[]): readonly string[] {
   if (full()) return ids
-  const refused = ids.find((id) => !takes(entry, id))
-  // What takes anything is no id of ours: a model's name, an error's code.
-  return refused === undefined ? kindsOf(ids).slice(0, FEW) : [...ids.filter((id) => takes(entry, id)), refused]
+  const taken = ids.filter((id) => takes(entry, id))
+  const refused = ids.filter((id) => !takes(entry, id)).slice(0, 1)
+  // What takes ids of several kinds takes names of the caller's own: a model's, a provider's, a text's.
+  const kinds = kindsOf(taken)
+  return [...(kinds.length > 1 ? kinds.slice(0, FEW) : taken), ...refused]
 }
 
 export const takes = (entry: Entry, id: string): boolean =>

@@ -95,6 +95,12 @@ describe.each([
   const credentials = (turn: number) =>
     [mine.owner.accessToken, mine.apiKey].filter((_, at) => full() || (turn + at + Number(isDropping)) % 2 === 0)
 
+  /**
+   * Without its conditions on the organisation the gateway is asked everything; as it ships, where they hold beside the
+   * rules of the rows, every third thing of a kind in the default lane.
+   */
+  const tried = (_thing: unknown, turn: number) => full() || isDropping || turn % 3 === 0
+
   it('has rows of another organisation in every table', async () => {
     const tables = await theirs.tables()
     expect(Object.keys(tables)).toEqual(expect.arrayContaining(await tenantTables(stack)))
@@ -103,7 +109,7 @@ describe.each([
 
   it('lists nothing of theirs', async () => {
     const lists = table.filter(({ route }) => route.method === 'get' && !route.spec.params)
-    const probes = lists.flatMap((entry, turn) =>
+    const probes = lists.filter(tried).flatMap((entry, turn) =>
       credentials(turn).map((credential): Probe => {
         const hasLimit = entry.route.spec.query?.safeParse({ limit: '100' }).success === true
         const isFine = (status: number) =>
@@ -116,7 +122,7 @@ describe.each([
 
   it('answers no path with an id of theirs', { timeout: TIMEOUT_MS }, async () => {
     const withParams = table.filter(({ route }) => route.spec.params)
-    const probes = inOrder(withParams).flatMap((entry, turn) =>
+    const probes = inOrder(withParams.filter(tried)).flatMap((entry, turn) =>
       idsFor(entry, theirs.ids).flatMap((named, at) =>
         credentials(turn + at).map((credential): Probe => {
           const body = bodyOf(entry)
@@ -131,7 +137,7 @@ describe.each([
 
   it('answers no query and no body with an id of theirs', { timeout: TIMEOUT_MS }, async () => {
     const values = [...theirs.ids, theirs.apiKey]
-    const probes = fields.flatMap((field, turn) =>
+    const probes = fields.filter(tried).flatMap((field, turn) =>
       idsAt(field, values, turn + Number(isDropping)).map((named): Probe => {
         const { entry, place } = field
         const input = place === 'query' ? { query: { [field.field]: named } } : { body: fill(field, named, mine) }
@@ -144,7 +150,9 @@ describe.each([
   })
 
   it('does with rows of one’s own what it is asked, and nothing with theirs', { timeout: TIMEOUT_MS }, async () => {
-    await expectOwnCalls(stack, guarded, { mine, theirs })
+    // What was planted need not be a whole thing, as other calls find it: what replaces one always comes first.
+    const own = guarded.filter((entry, turn) => entry.route.method === 'put' || tried(entry, turn))
+    await expectOwnCalls(stack, own, { mine, theirs })
     await expectUnchanged()
   })
 })
