@@ -10,6 +10,8 @@ export type MemoryLedger = LedgerNamespace & {
   openHolds(): number
   /** Nano-USD held at the moment, over all calls. */
   heldNanoUsd(): number
+  /** Settled calls that came, alone or with others, each time it came. */
+  settlements(): number
   /** Calls of the object by method. */
   calls(): Readonly<Record<keyof OrgLedger, number>>
   /** While true the object does not answer. */
@@ -39,6 +41,7 @@ export function memoryLedger(): MemoryLedger {
   const reserved = new Map<string, number>()
   const spent = new Map<string, number>()
   const calls = { hold: 0, extend: 0, release: 0, settle: 0, spend: 0, settledOn: 0, forgetRun: 0 }
+  let settlements = 0
   let isAway = false
 
   const reserve = (budgets: readonly BudgetRef[], amount: number) => {
@@ -64,6 +67,7 @@ export function memoryLedger(): MemoryLedger {
   }
 
   const settleOne = ({ rowText, budgets, request_id, cost_nanos, created_at }: SettledCall): boolean => {
+    settlements += 1
     const { decision, request: _request, measured: _measured, ...row } = JSON.parse(rowText)
     checkRow(row)
     if (row.request_id !== request_id || row.cost_nanos !== cost_nanos || row.created_at !== created_at) {
@@ -118,6 +122,7 @@ export function memoryLedger(): MemoryLedger {
     decisions: () => decisions,
     openHolds: () => holds.size,
     heldNanoUsd: () => [...holds.values()].reduce((sum, { amountNanoUsd }) => sum + amountNanoUsd, 0),
+    settlements: () => settlements,
     calls: () => calls,
     away: (absent) => {
       isAway = absent

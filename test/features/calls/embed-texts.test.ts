@@ -36,7 +36,7 @@ describe('texts that are embedded inside a request', () => {
       ['embedding', OUTER, 2048],
       ['embedding', OUTER, 904],
     ])
-    expect(ledger.calls()).toMatchObject({ hold: 3, settle: 3 })
+    expect([ledger.calls().hold, ledger.settlements()]).toEqual([3, 3])
     expect([ledger.openHolds(), ledger.decisions().length]).toEqual([0, 3])
   })
 
@@ -76,7 +76,7 @@ describe('texts that are embedded inside a request', () => {
     caller.abort()
     expect(await asking).toBe('left')
     expect((await rows()).map(({ status }) => status)).toEqual(['error', 'aborted'])
-    expect([ledger.calls().settle, ledger.openHolds()]).toEqual([2, 0])
+    expect([ledger.settlements(), ledger.openHolds()]).toEqual([2, 0])
   })
 
   it('are none without a call where there are none', async () => {

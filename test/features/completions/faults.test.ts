@@ -103,7 +103,7 @@ describe('whatever goes wrong at whom', () => {
           asked.push(deed)
           return answer(deed, sent)
         })
-        const before = { rows: (await gateway.rows()).length, calls: gateway.ledger.calls().settle }
+        const before = { rows: (await gateway.rows()).length, calls: gateway.ledger.settlements() }
         const fields = { model, max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }], stream }
         const response = await gateway.chat({ ...fields, helix: { fallback_models: fallbacks } })
         const isDone = stream && response.status === 200 && (await readClient(response)).done
@@ -115,7 +115,7 @@ describe('whatever goes wrong at whom', () => {
         if (response.status === 200 && stream) expect(isDone).toBe(last === 'answers')
         const rows = (await gateway.rows()).slice(before.rows)
         expect(rows).toMatchObject([{ attempts: asked.length, status: last === 'answers' ? 'ok' : 'error' }])
-        expect(gateway.ledger.calls().settle - before.calls).toBe(1)
+        expect(gateway.ledger.settlements() - before.calls).toBe(1)
         expect([gateway.ledger.openHolds(), gateway.ledger.heldNanoUsd()]).toEqual([0, 0])
       }),
       { numRuns: count(60, 10_000), seed: 71, endOnFailure: true },
