@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import { LongestFirst } from './test/support/setup/longest-first.ts'
 
 /**
  * A machine that runs a change before it lands may be far slower than the one it was written on: there a test gets a
@@ -19,34 +20,44 @@ const unit = {
 }
 
 /**
- * What a file may do to the process that it runs in: its timers, its modules, its globals, the settings of the Postgres
- * driver, which are one for all.
+ * Timers, clocks and globals that a file replaces for a while. Sockets that are opened then wait for clocks that stand:
+ * such files may follow each other in one process, for they open none, but no others may.
  */
-const changesItsProcess =
-  /\bvi\.(useFakeTimers|setSystemTime|mock|doMock|hoisted|stub\w+|resetModules)\b|\bneonConfig\b|\bprocess\.(env\.\w+ = |chdir)/
+const fakesItsClock = /\bvi\.(useFakeTimers|setSystemTime|stub\w+)\b/
+
+/** Modules and settings that stay changed in a process, such as those of the Postgres driver, which are one for all. */
+const changesItsProcess = /\bvi\.(mock|doMock|hoisted|resetModules)\b|\bneonConfig\b|\bprocess\.(env\.\w+ = |chdir)/
 
 /** By default each file has a process of its own. */
 function unitProjects(): TestProjectInlineConfiguration[] {
   if (process.env.HELIX_TEST_PROCESSES !== 'shared') return [{ test: unit }]
-  const apart = globSync(unit.include).filter(
-    (path) => path.startsWith('test/local/') || changesItsProcess.test(readFileSync(path, 'utf8')),
+  const files = globSync(unit.include).map((path) => ({
+    path: path.replaceAll('\\', '/'),
+    text: readFileSync(path, 'utf8'),
+  }))
+  const apart = files.filter(
+    ({ path, text }) => path.startsWith('test/local/postgres/') || changesItsProcess.test(text),
   )
+  const clocks = files.filter((file) => fakesItsClock.test(file.text) && !apart.includes(file))
+  const [apartPaths, clockPaths] = [apart, clocks].map((some) => some.map(({ path }) => path))
   return [
     // Most of the time of a small file is the start of a process and the loading of the modules that all files need.
     {
       test: {
         ...unit,
         isolate: false,
-        exclude: [...unit.exclude, ...apart],
+        exclude: [...unit.exclude, ...apartPaths, ...clockPaths],
         setupFiles: 'test/support/setup/shared-process.ts',
       },
     },
-    { test: { ...unit, name: 'unit-apart', include: apart } },
+    { test: { ...unit, name: 'unit-clocks', isolate: false, include: clockPaths } },
+    { test: { ...unit, name: 'unit-apart', include: apartPaths } },
   ]
 }
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       ...unitProjects(),
       {

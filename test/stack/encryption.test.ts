@@ -84,7 +84,7 @@ async function traffic(teams: readonly Team[], rounds: number, [one, other]: rea
 describe('a key-encryption key', () => {
   it('is replaced under traffic without a failure, and then needed no more', { timeout: TIMEOUT_MS }, async () => {
     const teams = await teamsOf(count(10, 50))
-    const rounds = count(40, 500)
+    const rounds = count(20, 500)
     // Every isolate knows the next key before any seals with it.
     expect(await traffic(teams, rounds, [before, before])).toEqual([])
     expect(await traffic(teams, rounds, [before, after])).toEqual([])

@@ -38,8 +38,8 @@ const LIKELY: Readonly<Record<string, RegExp>> = {
 const FEW = 2
 
 /**
- * Ids for a field: of what its name or its route speaks of, another kind in turn with the fields before it, and one that
- * may not stand there; in the full lane all of them.
+ * Ids for a field: of what its name or its route speaks of, and one of another kind, in turn with the fields before it;
+ * in the full lane all of them.
  */
 export function idsAt({ entry, field }: IdField, ids: readonly string[], turn: number): readonly string[] {
   const likely = LIKELY[field]
@@ -47,9 +47,8 @@ export function idsAt({ entry, field }: IdField, ids: readonly string[], turn: n
   // Signing in costs a password hash each time: there it is only what can be an organisation.
   if (field === 'org_id') return own
   if (full()) return ids
-  const some = new Set([...own, ...inTurn(ids, turn)])
-  const other = ids.find((id) => !some.has(id))
-  return other === undefined ? [...some] : [...some, other]
+  const others = kindsOf(ids.filter((id) => !own.includes(id)))
+  return [...own, ...others.slice(turn % Math.max(others.length, 1)).slice(0, 1)]
 }
 
 /** A field is named after what it holds (`upload_id`), and where a list goes on after what the list is of. */
@@ -59,11 +58,6 @@ function ownKinds({ route }: Entry, field: string, ids: readonly string[]): stri
     name === 'after' || name === 'id' ? route.path.replace('/api/', '').split(/[/:]/) : [name.replace(/_ids?$/, '')]
   const prefixes = words.filter((word) => word.length > 2).flatMap((word) => word.split(/[_-]/).flatMap(prefixesOf))
   return kindsOf(ids).filter((id) => prefixes.some((prefix) => id.startsWith(`${prefix}_`)))
-}
-
-function inTurn(ids: readonly string[], turn: number): string[] {
-  const kinds = kindsOf(ids)
-  return kinds.slice(turn % Math.max(kinds.length, 1)).slice(0, 1)
 }
 
 /** The first id with each prefix. */

@@ -1,0 +1,36 @@
+import { basename } from 'node:path'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** Files of the stack that take longest, the longest first. One that stands here no more does no harm. */
+const longest = [
+  'tenancy',
+  'dev',
+  'store-faults',
+  'money',
+  'roles',
+  'sdk',
+  'truth',
+  'hot-path',
+  'requests',
+  'overload',
+  'decisions',
+  'encryption',
+  'accounts-credentials',
+]
+
+const placeOf = ({ project, moduleId }: TestSpecification): number => {
+  const place = project.name === 'stack' ? longest.indexOf(basename(moduleId, '.test.ts')) : -1
+  return place === -1 ? longest.length : place
+}
+
+/**
+ * What takes long begins early: where it came last, one core would wait for it at the end. Vitest knows the durations of
+ * its last run, and on a clean clone only sizes, which say nothing here: short files may wait for a whole program.
+ */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const orderOf = ({ project }: TestSpecification) => project.config.sequence.groupOrder
+    return sorted.sort((one, other) => orderOf(one) - orderOf(other) || placeOf(one) - placeOf(other))
+  }
+}
