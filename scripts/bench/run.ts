@@ -63,7 +63,10 @@ async function measureAtWork(bundles: Bundles): Promise<void> {
     const floor = await opened(startFloor(bundles, vendor, stores))
     if (wants('calls')) show('calls', await measureCalls({ bare, floor, helix }))
     if (wants('latency')) show('latency', await measureLatency({ bare, helix }))
-    if (wants('chunks')) show('chunks', await measureChunks({ floor, helix }))
+    if (wants('chunks')) {
+      const pump = await opened(startFloor(bundles, vendor, stores))
+      show('chunks', await measureChunks({ tee: floor, pump, helix }))
+    }
   } finally {
     closeConnections()
     for (const close of closing) await close()
