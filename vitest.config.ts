@@ -28,6 +28,8 @@ const fakesItsClock = /\bvi\.(useFakeTimers|setSystemTime|stub\w+)\b/
 /** Modules and settings that stay changed in a process, such as those of the Postgres driver, which are one for all. */
 const changesItsProcess = /\bvi\.(mock|doMock|hoisted|resetModules)\b|\bneonConfig\b|\bprocess\.(env\.\w+ = |chdir)/
 
+type TestFile = { path: string; text: string }
+
 /** By default each file has a process of its own. */
 function unitProjects(): TestProjectInlineConfiguration[] {
   if (process.env.HELIX_TEST_PROCESSES !== 'shared') return [{ test: unit }]
@@ -35,23 +37,21 @@ function unitProjects(): TestProjectInlineConfiguration[] {
     path: path.replaceAll('\\', '/'),
     text: readFileSync(path, 'utf8'),
   }))
-  const apart = files.filter(
-    ({ path, text }) => path.startsWith('test/local/postgres/') || changesItsProcess.test(text),
-  )
-  const clocks = files.filter((file) => fakesItsClock.test(file.text) && !apart.includes(file))
-  const [apartPaths, clockPaths] = [apart, clocks].map((some) => some.map(({ path }) => path))
+  const isApart = ({ path, text }: TestFile) => path.startsWith('test/local/postgres/') || changesItsProcess.test(text)
+  const apart = files.filter(isApart).map(({ path }) => path)
+  const clocks = files.filter((file) => fakesItsClock.test(file.text) && !isApart(file)).map(({ path }) => path)
   return [
     // Most of the time of a small file is the start of a process and the loading of the modules that all files need.
     {
       test: {
         ...unit,
         isolate: false,
-        exclude: [...unit.exclude, ...apartPaths, ...clockPaths],
+        exclude: [...unit.exclude, ...apart, ...clocks],
         setupFiles: 'test/support/setup/shared-process.ts',
       },
     },
-    { test: { ...unit, name: 'unit-clocks', isolate: false, include: clockPaths } },
-    { test: { ...unit, name: 'unit-apart', include: apartPaths } },
+    { test: { ...unit, name: 'unit-clocks', isolate: false, include: clocks } },
+    { test: { ...unit, name: 'unit-apart', include: apart } },
   ]
 }
 
