@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { claimsOf } from '../support/people.ts'
+import { claimsOf, person } from '../support/people.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { storesHere } from '../support/stores.ts'
 import { auth, PASSWORD, pairOf, problemOf } from './auth-kit.ts'
@@ -97,4 +97,13 @@ it('lets nobody register where registration is closed', async () => {
 it('goes on making an organisation with a key when it is told to', async () => {
   const said = await runSeed(['--name', 'Another team', '--rpm', '60'])
   expect(said).toMatch(/API key {7}hx_live_\w{61}/)
+})
+
+it('lets operators alone make another organisation while registration is closed', async () => {
+  const owner = await person(stack)
+  const operator = await person(stack, { isOperator: true, audience: 'helix-admin' })
+  const statuses = [owner, operator].map(
+    async ({ accessToken }) => (await stack.call(accessToken, '/api/v1/orgs', { name: 'Another' })).status,
+  )
+  expect(await Promise.all(statuses)).toEqual([403, 201])
 })

@@ -64,22 +64,6 @@ describe('an organisation', () => {
     expect((await call(apiKey, 'POST /orgs', { name: 'By a key' })).status).toBe(403)
   })
 
-  it('is made by operators only where registration is closed', async () => {
-    const closed = await startStack({ vars: { REGISTRATION: 'closed' } })
-    try {
-      const owner = await person(closed)
-      const operator = await person(closed, { isOperator: true, audience: 'helix-admin' })
-      const statuses = [owner, operator].map(async ({ accessToken }) => {
-        const headers = { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' }
-        const body = JSON.stringify({ name: 'Another' })
-        return (await fetch(`${closed.url}/api/v1/orgs`, { method: 'POST', headers, body })).status
-      })
-      expect(await Promise.all(statuses)).toEqual([403, 201])
-    } finally {
-      await closed.close()
-    }
-  })
-
   it('is the only one for a session of another issuer', async () => {
     const owner = await person(stack)
     await as(owner, 'POST /orgs', { name: 'Second' })
