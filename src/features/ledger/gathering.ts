@@ -1,5 +1,6 @@
 import type { Deps } from '../../core/context.ts'
 import type { SettledCall } from '../../core/ledger.ts'
+import type { Gathering, Memory } from '../../core/memory.ts'
 
 /**
  * So soon after settlements of an organisation have gone to its ledger nobody's goes alone: under load one call of the
@@ -9,6 +10,9 @@ const GATHER_MS = 25
 
 /** Whoever was to send what has gathered is gone after so long: the platform has ended its request. */
 const LOST_MS = 500
+
+/** Of more organisations than this an isolate forgets those for which nothing gathers. */
+const MOST_REMEMBERED = 1000
 
 type Bundle = { orgId: string; calls: readonly SettledCall[]; isUrgent: boolean }
 
@@ -21,10 +25,9 @@ export async function gather(
   { orgId, calls, isUrgent }: Bundle,
   send: (calls: readonly SettledCall[]) => Promise<void>,
 ): Promise<void> {
-  const gathering = memory.gatherings.get(orgId) ?? { waiting: undefined, dueMs: 0 }
-  memory.gatherings.set(orgId, gathering)
-  const { waiting, dueMs } = gathering
   const nowMs = now()
+  const gathering = gatheringOf(memory, orgId, nowMs)
+  const { waiting, dueMs } = gathering
   const goesNow = isUrgent || nowMs >= dueMs + (waiting ? LOST_MS : 0)
   if (waiting && !goesNow) {
     waiting.push(...calls)
@@ -40,4 +43,15 @@ export async function gather(
   gathering.waiting = undefined
   gathering.dueMs = now() + GATHER_MS
   await send(bundle)
+}
+
+function gatheringOf({ gatherings }: Pick<Memory, 'gatherings'>, orgId: string, nowMs: number): Gathering {
+  const known = gatherings.get(orgId)
+  if (known) return known
+  if (gatherings.size >= MOST_REMEMBERED) {
+    for (const [id, { waiting, dueMs }] of gatherings) if (!waiting && dueMs <= nowMs) gatherings.delete(id)
+  }
+  const made: Gathering = { waiting: undefined, dueMs: 0 }
+  gatherings.set(orgId, made)
+  return made
 }

@@ -82,6 +82,20 @@ describe('settlements of an organisation', () => {
     expect(ids()).toEqual([['a'], ['b']])
   })
 
+  it('leave nothing behind in an isolate that serves many organisations', async () => {
+    const { memory, settle } = isolate()
+    await settle('first', { orgId: 'org_busy' })
+    const waiting = settle('second', { orgId: 'org_busy' })
+    for (let at = 0; at < 3000; at++) {
+      vi.setSystemTime(Date.now() + 30)
+      await settle(`r${at}`, { orgId: `org_${at}` })
+    }
+    expect(memory.gatherings.size).toBeLessThanOrEqual(1000)
+    expect(memory.gatherings.get('org_busy')?.waiting).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(25)
+    await waiting
+  })
+
   it('are each sent once, within 25 milliseconds, whoever comes when', async () => {
     const comers = fc.array(fc.record({ afterMs: fc.nat({ max: 40 }), isUrgent: fc.boolean() }), { maxLength: 40 })
     await fc.assert(
