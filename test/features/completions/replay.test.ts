@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { ChatCompletion, StreamPart } from '../../../src/core/models.ts'
 import { createAssembler } from '../../../src/features/completions/assemble.ts'
 import { replayed, replayParts } from '../../../src/features/completions/replay.ts'
+import { anyCharacter } from '../../support/any-character.ts'
 import { count } from '../../support/lane.ts'
 import { part } from '../../support/stream-parts.ts'
 
@@ -21,7 +22,10 @@ const assembled = (parts: readonly StreamPart[], maxChars = 1_000_000) => {
   return assembler.completion()
 }
 
-const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 700 }), fc.string({ unit: 'binary', maxLength: 300 }))
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme', maxLength: 700 }),
+  fc.string({ unit: anyCharacter, maxLength: 300 }),
+)
 const said = text.filter((content) => content !== '')
 const tokens = fc.array(fc.record({ token: fc.string(), logprob: fc.integer({ min: -20, max: 0 }) }), { minLength: 1 })
 const thought = fc.record({ type: fc.constant('thinking'), thinking: said, signature: fc.string() })

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
+import { anyCharacter } from '../../support/any-character.ts'
 
 /** Any text that UTF-8 can hold, line breaks, NUL and byte-order marks included. */
 export const anyText = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: anyCharacter }),
   fc.string(),
   fc.constantFrom('', '\ufeff', '\0', ' \r\n '),
 )
