@@ -6,6 +6,7 @@ import { rotate } from '../../../src/features/encryption/rotation.ts'
 import { keyVersionOf, open, SealError, seal } from '../../../src/features/encryption/service.ts'
 import { encryptionStatus } from '../../../src/features/encryption/status.ts'
 import { fakeJobDeps, keptLog } from '../../support/fake-deps.ts'
+import { count } from '../../support/lane.ts'
 import { ctxOf, DAY_MS, type Isolate, idsOf, START_MS, secondKek, secretAt, type World } from './world.ts'
 
 /** The nightly run over data keys and what they have sealed. */
@@ -124,7 +125,7 @@ export function nightlyTests({
 
     it('keeps what is written beside it', async () => {
       const [{ orgId }, first] = [await newPlace(), isolate()]
-      const ids = idsOf(orgId, 120)
+      const ids = idsOf(orgId, count(60, 120))
       await store(first, orgId, ids)
       let written = 0
       const racing: Database = {

@@ -7,6 +7,7 @@ import { rotate } from '../../../src/features/encryption/rotation.ts'
 import { keyVersionOf, open, renew, seal } from '../../../src/features/encryption/service.ts'
 import { encryptionStatus } from '../../../src/features/encryption/status.ts'
 import { keptLog } from '../../support/fake-deps.ts'
+import { count } from '../../support/lane.ts'
 import {
   answerAt,
   ctxOf,
@@ -109,7 +110,7 @@ export function rotationTests({
 
     it('that breaks off leaves every row readable, and the next call goes on', async () => {
       const [{ orgId }, first] = [await newPlace(), isolate()]
-      await store(first, orgId, idsOf(orgId, 120))
+      await store(first, orgId, idsOf(orgId, count(60, 120)))
       const breaking = breaksOff(orgId)
       await expect(rotate(ctxOf(isolate({}, breaking), orgId))).rejects.toThrow(DependencyError)
       expect(await versionsIn(orgId)).toEqual([1, 2])

@@ -92,15 +92,15 @@ describe('search', () => {
     expect((await team.ask('DELETE', '/index/foxes')).status).toBe(204)
   })
 
-  it.each(['the of and', 'und oder nicht', '" "', '- -', 'or or or', '\u200f\u202e!', '🎧'])(
-    'answers a query of %j with nothing or with something, and never fails',
-    async (query) => {
-      await indexed()
+  it('answers a query of no words that count with nothing or with something, and never fails', async () => {
+    await indexed()
+    for (const query of ['the of and', 'und oder nicht', '" "', '- -', 'or or or', '\u200f\u202e!', '🎧']) {
       for (const mode of ['semantic', 'keyword', 'hybrid']) {
-        expect((await team.ask('POST', '/search', { query, mode, threshold: 0 })).status).toBe(200)
+        const { status } = await team.ask('POST', '/search', { query, mode, threshold: 0 })
+        expect([query, mode, status]).toEqual([query, mode, 200])
       }
-    },
-  )
+    }
+  })
 
   it('never gives a chunk of another organisation, however often it is asked', {
     timeout: count(60_000, 900_000),
@@ -180,12 +180,13 @@ describe('search', () => {
     expect(await team.ask('POST', '/search', body)).toMatchObject({ status, body: { code } })
   })
 
-  it.each(['*', "'", '"unclosed', '-', ':*', '& | !', '日本語', 'und & oder', '<->', '\\', '{}', '%_'])(
-    'takes %s as words like any other',
-    async (query) => {
-      expect((await team.ask('POST', '/search', { query, mode: 'keyword' })).status).toBe(200)
-    },
-  )
+  it('takes signs of any kind as words like any other', async () => {
+    const queries = ['*', "'", '"unclosed', '-', ':*', '& | !', '日本語', 'und & oder', '<->', '\\', '{}', '%_']
+    for (const query of queries) {
+      const { status } = await team.ask('POST', '/search', { query, mode: 'keyword' })
+      expect([query, status]).toEqual([query, 200])
+    }
+  })
 })
 
 describe('embedding', () => {
