@@ -6,7 +6,8 @@ export type Metrics = {
 }
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
-const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/
+// A line ends at its line feed: what Unicode calls the end of one is a character like any other.
+const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/s
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\\\|\\"|\\n)*)"(,|$)/y
 
 /**
