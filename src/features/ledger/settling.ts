@@ -2,7 +2,7 @@ import type { Admission } from '../../core/admission.ts'
 import type { Ctx } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
 import type { SettledCall, Settlement } from '../../core/ledger.ts'
-import { writeCall } from './flush.ts'
+import { writeCall, writeRows } from './flush.ts'
 import { gather } from './gathering.ts'
 import { settledCallOf } from './settled-call.ts'
 
@@ -41,11 +41,23 @@ async function send(ctx: World, orgId: string, calls: readonly SettledCall[]): P
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries))
     }
   }
-  const failures: unknown[] = []
-  for (const { request_id, rowText } of calls) {
-    const entry = { requestId: request_id, rowText, corrections: [], counters: [], held: false }
-    await writeCall(ctx, orgId, entry).catch((cause: unknown) => failures.push(cause))
-  }
-  if (failures.length > 0) throw failures[0]
+  await writePast(ctx, orgId, calls)
   ctx.log.error('settled_without_ledger', { request_ids: ids, org_id: orgId })
+}
+
+/** All rows at once, or each alone where Postgres refuses one of them. */
+async function writePast(ctx: World, orgId: string, calls: readonly SettledCall[]): Promise<void> {
+  const entries = calls.map(({ request_id, rowText }) => {
+    return { requestId: request_id, rowText, corrections: [], counters: [], held: false }
+  })
+  if (entries.length > 1) {
+    try {
+      return await writeRows(ctx, orgId, entries)
+    } catch (cause) {
+      if (cause instanceof DependencyError) throw cause
+    }
+  }
+  const written = await Promise.allSettled(entries.map((entry) => writeCall(ctx, orgId, entry)))
+  const failed = written.find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
 }

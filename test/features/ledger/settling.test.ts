@@ -8,12 +8,13 @@ import { settlementOf } from './calls.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-type Away = { ledgerFails: number; refuses?: string }
+type Away = { ledgerFails: number; refuses?: string; isPostgresAway?: boolean }
 
 /** A caller whose ledger fails so many times, before a Postgres that refuses the rows of one call. */
-function callerOf({ ledgerFails, refuses }: Away, policy: Parameters<typeof fakeAdmission>[0] = {}) {
+function callerOf({ ledgerFails, refuses, isPostgresAway }: Away, policy: Parameters<typeof fakeAdmission>[0] = {}) {
   const asked: string[][] = []
   const written: string[] = []
+  let writes = 0
   const { log, lines } = keptLog()
   const settleAll = async (calls: readonly SettledCall[]): Promise<boolean[]> => {
     asked.push(calls.map(({ request_id }) => request_id))
@@ -36,6 +37,8 @@ function callerOf({ ledgerFails, refuses }: Away, policy: Parameters<typeof fake
       query: async () => [],
       atomically: (async (_org: string, build: (query: unknown) => unknown) => {
         let text = ''
+        writes += 1
+        if (isPostgresAway) throw new DependencyError('postgres', new Error('it moves'))
         build({ execute: (statement: { queryChunks: unknown[] }) => (text = JSON.stringify(statement.queryChunks)) })
         if (refuses !== undefined && text.includes(refuses)) throw new Error('invalid input syntax')
         for (const [id] of text.matchAll(/req_\w+/g)) if (!written.includes(id)) written.push(id)
@@ -44,7 +47,7 @@ function callerOf({ ledgerFails, refuses }: Away, policy: Parameters<typeof fake
     },
   })
   const ctx = { ...deps, admission: fakeAdmission({ orgId: 'org_1', ...policy }) }
-  return { ctx, asked, written, events: () => lines.map(({ event }) => event) }
+  return { ctx, asked, written, writes: () => writes, events: () => lines.map(({ event }) => event) }
 }
 
 const together = ['req_a', 'req_b', 'req_c'].map((id) => settlementOf(id, 1))
@@ -60,13 +63,21 @@ describe('calls that are settled together', () => {
     expect(events()).toEqual(['settlement_failed', 'settlement_failed'])
   })
 
-  it('go straight to Postgres, row by row, when it stays away', async () => {
+  it('go straight to Postgres when it stays away', async () => {
     const { ctx, written, events } = callerOf({ ledgerFails: 3 })
     const settled = settle(ctx, together)
     await vi.runAllTimersAsync()
     await settled
     expect(written).toEqual(['req_a', 'req_b', 'req_c'])
     expect(events().at(-1)).toBe('settled_without_ledger')
+  })
+
+  it('ask a Postgres that is away, too, once for all of them', async () => {
+    const { ctx, writes } = callerOf({ ledgerFails: 3, isPostgresAway: true })
+    const settled = expect(settle(ctx, together)).rejects.toThrow(DependencyError)
+    await vi.runAllTimersAsync()
+    await settled
+    expect(writes()).toBe(1)
   })
 
   it('are not kept out by one of them that Postgres refuses', async () => {
