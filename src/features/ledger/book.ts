@@ -4,31 +4,16 @@ import type {
   ExtendRequest,
   HoldAnswer,
   HoldRequest,
-  LedgerRow,
   SettledCall,
   Settlement,
 } from '../../core/ledger.ts'
 import { createAccounts, type Spent } from './accounts.ts'
 import { createDays } from './days.ts'
 import { createLeases, type Seatless } from './leases.ts'
+import { createOutboxRows } from './outbox-rows.ts'
 import { settledCallOf } from './settled-call.ts'
 import { createTables, type LedgerStorage } from './storage.ts'
 import { createThresholds, type Passed } from './thresholds.ts'
-
-/** The ids of flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
-const KEEP_FLUSHED_MS = 30 * 60_000
-
-/** Marks a row that Postgres refuses: after everything that can be flushed. */
-const SET_ASIDE_MS = Number.MAX_SAFE_INTEGER
-
-export type OutboxEntry = {
-  requestId: string
-  /** The `LedgerRow` as JSON, with its `request`, `decision` and what was `measured`: it goes to Postgres as it is. */
-  rowText: string
-  corrections: Settlement['tokenCorrections']
-  counters: Settlement['counters']
-  held: boolean
-}
 
 export type Book = ReturnType<typeof createBook>
 
@@ -44,9 +29,10 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   const holds = new Map<string, HoldRequest>()
   const leases = createLeases()
   let passed: Passed[] = []
-  let waiting = countWaiting(storage)
+  const rows = createOutboxRows(storage)
+  let waiting = rows.countWaiting()
   /** No id that sorts behind this one is booked. Ids sort by their time, so hardly a new call is looked for in storage. */
-  let newestBooked = newestIn(storage)
+  let newestBooked = rows.newest()
 
   const release = (requestId: string): void => {
     const hold = holds.get(requestId)
@@ -101,18 +87,9 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   const write = (calls: readonly SettledCall[], nowMs: number): boolean[] =>
     storage.transaction(() => {
       const isNew = calls.map((call) => {
-        const added = storage.exec(
-          `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
-           on conflict do nothing returning request_id`,
-          call.request_id,
-          call.rowText,
-          call.correctionsText,
-          call.countersText,
-          // Also where the target that answered needs no budget: the call was admitted for another.
-          holds.has(call.request_id) || call.budgets.some(({ soft }) => !soft) ? 1 : 0,
-          nowMs,
-        )
-        return added.length > 0
+        // Also where the target that answered needs no budget: the call was admitted for another.
+        const isHeld = holds.has(call.request_id) || call.budgets.some(({ soft }) => !soft)
+        return rows.add(call, { isHeld, nowMs })
       })
       const added = calls.filter((_call, at) => isNew[at])
       accounts.record(added, nowMs)
@@ -139,11 +116,25 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
    */
   const settle = (calls: readonly SettledCall[], nowMs: number): boolean[] => {
     const booked = writtenTogether(calls, nowMs)
-    if (booked === undefined) return eachAlone(calls, (call) => settle([call], nowMs)).flat()
+    if (booked === undefined) return settleEach(calls, nowMs)
     for (const [at, call] of calls.entries()) {
       if (booked[at]) apply(call, nowMs)
       else release(call.request_id)
     }
+    return booked
+  }
+
+  const settleEach = (calls: readonly SettledCall[], nowMs: number): boolean[] => {
+    const failures: unknown[] = []
+    const booked = calls.map((call) => {
+      try {
+        return settle([call], nowMs)[0] === true
+      } catch (cause) {
+        failures.push(cause)
+        return false
+      }
+    })
+    if (failures.length > 0) throw failures[0]
     return booked
   }
 
@@ -175,15 +166,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       return taken
     },
 
-    /** Calls that are booked here and not yet in Postgres, whether or not it will ever take them. */
-    unwritten: (): LedgerRow[] =>
-      storage
-        .exec(
-          `select json_remove(row, '$.request', '$.decision', '$.measured') as row from outbox
-           where flushed_ms is null or flushed_ms = ?`,
-          SET_ASIDE_MS,
-        )
-        .map((entry) => JSON.parse(String(entry.row))),
+    unwritten: rows.unwritten,
 
     /**
      * Asking again for what a request holds already changes nothing but its place. Asking for something else, as under
@@ -259,43 +242,18 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     /** Calls that hold more than a place among those under way. */
     moneyHolds: () => [...holds.values()].filter(({ budgets }) => budgets.some(({ soft }) => !soft)).length,
     holdsFor: (requestId: string) => holds.has(requestId),
-    knows: (requestId: string) =>
-      requestId <= newestBooked && storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
+    knows: (requestId: string) => requestId <= newestBooked && rows.has(requestId),
 
-    unflushed(limit: number): OutboxEntry[] {
-      return storage
-        .exec(
-          'select request_id, row, corrections, counters, held from outbox where flushed_ms is null order by booked_ms limit ?',
-          limit,
-        )
-        .map((entry) => ({
-          requestId: String(entry.request_id),
-          rowText: String(entry.row),
-          corrections: JSON.parse(String(entry.corrections)),
-          counters: JSON.parse(String(entry.counters)),
-          held: entry.held === 1,
-        }))
-    },
-
+    unflushed: rows.unflushed,
     unflushedCount: () => waiting,
 
     markFlushed(requestIds: readonly string[], nowMs: number): void {
-      storage.transaction(() => {
-        const ids = JSON.stringify(requestIds)
-        storage.exec(
-          `update outbox set flushed_ms = ?, row = '', corrections = '', counters = ''
-           where request_id in (select value from json_each(?))`,
-          nowMs,
-          ids,
-        )
-        storage.exec('delete from outbox where flushed_ms < ?', nowMs - KEEP_FLUSHED_MS)
-      })
+      rows.markFlushed(requestIds, nowMs)
       waiting -= requestIds.length
     },
 
-    /** A row that Postgres will never take: it stays here for someone to look at, and in nobody's way. */
     setAside(requestId: string): void {
-      storage.exec('update outbox set flushed_ms = ? where request_id = ?', SET_ASIDE_MS, requestId)
+      rows.setAside(requestId)
       waiting -= 1
     },
 
@@ -319,28 +277,3 @@ const isAlike = (known: HoldRequest, { budgets, amountNanoUsd }: HoldRequest): b
   known.amountNanoUsd === amountNanoUsd &&
   known.budgets.length === budgets.length &&
   known.budgets.every(({ id }, at) => budgets[at]?.id === id)
-
-/** Goes on after a failure, and throws the first at the end. */
-function eachAlone<T, R>(items: readonly T[], work: (item: T) => R): R[] {
-  const failures: unknown[] = []
-  const results = items.flatMap((item) => {
-    try {
-      return [work(item)]
-    } catch (cause) {
-      failures.push(cause)
-      return []
-    }
-  })
-  if (failures.length > 0) throw failures[0]
-  return results
-}
-
-function countWaiting(storage: LedgerStorage): number {
-  const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')
-  return Number(row?.count ?? 0)
-}
-
-function newestIn(storage: LedgerStorage): string {
-  const [row] = storage.exec('select max(request_id) as newest from outbox')
-  return String(row?.newest ?? '')
-}

@@ -5,9 +5,9 @@ import type { CounterIncrement, LedgerRow, Settlement } from '../../core/ledger.
 import type { RedisCommand } from '../../core/redis.ts'
 import { redisKeys } from '../admission/service.ts'
 import { limitKeys, SHADOW_SECONDS } from '../limits/service.ts'
-import type { OutboxEntry } from './book.ts'
 import { countersOf } from './counters.ts'
 import { figuresCommand } from './figures.ts'
+import type { OutboxEntry } from './outbox-rows.ts'
 
 type Sink = Pick<Deps, 'db' | 'redis'>
 

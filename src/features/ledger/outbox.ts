@@ -1,8 +1,9 @@
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { Book, OutboxEntry } from './book.ts'
+import type { Book } from './book.ts'
 import { writeCall, writeCounters, writeRows } from './flush.ts'
 import type { createNotices } from './notices.ts'
+import type { OutboxEntry } from './outbox-rows.ts'
 
 const BATCH = 500
 /** A Postgres too slow for a batch is given less at a time, down to so many rows. */
