@@ -92,11 +92,32 @@ export type HoldRequest = {
    * later. Without it the call is refused at once.
    */
   priority?: Priority
+  /** The call is held already, as a part of this credit. */
+  creditId?: string
+  wish?: CreditWish
 }
 
 /** Whether every place of the call may be taken, so that its hold is answered when there is one for it. */
 export const mayHaveToWait = ({ places, priority }: HoldRequest): boolean =>
   priority !== undefined && places?.every(({ limits }) => limits.some(({ monitors }) => !monitors)) === true
+
+/**
+ * What an isolate was left of its caller's budgets, to hold calls with that it makes soon: the ledger holds all of it.
+ * Nobody draws on it for a call that ends after `deadlineMs`.
+ */
+export type Credit = { id: string; nanoUsd: number; deadlineMs: number }
+
+/** What a call drew on a credit. It is nobody else's for as long as the credit lasts, whatever becomes of the call. */
+export type Drawn = { creditId: string; nanoUsd: number }
+
+/** What an isolate wishes to be left beside the hold, and the credit that it has. */
+export type CreditWish = { nanoUsd: number; creditId?: string }
+
+/** An isolate draws on a credit for so long after it last asked for some. */
+export const CREDIT_MS = 5000
+
+/** A call that drew on a credit is on Redis' list of open calls so soon, or is announced, or is not made. */
+export const LISTED_WITHIN_MS = 5000
 
 /**
  * Budgets that the hold names and this does not are no longer needed: what was held in them is free. One that this names
@@ -119,6 +140,8 @@ export type HoldAnswer =
       /** Where the call has its place, and which targets have none and why, if places were asked for. */
       place?: string
       full?: readonly { target: string; limitId: string }[]
+      /** What the isolate was left as it wished: all of the credit of this id that it has, or more of it. */
+      credit?: Credit
     }
   | Exclude<ExtendAnswer, { ok: true }>
   | { ok: false; limitId: string; retryAfterMs?: number }
@@ -182,10 +205,12 @@ export type SettledCall = Pick<LedgerRow, 'request_id' | 'parent_request_id' | '
     /** `tokenCorrections` and `counters` as JSON. */
     correctionsText: string
     countersText: string
+    /** Of a call that holds as a part of a credit; what was paid for on its way has drawn nothing by itself. */
+    drawn?: Drawn
   }
 
 /** The one authority on the money of an organisation. Throws `DependencyError('ledger')` when it cannot be reached. */
-export type OrgLedger = {
+export type LedgerBooks = {
   /** Reserves the worst case in every budget at once, or nothing. */
   hold(request: HoldRequest): Promise<HoldAnswer>
   extend(request: ExtendRequest): Promise<ExtendAnswer>
@@ -193,7 +218,7 @@ export type OrgLedger = {
    * Releases a hold whose call was never made; unknown ids do nothing. With `isLast` the call will not hold again: a
    * hold of it that is still on its way is refused when it arrives.
    */
-  release(requestId: string, isLast?: boolean): Promise<void>
+  release(requestId: string, isLast?: boolean, drawn?: Drawn): Promise<void>
   /**
    * Books each of these calls once by request id, all in one write, whether or not it held; `false` for those that were
    * booked before, in their order.
@@ -208,4 +233,15 @@ export type OrgLedger = {
   settledOn(day: string): Promise<DayTotal | undefined>
   /** The budget of this run was made, changed or deleted: its next call reads it anew. */
   forgetRun(runId: string): Promise<void>
+}
+
+/** The ledger of an organisation for one isolate, which it may leave credit. */
+export type OrgLedger = LedgerBooks & {
+  /**
+   * The request as one that draws on the credit of this isolate, where it has some: to hold it asks the ledger nothing.
+   * It must be on Redis' list of open calls, or announced, before it costs anything.
+   */
+  draw(request: HoldRequest): HoldRequest
+  /** Has a call that drew on credit hold by itself. Of any other it tells that it holds already. */
+  announce(requestId: string): Promise<HoldAnswer>
 }

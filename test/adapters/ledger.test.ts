@@ -21,15 +21,18 @@ const object = (given: Partial<LedgerObject>): LedgerObject => ({
 
 it('reaches the object that bears the name of the organisation, with what it was given', async () => {
   const asked: unknown[] = []
-  const ledgerOf = createLedgers({
-    getByName: (name) =>
-      object({
-        hold: async (request) => {
-          asked.push(name, request)
-          return { ok: false, budgetId: 'b', remainingNanoUsd: 3 }
-        },
-      }),
-  })
+  const ledgerOf = createLedgers(
+    {
+      getByName: (name) =>
+        object({
+          hold: async (request) => {
+            asked.push(name, request)
+            return { ok: false, budgetId: 'b', remainingNanoUsd: 3 }
+          },
+        }),
+    },
+    Date.now,
+  )
   const request = holdOf('r', { budgets: [], amountNanoUsd: 1 })
   expect(await ledgerOf('org_7').hold(request)).toEqual({ ok: false, budgetId: 'b', remainingNanoUsd: 3 })
   expect(asked).toEqual(['org_7', JSON.stringify(request)])
@@ -39,21 +42,27 @@ it('reaches the object that bears the name of the organisation, with what it was
 })
 
 it('is away when the object throws, or cannot even be named', async () => {
-  const throwing = createLedgers({
-    getByName: () => object({ hold: () => Promise.reject(new TypeError('overloaded')) }),
-  })
-  await expect(throwing('org_1').hold(holdOf('r', { budgets: [], amountNanoUsd: 1 }))).rejects.toThrow(DependencyError)
-  const unbound = createLedgers({
-    getByName: () => {
-      throw new Error('no such namespace')
+  const throwing = createLedgers(
+    {
+      getByName: () => object({ hold: () => Promise.reject(new TypeError('overloaded')) }),
     },
-  })
+    Date.now,
+  )
+  await expect(throwing('org_1').hold(holdOf('r', { budgets: [], amountNanoUsd: 1 }))).rejects.toThrow(DependencyError)
+  const unbound = createLedgers(
+    {
+      getByName: () => {
+        throw new Error('no such namespace')
+      },
+    },
+    Date.now,
+  )
   await expect(unbound('org_1').release('r')).rejects.toThrow(DependencyError)
 })
 
 it('is away when the object stays silent', async () => {
   vi.useFakeTimers()
-  const ledgerOf = createLedgers({ getByName: () => object({ settle: () => new Promise(() => undefined) }) })
+  const ledgerOf = createLedgers({ getByName: () => object({ settle: () => new Promise(() => undefined) }) }, Date.now)
   const answer = expect(ledgerOf('org_1').settle([settledCallOf(settlementOf('r', 1))])).rejects.toThrow(
     DependencyError,
   )

@@ -1,6 +1,6 @@
 import type { LedgerNamespace, LedgerObject } from '../../src/adapters/ledger.ts'
 import type { DecisionRow } from '../../src/core/decision.ts'
-import type { BudgetRef, HoldRequest, LedgerRow, OrgLedger, SettledCall } from '../../src/core/ledger.ts'
+import type { BudgetRef, HoldRequest, LedgerBooks, LedgerRow, SettledCall } from '../../src/core/ledger.ts'
 
 export type MemoryLedger = LedgerNamespace & {
   /** Every settled row, in order. */
@@ -13,7 +13,7 @@ export type MemoryLedger = LedgerNamespace & {
   /** Settled calls that came, alone or with others, each time it came. */
   settlements(): number
   /** Calls of the object by method. */
-  calls(): Readonly<Record<keyof OrgLedger, number>>
+  calls(): Readonly<Record<keyof LedgerBooks, number>>
   /** While true the object does not answer. */
   away(isAway: boolean): void
 }
@@ -60,7 +60,7 @@ export function memoryLedger(): MemoryLedger {
     holds.delete(requestId)
     for (const { id } of hold?.budgets ?? []) reserved.set(id, (reserved.get(id) ?? 0) - (hold?.amountNanoUsd ?? 0))
   }
-  const enter = <T>(method: keyof OrgLedger, argument: T): T => {
+  const enter = <T>(method: keyof LedgerBooks, argument: T): T => {
     calls[method] += 1
     if (isAway) throw new Error('the object is away')
     return structuredClone(argument)

@@ -111,7 +111,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   const deps = fakeDeps({
     redis,
     outbound,
-    ledgerOf: createLedgers(ledger),
+    ledgerOf: createLedgers(ledger, now),
     providers: providersOf({ vendors, hasNode: nodeModels !== undefined, nodeConcurrency }, { outbound, now }),
     gateOf: memoryGates(now),
     log: kept.log,

@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { LedgerObject } from '../../src/adapters/ledger.ts'
-import type { BudgetRef, ExtendRequest, HoldRequest, SettledCall, Settlement } from '../../src/core/ledger.ts'
+import type { BudgetRef, Drawn, ExtendRequest, HoldRequest, SettledCall, Settlement } from '../../src/core/ledger.ts'
 import { createLedgerDeps } from '../../src/deps.ts'
 import { parseLedgerEnv } from '../../src/env.ts'
 import {
@@ -47,8 +47,8 @@ export class OrgLedger extends DurableObject<Env> implements LedgerObject {
     return this.#ledger.extend(request)
   }
 
-  release(requestId: string, isLast?: boolean) {
-    return this.#ledger.release(requestId, isLast)
+  release(requestId: string, isLast?: boolean, drawn?: Drawn) {
+    return this.#ledger.release(requestId, isLast, drawn)
   }
 
   settle(calls: readonly SettledCall[] | Settlement) {

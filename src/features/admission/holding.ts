@@ -26,6 +26,10 @@ export function holdRequest(
   return { ...held, ...placesOf(policy, candidates, priority) }
 }
 
+/** The same, drawn on what the ledger has left this isolate, where it has. Without Redis nobody would know of such a call. */
+export const drawn = (deps: Pick<Deps, 'ledgerOf'>, hold: HoldRequest | undefined): HoldRequest | undefined =>
+  hold && deps.ledgerOf(hold.facts.org_id).draw(hold)
+
 /** False for a hold that is a place among the calls under way and nothing else. */
 export const holdsMoney = ({ budgets, facts }: HoldRequest): boolean =>
   facts.run_id !== null || budgets.some(({ soft }) => !soft)

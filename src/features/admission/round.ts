@@ -42,7 +42,11 @@ export async function consult({ deps, request, record, policy, asked, hold, nowM
     throw script.reason
   }
   deps.log.warn('redis_away_at_admission', { cause: String(script.reason.cause) })
-  return { reply: 'redis_away', held }
+  if (hold?.creditId === undefined) return { reply: 'redis_away', held }
+  // Nobody knows of the call: Redis was to remember it.
+  const { org_id, request_id } = hold.facts
+  const [announced] = await Promise.allSettled([deps.ledgerOf(org_id).announce(request_id)])
+  return { reply: 'redis_away', held: announced }
 }
 
 /** What Redis and the ledger have let in. Throws as `requireHeld`, and for a caller who may not come in at all. */

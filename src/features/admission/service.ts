@@ -6,7 +6,7 @@ import { looksLikeAccessToken } from '../signing/service.ts'
 import { admitAlone } from './alone.ts'
 import { authorise, refusalOf } from './authority.ts'
 import { createDenials } from './denials.ts'
-import { holdRequest, withdrawBefore } from './holding.ts'
+import { drawn, holdRequest, withdrawBefore } from './holding.ts'
 import { refresh } from './load.ts'
 import { createLocalLimit } from './local-limit.ts'
 import { type Known, recognise } from './recognise.ts'
@@ -96,7 +96,7 @@ async function pose(
     policy,
     refusal,
     asked,
-    hold: policy && holdRequest(policy, request, asked),
+    hold: policy && drawn(deps, holdRequest(policy, request, asked)),
     nowMs: deps.now(),
   }
 }

@@ -1,7 +1,7 @@
 import type { Admission, Ask, Policy } from '../../core/admission.ts'
 import type { Ctx } from '../../core/context.ts'
 import { holdAlone } from './alone.ts'
-import { holdRequest } from './holding.ts'
+import { drawn, holdRequest } from './holding.ts'
 import { limitError } from './refusals.ts'
 import { answerOf, consult, decide, orWithdrawn, type Round } from './round.ts'
 
@@ -30,7 +30,7 @@ export async function admitWithin(ctx: Ctx, { ask, ...call }: Call): Promise<Adm
     policy,
     refusal: undefined,
     asked,
-    hold: holdRequest(policy, request, asked),
+    hold: drawn(ctx, holdRequest(policy, request, asked)),
     nowMs: ctx.now(),
   }
   const outcome = await consult(question)

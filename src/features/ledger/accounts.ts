@@ -133,6 +133,15 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       return { ok: true }
     },
 
+    /** What may still be reserved in all of these at once. */
+    room: (budgets: readonly BudgetRef[], nowMs: number): number =>
+      Math.min(
+        ...hardOf(budgets).map((budget) => {
+          const { settled, held, ghost } = totalsOf(budget, nowMs)
+          return budget.limitNanoUsd - settled - held - ghost
+        }),
+      ),
+
     unreserve(budgets: readonly BudgetRef[], amount: number): void {
       for (const { id } of hardOf(budgets)) {
         const account = accounts.get(id)

@@ -1,5 +1,6 @@
 import type {
   BudgetRef,
+  Drawn,
   ExtendAnswer,
   ExtendRequest,
   HoldAnswer,
@@ -8,6 +9,7 @@ import type {
   Settlement,
 } from '../../core/ledger.ts'
 import { createAccounts, type Spent } from './accounts.ts'
+import { createCredits } from './credits.ts'
 import { createDays } from './days.ts'
 import { createLeases, type Seatless } from './leases.ts'
 import { createOutboxRows } from './outbox-rows.ts'
@@ -28,6 +30,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   const days = createDays(storage)
   const holds = new Map<string, HoldRequest>()
   const leases = createLeases()
+  const credits = createCredits(accounts)
   let passed: Passed[] = []
   const rows = createOutboxRows(storage)
   let waiting = rows.countWaiting()
@@ -37,6 +40,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   const release = (requestId: string): void => {
     const hold = holds.get(requestId)
     leases.giveBack(requestId)
+    credits.ended(requestId)
     if (!hold) return
     holds.delete(requestId)
     accounts.unreserve(hold.budgets, hold.amountNanoUsd)
@@ -77,6 +81,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     return answer
   }
 
+  const knows = (requestId: string): boolean => requestId <= newestBooked && rows.has(requestId)
+
   const watch = (budget: BudgetRef, nowMs: number): void => {
     if (!accounts.isOpen(budget.id)) return
     const { settled } = accounts.totals(budget, nowMs)
@@ -88,7 +94,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     storage.transaction(() => {
       const isNew = calls.map((call) => {
         // Also where the target that answered needs no budget: the call was admitted for another.
-        const isHeld = holds.has(call.request_id) || call.budgets.some(({ soft }) => !soft)
+        const isHeld = holds.has(call.request_id) || call.drawn !== undefined || call.budgets.some(({ soft }) => !soft)
         return rows.add(call, { isHeld, nowMs })
       })
       const added = calls.filter((_call, at) => isNew[at])
@@ -98,9 +104,10 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     })
 
   /** The half in memory, once the transaction stands. */
-  const apply = ({ request_id, parent_request_id, cost_nanos, budgets }: SettledCall, nowMs: number): void => {
+  const apply = ({ request_id, parent_request_id, cost_nanos, budgets, drawn }: SettledCall, nowMs: number): void => {
     // What a call paid for on its way is covered by what the call holds.
-    const isOfThisLife = holds.has(request_id) || (parent_request_id != null && holds.has(parent_request_id))
+    const isHeld = holds.has(request_id) || (parent_request_id != null && holds.has(parent_request_id))
+    const isOfThisLife = isHeld || (drawn !== undefined && credits.giveBack(drawn))
     release(request_id)
     if (request_id > newestBooked) newestBooked = request_id
     waiting += 1
@@ -222,7 +229,25 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       return answer
     },
 
-    release,
+    /** `drawn` is what the call holds as a part of a credit, unless it has come to hold by itself. */
+    release(requestId: string, drawn?: Drawn): void {
+      if (drawn && !holds.has(requestId)) credits.giveBack(drawn)
+      release(requestId)
+    },
+
+    /** Has a call hold by itself what it drew on a credit. False where it has ended, or the credit has. */
+    adopt(call: HoldRequest): boolean {
+      const { facts, creditId, amountNanoUsd } = call
+      const id = facts.request_id
+      if (holds.has(id)) return true
+      if (creditId === undefined || credits.hasEnded(id) || knows(id)) return false
+      const isTaken = credits.handOver({ creditId, nanoUsd: amountNanoUsd })
+      if (isTaken) holds.set(id, { ...call })
+      return isTaken
+    },
+
+    credits,
+    isHaunted: accounts.isHaunted,
 
     settle: (settlement: Settlement, nowMs: number): boolean => settle([settledCallOf(settlement)], nowMs)[0] ?? false,
     settleAll: settle,
@@ -238,11 +263,13 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     },
 
     openHolds: () => holds.size,
+    /** Whether a crash from here on would forget something that is held. */
+    isHolding: () => holds.size + credits.size() > 0,
     takeShadows: leases.takeShadows,
     /** Calls that hold more than a place among those under way. */
     moneyHolds: () => [...holds.values()].filter(({ budgets }) => budgets.some(({ soft }) => !soft)).length,
     holdsFor: (requestId: string) => holds.has(requestId),
-    knows: (requestId: string) => requestId <= newestBooked && rows.has(requestId),
+    knows,
 
     unflushed: rows.unflushed,
     unflushedCount: () => waiting,
@@ -263,7 +290,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     /** Marks are for those who hold or are missing: without any, a crash forgets nothing. */
     clearMarks(): void {
-      if (holds.size > 0) return
+      if (holds.size + credits.size() > 0) return
       if (accounts.hauntedUntilMs() === undefined) accounts.clearMarks()
       else accounts.lowerMarks()
     },

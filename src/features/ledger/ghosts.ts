@@ -31,7 +31,7 @@ export async function layGhosts({ orgId, book, deps, graceMs, close, withRun, re
   const lost = (Array.isArray(reply) ? reply : [])
     .map((text) => readOpenCall(String(text)))
     .filter((call): call is HoldRequest => call !== undefined && call.deadlineMs + graceMs <= untilMs)
-    .filter(({ facts }) => !book.holdsFor(facts.request_id))
+    .filter(({ facts, creditId }) => !book.holdsFor(facts.request_id) && !book.credits.has(creditId))
     .sort((left, right) => left.deadlineMs - right.deadlineMs)
   const ids = lost.map(({ facts }) => facts.request_id).filter((requestId) => !book.knows(requestId))
   const booked = ids.length === 0 ? new Set<string>() : await bookedAmong(deps, orgId, ids)

@@ -110,6 +110,9 @@ export function createOutbox({ orgId, book, notices, deps, onListed }: Parts) {
     /** The call ended: Redis need not remember it any longer. */
     close,
 
+    /** Redis has not been told yet. */
+    isClosing: (requestId: string): boolean => closed.has(requestId),
+
     /** The call holds (again). */
     reopen: (requestId: string): void => {
       closed.delete(requestId)

@@ -1,6 +1,6 @@
 import type { Deps } from '../../core/context.ts'
 import { DependencyError } from '../../core/errors.ts'
-import type { BudgetRef, HoldRequest, OrgLedger } from '../../core/ledger.ts'
+import type { BudgetRef, HoldAnswer, HoldRequest, LedgerBooks } from '../../core/ledger.ts'
 import { createBook } from './book.ts'
 import { layGhosts } from './ghosts.ts'
 import { createLine } from './line.ts'
@@ -49,12 +49,12 @@ type Parts = {
  * The ledger of one organisation, as its Durable Object runs it. Whenever the outbox is not empty, a hold is open or a
  * crash has left a ghost, an alarm is set: nothing waits for traffic to be remembered.
  */
-export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<void> } {
+export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<void> } {
   const { orgId, storage, alarm, deps, graceMs, background } = parts
   const book = createBook(storage, { graceMs })
   const notices = createNotices({ orgId, book, storage, deps })
   const outbox = createOutbox({ orgId, book, notices, deps, onListed: (listed) => strays.learn(listed) })
-  const strays = createStrays({ orgId, book, deps, graceMs, close: outbox.close })
+  const strays = createStrays({ orgId, book, deps, graceMs, outbox })
   const withdrawn = createWithdrawn(deps.now)
   const line = createLine({ book, now: deps.now })
   /** One opening at a time: a budget that another call opens meanwhile is open then. */
@@ -177,11 +177,25 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
   const scheduleNext = (ghostsLaid: boolean): void => {
     const now = deps.now()
     const times = [book.nextOverdueMs(), outbox.dueMs(now)]
-    if (book.openHolds() > 0) times.push(now + STAY_AWAKE_MS)
+    if (book.isHolding()) times.push(now + STAY_AWAKE_MS)
     if (!ghostsLaid) times.push(Math.max(now + GHOST_RETRY_MS, book.hauntedUntilMs() ?? 0))
     else times.push(strays.dueMs())
     const next = Math.min(...times.filter((time) => time !== undefined))
     if (Number.isFinite(next)) alarm.set(next)
+  }
+
+  /** The call holds: a crash must find it on Redis' list, and the object must not fall asleep over it. */
+  const keepWatch = ({ facts, deadlineMs }: HoldRequest): void => {
+    outbox.reopen(facts.request_id)
+    wakeBy(Math.min(deadlineMs + graceMs, deps.now() + STAY_AWAKE_MS))
+  }
+
+  /** A call that holds by credit until now; undefined where that credit has ended without it. */
+  const announced = (request: HoldRequest): HoldAnswer | undefined => {
+    if (book.adopt(request)) keepWatch(request)
+    // What the last life left to its isolates counts as held until its calls are accounted for.
+    else if (!book.isHaunted(request.budgets, deps.now())) return undefined
+    return { ok: true }
   }
 
   return {
@@ -194,6 +208,8 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       }
       const runBudgets = run === 'none' ? [] : run.budgets
       if (withdrawn.has(request_id) || book.knows(request_id)) throw new Error('the call ended before it held anything')
+      const known = request.creditId === undefined ? undefined : announced(request)
+      if (known) return known
       const holding = line.hold({ ...request, budgets: [...request.budgets, ...runBudgets] })
       // Who moves elsewhere leaves a place behind.
       line.serve()
@@ -202,8 +218,9 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
         expectStray(request)
         return answer
       }
-      outbox.reopen(request_id)
-      wakeBy(Math.min(request.deadlineMs + graceMs, deps.now() + STAY_AWAKE_MS))
+      keepWatch(request)
+      const credit = request.wish && book.credits.grant(request, { name: deps.newId('crd'), nowMs: deps.now() })
+      if (credit) return { ...answer, credit }
       if (!runId) return answer
       lookAgain(runId)
       return { ...answer, runBudgets }
@@ -215,11 +232,11 @@ export function createOrgLedger(parts: Parts): OrgLedger & { wake(): Promise<voi
       return book.extend(request, deps.now())
     },
 
-    async release(requestId, isLast = false) {
+    async release(requestId, isLast = false, drawn = undefined) {
       if (isLast) withdrawn.add(requestId)
       waitingHolds.delete(requestId)
       line.withdraw(requestId)
-      book.release(requestId)
+      book.release(requestId, drawn)
       line.serve()
       outbox.close(requestId)
       wakeBy(outbox.dueMs(deps.now()))

@@ -11,8 +11,8 @@ type Parts = {
   book: Book
   deps: Pick<Deps, 'redis' | 'log' | 'now'>
   graceMs: number
-  /** Takes a call off the list of open ones. */
-  close: (requestId: string) => void
+  /** Takes calls off the list of open ones, and tells which are still on it although they are to be taken off. */
+  outbox: { close: (requestId: string) => void; isClosing: (requestId: string) => boolean }
 }
 
 /**
@@ -21,10 +21,18 @@ type Parts = {
  * itself is asked, for it is what survives. No row is written for a stray: those that held in an earlier life are found
  * by `layGhosts` before this looks.
  */
-export function createStrays({ orgId, book, deps, graceMs, close }: Parts) {
+export function createStrays({ orgId, book, deps, graceMs, outbox }: Parts) {
   const key = redisKeys.open(orgId)
   /** A new life cannot know what is on the list. */
   let dueMs: number | undefined = deps.now()
+
+  /** Redis was away: it is not asked again before. */
+  let notBeforeMs = Number.NEGATIVE_INFINITY
+
+  const lookMs = (): number | undefined => {
+    const times = [dueMs, book.credits.dueMs()].filter((time) => time !== undefined)
+    return times.length === 0 ? undefined : Math.max(notBeforeMs, Math.min(...times))
+  }
 
   const suspect = (): void => {
     dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, deps.now() + LOOK_AFTER_MS)
@@ -34,18 +42,20 @@ export function createStrays({ orgId, book, deps, graceMs, close }: Parts) {
   const goThrough = (entries: readonly [requestId: string, text: string][]): number | undefined => {
     let next: number | undefined
     for (const [requestId, text] of entries) {
-      if (book.holdsFor(requestId)) continue
+      if (book.holdsFor(requestId) || outbox.isClosing(requestId)) continue
       const call = readOpenCall(text)
+      // Who drew on a credit of this life holds by itself from now on, and is booked if it is never heard of again.
+      if (call && book.adopt(call)) continue
       const overMs = call ? call.deadlineMs + graceMs : 0
-      if (overMs <= deps.now() || book.knows(requestId)) close(requestId)
+      if (overMs <= deps.now() || book.knows(requestId)) outbox.close(requestId)
       else next = Math.min(next ?? Number.POSITIVE_INFINITY, overMs)
     }
     return next
   }
 
   return {
-    /** When the list is to be looked at; undefined while everybody on it is known. */
-    dueMs: () => dueMs,
+    /** When the list is to be looked at; undefined while everybody on it is known, and nobody may be on it by credit. */
+    dueMs: lookMs,
 
     /** A call may stay on the list. */
     suspect,
@@ -58,14 +68,19 @@ export function createStrays({ orgId, book, deps, graceMs, close }: Parts) {
 
     /** Looks at the list when it is time to, once every call of the last life is accounted for. */
     async look(): Promise<void> {
-      if (dueMs === undefined || dueMs > deps.now()) return
+      const readMs = deps.now()
+      if ((lookMs() ?? Number.POSITIVE_INFINITY) > readMs) return
+      book.credits.listen()
       try {
         const [reply] = await deps.redis.pipeline([['HGETALL', key]])
         const next = goThrough(Object.entries(reply ?? {}))
+        book.credits.dropDue(readMs)
         dueMs = next && Math.max(next, deps.now() + LOOK_AFTER_MS)
       } catch (cause) {
-        dueMs = deps.now() + LOOK_AFTER_MS
+        notBeforeMs = deps.now() + LOOK_AFTER_MS
         deps.log.warn('open_calls_not_read', { org_id: orgId, cause: String(cause) })
+      } finally {
+        book.credits.listened()
       }
     },
   }

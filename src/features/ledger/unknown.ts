@@ -22,6 +22,7 @@ const OpenCall = z.object({
   }),
   amountNanoUsd: z.int(),
   deadlineMs: z.number(),
+  creditId: z.string().exactOptional(),
   budgets: z.array(
     z.object({
       id: z.string(),

@@ -4,6 +4,7 @@ import { DependencyError } from '../../../src/core/errors.ts'
 import type { HoldAnswer, HoldRequest } from '../../../src/core/ledger.ts'
 import { askForHold, requireHeld } from '../../../src/features/admission/holding.ts'
 import { fakeDeps, fakePolicy } from '../../support/fake-deps.ts'
+import { noCredit } from '../../support/no-credit.ts'
 import { factsOf } from '../ledger/calls.ts'
 
 const hold: HoldRequest = {
@@ -24,6 +25,7 @@ function waiting() {
   const refuse = () => Promise.reject(new Error('not asked'))
   const deps = fakeDeps({
     ledgerOf: () => ({
+      ...noCredit,
       hold: () => answer.promise,
       release: async (id, isLast) => {
         released.push([id, isLast])

@@ -10,6 +10,7 @@ import { recordKeys } from '../../../src/features/records/service.ts'
 import { createKeyPair, importKey, signToken } from '../../../src/features/signing/jws.ts'
 import type { AccessClaims } from '../../../src/features/signing/service.ts'
 import { fakeDeps, fakeSettings } from '../../support/fake-deps.ts'
+import { noCredit } from '../../support/no-credit.ts'
 import type { RedisBackend } from './backends.ts'
 
 type KeyRow = {
@@ -146,6 +147,7 @@ export function admissionWorld({ redis }: Pick<RedisBackend, 'redis'>, rules: Pa
     return work()
   }
   const ledger: OrgLedger = {
+    ...noCredit,
     hold: (request) =>
       answered('hold', () => {
         if (state.ledgerRefuses) return { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }

@@ -5,6 +5,7 @@ import type { ExtendAnswer, ExtendRequest } from '../../../src/core/ledger.ts'
 import { createAllowance } from '../../../src/features/completions/allowance.ts'
 import { costBound } from '../../../src/features/completions/ask.ts'
 import { fakeDeps, fakePolicy, keptLog } from '../../support/fake-deps.ts'
+import { noCredit } from '../../support/no-credit.ts'
 import { askedOf, targetOf } from './world.ts'
 
 const budgets = [{ id: 'bud_1', window: 'total' as const, limitNanoUsd: 1_000_000_000 }]
@@ -24,6 +25,7 @@ function open({ answers = [], held = true, body = {}, policy = { budgets }, run,
   const asks: ExtendRequest[] = []
   const refused: ExtendAnswer = { ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }
   const ledger = {
+    ...noCredit,
     hold: () => Promise.reject(new Error('no hold here')),
     release: () => Promise.reject(new Error('no release here')),
     spend: () => Promise.reject(new Error('nobody asks what is spent')),

@@ -7,6 +7,7 @@ import { createMemory } from '../../../src/core/memory.ts'
 import { importDataKey, newDataKeyBytes } from '../../../src/features/encryption/seal.ts'
 import { createOnce } from '../../../src/features/idempotency/service.ts'
 import { fakeAdmission, fakeDeps, keptLog } from '../../support/fake-deps.ts'
+import { noCredit } from '../../support/no-credit.ts'
 
 type Statement = { sql: string; params: unknown[] }
 const CLAIMED = [undefined, [{ id: 'row' }], []]
@@ -131,6 +132,7 @@ describe('a key that is taken', () => {
     }
     const refuse = () => Promise.reject(new Error('not asked for'))
     ledger.ledgerOf = () => ({
+      ...noCredit,
       hold: refuse,
       extend: refuse,
       settle: refuse,

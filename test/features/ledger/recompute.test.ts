@@ -14,6 +14,7 @@ import { fakeJobDeps, keptLog } from '../../support/fake-deps.ts'
 import { count } from '../../support/lane.ts'
 import { ledgerRow } from '../../support/ledger-row.ts'
 import { type MigratedPostgres, startMigratedPostgres } from '../../support/migrated-postgres.ts'
+import { noCredit } from '../../support/no-credit.ts'
 
 const START = Date.UTC(2026, 0, 30) / 1000
 const DAY = '2026-01-30'
@@ -73,6 +74,7 @@ async function night(totals: Readonly<Record<string, DayTotal>> = {}) {
       },
     },
     ledgerOf: (orgId) => ({
+      ...noCredit,
       hold: refuse,
       extend: refuse,
       release: refuse,

@@ -3,6 +3,7 @@ import { DependencyError } from '../../../src/core/errors.ts'
 import type { SettledCall } from '../../../src/core/ledger.ts'
 import { settle } from '../../../src/features/ledger/settling.ts'
 import { fakeAdmission, fakeDeps, keptLog } from '../../support/fake-deps.ts'
+import { noCredit } from '../../support/no-credit.ts'
 import { settlementOf } from './calls.ts'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -25,6 +26,7 @@ function callerOf({ ledgerFails, refuses, isPostgresAway }: Away, policy: Parame
     log,
     now: Date.now,
     ledgerOf: () => ({
+      ...noCredit,
       hold: async () => ({ ok: true }),
       extend: async () => ({ ok: true }),
       release: async () => undefined,

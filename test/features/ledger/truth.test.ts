@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
-import type { LedgerRow, OrgLedger } from '../../../src/core/ledger.ts'
+import type { LedgerBooks, LedgerRow } from '../../../src/core/ledger.ts'
 import { costNanoUsd, findPrice, modelOf } from '../../../src/features/catalog/service.ts'
 import { type Sent, startGateway } from '../../support/gateway.ts'
 import { count } from '../../support/lane.ts'
 import { scriptedBody } from '../../support/scripted-body.ts'
 import { budgetOf } from './calls.ts'
-import { ledgerWorld } from './world.ts'
+import { ledgersOver, ledgerWorld } from './world.ts'
 
 const CALLS = count(600, 100_000)
 const AT_ONCE = 16
@@ -125,7 +125,7 @@ it(
   'comes to what the vendor billed, row by row and in sum, and so do the books, though all is settled twice',
   async () => {
     const world = ledgerWorld()
-    const twice: OrgLedger = {
+    const twice: LedgerBooks = {
       ...world.ledger,
       settle: async (calls) => {
         const areFirst = await world.ledger.settle(calls)
@@ -137,7 +137,12 @@ it(
     const gateway = await startGateway({
       policy: { orgId: 'org_1', budgets: [budget] },
       now: () => world.state.nowMs,
-      deps: { ledgerOf: () => twice },
+      deps: {
+        ledgerOf: ledgersOver(
+          () => twice,
+          () => world.state.nowMs,
+        ),
+      },
       upstream: vendorWith(bills),
     })
     const markerOf = new Map<string, string>()

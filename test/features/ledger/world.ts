@@ -1,14 +1,24 @@
 import type { SQL } from 'drizzle-orm'
 import { PgDialect } from 'drizzle-orm/pg-core'
+import { createLedgers } from '../../../src/adapters/ledger.ts'
 import type { Database } from '../../../src/core/db.ts'
 import { DependencyError } from '../../../src/core/errors.ts'
-import type { LedgerRow } from '../../../src/core/ledger.ts'
+import type { LedgerBooks, LedgerRow } from '../../../src/core/ledger.ts'
 import type { RedisCommand } from '../../../src/core/redis.ts'
 import { redisKeys } from '../../../src/features/admission/keys.ts'
 import { createOrgLedger } from '../../../src/features/ledger/service.ts'
 import { keptLog } from '../../support/fake-deps.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
 import { NOON } from './calls.ts'
+
+/** How an isolate reaches the books of its organisation: over the adapter, and as clones. */
+export const ledgersOver = (books: () => LedgerBooks, now: () => number) =>
+  createLedgers(
+    {
+      getByName: () => ({ ...books(), hold: (text) => books().hold(JSON.parse(text)) }),
+    },
+    now,
+  )
 
 export const GRACE_MS = 10_000
 const dialect = new PgDialect()

@@ -248,7 +248,7 @@ describe('under a hard budget', () => {
     const messages = await begun(await world.isolate({ policy }), sonnet)
     const ledger = memoryLedger()
     const ledgerOf = (): OrgLedger => ({
-      ...createLedgers(ledger)('org_1'),
+      ...createLedgers(ledger, Date.now)('org_1'),
       extend: async () => ({ ok: false, budgetId: 'bud_1', remainingNanoUsd: 0 }),
     })
     const { client } = await world.isolate({ policy, deps: { ledgerOf } })
