@@ -89,14 +89,14 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
     passed.push(...thresholds.passed(budget, settled, nowMs))
   }
 
+  /** Also where the target that answered needs no budget: the call was admitted for another. */
+  const isHeld = ({ request_id, drawn, budgets }: SettledCall): boolean =>
+    holds.has(request_id) || drawn !== undefined || budgets.some(({ soft }) => !soft)
+
   /** The durable half of settlements; true for those that are new, in their order. */
   const write = (calls: readonly SettledCall[], nowMs: number): boolean[] =>
     storage.transaction(() => {
-      const isNew = calls.map((call) => {
-        // Also where the target that answered needs no budget: the call was admitted for another.
-        const isHeld = holds.has(call.request_id) || call.drawn !== undefined || call.budgets.some(({ soft }) => !soft)
-        return rows.add(call, { isHeld, nowMs })
-      })
+      const isNew = rows.add(calls, { isHeld, nowMs })
       const added = calls.filter((_call, at) => isNew[at])
       accounts.record(added, nowMs)
       days.record(added, nowMs)
@@ -106,8 +106,8 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
   /** The half in memory, once the transaction stands. */
   const apply = ({ request_id, parent_request_id, cost_nanos, budgets, drawn }: SettledCall, nowMs: number): void => {
     // What a call paid for on its way is covered by what the call holds.
-    const isHeld = holds.has(request_id) || (parent_request_id != null && holds.has(parent_request_id))
-    const isOfThisLife = isHeld || (drawn !== undefined && credits.giveBack(drawn))
+    const holdsNow = holds.has(request_id) || (parent_request_id != null && holds.has(parent_request_id))
+    const isOfThisLife = holdsNow || (drawn !== undefined && credits.giveBack(drawn))
     release(request_id)
     if (request_id > newestBooked) newestBooked = request_id
     waiting += 1

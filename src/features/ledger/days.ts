@@ -1,6 +1,6 @@
 import type { DayTotal, LedgerRow } from '../../core/ledger.ts'
 import { bucketOf } from '../../core/windows.ts'
-import type { LedgerStorage } from './storage.ts'
+import { type LedgerStorage, WAITS } from './storage.ts'
 
 const DAY_SECONDS = 86_400
 const KEPT_MS = 40 * DAY_SECONDS * 1000
@@ -55,7 +55,7 @@ export function createDays(storage: LedgerStorage) {
       const fromSeconds = Date.parse(day) / 1000
       const [waiting] = storage.exec(
         `select coalesce(sum(json_extract(row, '$.cost_nanos')), 0) as nanos from outbox
-         where flushed_ms is null and json_extract(row, '$.created_at') >= ? and json_extract(row, '$.created_at') < ?`,
+         where flushed_ms is null and ${WAITS} and json_extract(row, '$.created_at') >= ? and json_extract(row, '$.created_at') < ?`,
         fromSeconds,
         fromSeconds + DAY_SECONDS,
       )

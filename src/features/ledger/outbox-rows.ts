@@ -1,11 +1,19 @@
 import type { LedgerRow, SettledCall, Settlement } from '../../core/ledger.ts'
-import type { LedgerStorage } from './storage.ts'
+import { type LedgerStorage, SET_ASIDE_MS, type SqlValue, WAITS } from './storage.ts'
 
 /** The ids of flushed rows stay this long: they are what a late duplicate settlement is recognised by. */
 const KEEP_FLUSHED_MS = 30 * 60_000
 
-/** Marks a row that Postgres refuses: after everything that can be flushed. */
-const SET_ASIDE_MS = Number.MAX_SAFE_INTEGER
+/** For each row that is flushed as many old ones are looked at: whoever is behind catches up. */
+const OLD_FOR_EACH = 2
+
+/** A statement has at most a hundred values, and one of many rows costs less than many of one. */
+const ROWS_AT_ONCE = [16, 4, 1] as const
+const rowsOf = (count: number): string =>
+  `insert into outbox (booked_ms, request_id, row, corrections, counters, held)
+   values ${Array.from({ length: count }, () => '(?1, ?, ?, ?, ?, ?)').join(', ')}
+   on conflict do nothing returning request_id`
+const inserts: ReadonlyMap<number, string> = new Map(ROWS_AT_ONCE.map((count) => [count, rowsOf(count)]))
 
 export type OutboxEntry = {
   requestId: string
@@ -16,29 +24,37 @@ export type OutboxEntry = {
   held: boolean
 }
 
+type Booking = { isHeld: (call: SettledCall) => boolean; nowMs: number }
+
+const valuesOf = (call: SettledCall, isHeld: boolean): SqlValue[] => [
+  call.request_id,
+  call.rowText,
+  call.correctionsText,
+  call.countersText,
+  isHeld ? 1 : 0,
+]
+
 /** The table of booked calls, with what of them still has to go on. */
 export function createOutboxRows(storage: LedgerStorage) {
   return {
-    /** False where the call is there already, flushed or not. */
-    add(call: SettledCall, { isHeld, nowMs }: { isHeld: boolean; nowMs: number }): boolean {
-      const added = storage.exec(
-        `insert into outbox (request_id, row, corrections, counters, held, booked_ms) values (?, ?, ?, ?, ?, ?)
-         on conflict do nothing returning request_id`,
-        call.request_id,
-        call.rowText,
-        call.correctionsText,
-        call.countersText,
-        isHeld ? 1 : 0,
-        nowMs,
-      )
-      return added.length > 0
+    /** False for a call that is there already, flushed or not, or comes twice. `isHeld` is whether Redis lists it as open. */
+    add(calls: readonly SettledCall[], { isHeld, nowMs }: Booking): boolean[] {
+      const added = new Set<string>()
+      for (let at = 0; at < calls.length; ) {
+        const count = ROWS_AT_ONCE.find((size) => size <= calls.length - at) ?? 1
+        const rows = calls.slice(at, at + count).flatMap((call) => valuesOf(call, isHeld(call)))
+        for (const { request_id } of storage.exec(inserts.get(count) ?? '', nowMs, ...rows))
+          added.add(String(request_id))
+        at += count
+      }
+      return calls.map(({ request_id }) => added.delete(request_id))
     },
 
     has: (requestId: string): boolean =>
       storage.exec('select 1 from outbox where request_id = ?', requestId).length > 0,
 
     countWaiting(): number {
-      const [row] = storage.exec('select count(*) as count from outbox where flushed_ms is null')
+      const [row] = storage.exec(`select count(*) as count from outbox where flushed_ms is null and ${WAITS}`)
       return Number(row?.count ?? 0)
     },
 
@@ -50,7 +66,8 @@ export function createOutboxRows(storage: LedgerStorage) {
     unflushed(limit: number): OutboxEntry[] {
       return storage
         .exec(
-          'select request_id, row, corrections, counters, held from outbox where flushed_ms is null order by booked_ms limit ?',
+          `select request_id, row, corrections, counters, held from outbox
+           where flushed_ms is null and ${WAITS} order by booked_ms limit ?`,
           limit,
         )
         .map((entry) => ({
@@ -65,11 +82,7 @@ export function createOutboxRows(storage: LedgerStorage) {
     /** Calls that are booked here and not yet in Postgres, whether or not it will ever take them. */
     unwritten: (): LedgerRow[] =>
       storage
-        .exec(
-          `select json_remove(row, '$.request', '$.decision', '$.measured') as row from outbox
-           where flushed_ms is null or flushed_ms = ?`,
-          SET_ASIDE_MS,
-        )
+        .exec(`select json_remove(row, '$.request', '$.decision', '$.measured') as row from outbox where ${WAITS}`)
         .map((entry) => JSON.parse(String(entry.row))),
 
     markFlushed(requestIds: readonly string[], nowMs: number): void {
@@ -80,7 +93,13 @@ export function createOutboxRows(storage: LedgerStorage) {
           nowMs,
           JSON.stringify(requestIds),
         )
-        storage.exec('delete from outbox where flushed_ms < ?', nowMs - KEEP_FLUSHED_MS)
+        storage.exec(
+          `delete from outbox where flushed_ms < ? and rowid in (
+             select rowid from outbox where flushed_ms is not ? order by rowid limit ?)`,
+          nowMs - KEEP_FLUSHED_MS,
+          SET_ASIDE_MS,
+          requestIds.length * OLD_FOR_EACH,
+        )
       })
     },
 
