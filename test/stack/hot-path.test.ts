@@ -120,17 +120,17 @@ describe('many calls of one organisation', () => {
     await Promise.all(Array.from({ length: IN_FLIGHT }, caller))
     const answeredMs = performance.now() - startedMs
     await expect.poll(rows, { timeout: 10_000 }).toBe(total + 1)
-    // What ends at about the same time is settled together.
-    expect(costs().ledger - before.ledger).toBeGreaterThan(total)
-    expect(costs().ledger - before.ledger).toBeLessThanOrEqual(2 * total)
     const after = costs()
     const perCall = {
       redis: (after.redis - before.redis) / total,
       postgres: (after.postgres - before.postgres) / total,
+      ledger: (after.ledger - before.ledger) / total,
     }
     console.info(`${total} calls in ${Math.round(answeredMs)} ms cost each`, perCall)
     expect(perCall.redis).toBeGreaterThanOrEqual(1)
     expect(perCall.redis).toBeLessThanOrEqual(1.2)
     expect(perCall.postgres).toBeLessThanOrEqual(0.05)
+    // Most hold by what the ledger has left their isolate, and what ends at about the same time is settled together.
+    expect(perCall.ledger).toBeLessThanOrEqual(1.25)
   })
 })
