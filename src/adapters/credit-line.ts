@@ -13,7 +13,7 @@ const ASKED_MS = 5000
 const DENIED_MS = 1000
 
 const MOST_LINES = 1000
-/** Of more calls than this those are forgotten that cannot be alive any more. */
+/** With so many calls, or twice as many as were left the last time, those are forgotten that cannot be alive any more. */
 const MOST_CALLS = 5000
 const OVER_MS = 60_000
 
@@ -39,6 +39,8 @@ export function createCreditLines(now: () => number) {
   const lines = new Map<string, Line>()
   const drawn = new Map<string, HoldRequest & { creditId: string }>()
 
+  let mostCalls = MOST_CALLS
+
   const lineOf = (request: HoldRequest): Line | undefined => {
     const name = nameOf(request)
     if (name === undefined) return undefined
@@ -62,6 +64,7 @@ export function createCreditLines(now: () => number) {
 
   const forgetOver = (nowMs: number): void => {
     for (const [id, { deadlineMs }] of drawn) if (deadlineMs + OVER_MS < nowMs) drawn.delete(id)
+    mostCalls = Math.max(MOST_CALLS, 2 * drawn.size)
   }
 
   return {
@@ -76,7 +79,7 @@ export function createCreditLines(now: () => number) {
         return request
       }
       credit.nanoUsd -= amountNanoUsd
-      if (drawn.size >= MOST_CALLS) forgetOver(nowMs)
+      if (drawn.size >= mostCalls) forgetOver(nowMs)
       const held = { ...request, creditId: credit.id }
       drawn.set(facts.request_id, held)
       return held
@@ -110,10 +113,10 @@ export function createCreditLines(now: () => number) {
 const drawnOf = (call: (HoldRequest & { creditId: string }) | undefined): Drawn | undefined =>
   call && { creditId: call.creditId, nanoUsd: call.amountNanoUsd }
 
-/** The budgets of a call that holds money and nothing else; a run's are known to the ledger alone. */
+/** The hard budgets of a call that holds money and nothing else; a run's are known to the ledger alone. */
 function nameOf({ facts, budgets, concurrency, places }: HoldRequest): string | undefined {
   if (facts.run_id !== null || concurrency || places) return undefined
   let name = ''
-  for (const { soft, id, limitNanoUsd } of budgets) if (!soft) name += `${id}:${limitNanoUsd} `
-  return name === '' ? undefined : name
+  for (const { soft, id, limitNanoUsd } of budgets) if (!soft) name += ` ${id}:${limitNanoUsd}`
+  return name === '' ? undefined : facts.org_id + name
 }
