@@ -1,7 +1,7 @@
 import type { Admission, Ask, Policy, UsedUp } from '../../core/admission.ts'
 import type { Deps } from '../../core/context.ts'
 import { type AppError, DependencyError } from '../../core/errors.ts'
-import type { HoldAnswer, HoldRequest } from '../../core/ledger.ts'
+import { type HoldAnswer, type HoldRequest, LISTED_WITHIN_MS } from '../../core/ledger.ts'
 import { countedLimits, frameOf, ttlSecondsOf } from '../limits/service.ts'
 import { askForHold, forgetOpen, type Holder, requireHeld, withdraw } from './holding.ts'
 import { reseat } from './places.ts'
@@ -24,6 +24,10 @@ export type Round = {
   hold: HoldRequest | undefined
   nowMs: number
 }
+
+/** An isolate that stood still, and Redis with it, may have the call listed when its credit is over. */
+const LISTED_IN_TIME_MS = LISTED_WITHIN_MS / 2
+
 export type Outcome = { reply: ScriptReply | 'redis_away'; held: PromiseSettledResult<HoldAnswer | undefined> }
 
 /** The one network wait: Redis and, where money must be held, the ledger. */
@@ -36,17 +40,25 @@ export async function consult({ deps, request, record, policy, asked, hold, nowM
       () => true,
     )
   const [script, held] = await Promise.allSettled([replying, hold && askForHold({ deps, request, mayWait }, hold)])
-  if (script.status === 'fulfilled') return { reply: script.value, held }
+  if (script.status === 'fulfilled') {
+    const isLate = hold?.creditId !== undefined && deps.now() > nowMs + LISTED_IN_TIME_MS
+    return {
+      reply: script.value,
+      held: isLate && script.value.kind === 'admitted' ? await announced(deps, hold) : held,
+    }
+  }
   if (!(script.reason instanceof DependencyError)) {
     if (hold) request.defer(withdraw(deps, hold))
     throw script.reason
   }
   deps.log.warn('redis_away_at_admission', { cause: String(script.reason.cause) })
-  if (hold?.creditId === undefined) return { reply: 'redis_away', held }
-  // Nobody knows of the call: Redis was to remember it.
-  const { org_id, request_id } = hold.facts
-  const [announced] = await Promise.allSettled([deps.ledgerOf(org_id).announce(request_id)])
-  return { reply: 'redis_away', held: announced }
+  // Nobody knows of a call that drew on credit: Redis was to remember it.
+  return { reply: 'redis_away', held: hold?.creditId === undefined ? held : await announced(deps, hold) }
+}
+
+async function announced(deps: Deps, { facts }: HoldRequest): Promise<Outcome['held']> {
+  const [answer] = await Promise.allSettled([deps.ledgerOf(facts.org_id).announce(facts.request_id)])
+  return answer
 }
 
 /** What Redis and the ledger have let in. Throws as `requireHeld`, and for a caller who may not come in at all. */

@@ -41,7 +41,7 @@ export function createAdmit(): Admit {
     const entry = await recognise(deps, known, request)
     try {
       for (let round = 0; round < MAX_ROUNDS; round++) {
-        const question = await pose({ deps, request, entry }, ask)
+        const question = await pose({ deps, request, entry, isFirst: round === 0 }, ask)
         const outcome = await consult(question)
         const { reply } = outcome
         if (reply === 'redis_away') {
@@ -82,13 +82,14 @@ const looksKnown = ({ settings }: Pick<Deps, 'settings'>, credential: string): b
   parseKey(credential) !== undefined || looksLikeAccessToken(credential) || isScraper(settings.metricsToken, credential)
 
 async function pose(
-  { deps, request, entry }: { deps: Deps; request: AdmissionRequest; entry: Known },
+  { deps, request, entry, isFirst }: { deps: Deps; request: AdmissionRequest; entry: Known; isFirst: boolean },
   ask: (policy: Policy) => Ask | Promise<Ask>,
 ): Promise<Round> {
   const { record, policy } = entry
   const refusal = policy && refusalOf(policy, request, deps.now())
   // Nothing is held or charged in tokens for a caller who will be refused.
   const asked = policy && !refusal ? await ask(policy) : NOTHING
+  const hold = policy && holdRequest(policy, request, asked)
   return {
     deps,
     request,
@@ -96,7 +97,8 @@ async function pose(
     policy,
     refusal,
     asked,
-    hold: policy && drawn(deps, holdRequest(policy, request, asked)),
+    // The ledger is about to take off Redis' list what was held before: only one that holds anew is put back there.
+    hold: isFirst ? drawn(deps, hold) : hold,
     nowMs: deps.now(),
   }
 }
