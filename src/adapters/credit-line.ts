@@ -4,13 +4,16 @@ import { CREDIT_MS, type Credit, type CreditWish, type Drawn, type HoldRequest }
 const BUSY_CALLS = 20
 const SECOND_MS = 1000
 
-/** It wishes to be left as much as this many calls like the one that it holds for. */
+/** It wishes to have as much as this many calls like the one that it holds for. */
 const CALLS_AHEAD = 32
 
 /** A wish that has no answer after so long never gets one. */
 const ASKED_MS = 5000
 /** Whoever is left nothing asks again after so long. */
 const DENIED_MS = 1000
+
+/** Events come in a slightly different order than their times. A clock that goes back further was put back. */
+const UNORDERED_MS = 500
 
 const MOST_LINES = 1000
 /** With so many calls, or twice as many as were left the last time, those are forgotten that cannot be alive any more. */
@@ -38,16 +41,28 @@ export type CreditLines = ReturnType<typeof createCreditLines>
 export function createCreditLines(now: () => number) {
   const lines = new Map<string, Line>()
   const drawn = new Map<string, HoldRequest & { creditId: string }>()
+  let latestMs = Number.NEGATIVE_INFINITY
+
+  /** By a clock that was put back credit would last longer than the ledger holds it. */
+  const time = (): number => {
+    const nowMs = now()
+    if (nowMs < latestMs - UNORDERED_MS) {
+      lines.clear()
+      latestMs = nowMs
+    }
+    latestMs = Math.max(latestMs, nowMs)
+    return nowMs
+  }
 
   let mostCalls = MOST_CALLS
 
-  const lineOf = (request: HoldRequest): Line | undefined => {
+  const lineOf = (request: HoldRequest, nowMs: number): Line | undefined => {
     const name = nameOf(request)
     if (name === undefined) return undefined
     const known = lines.get(name)
     if (known) return known
     if (lines.size >= MOST_LINES) lines.clear()
-    const line: Line = { sinceMs: now(), calls: 0, before: 0, notBeforeMs: 0, credit: undefined }
+    const line: Line = { sinceMs: nowMs, calls: 0, before: 0, notBeforeMs: 0, credit: undefined }
     lines.set(name, line)
     return line
   }
@@ -69,9 +84,9 @@ export function createCreditLines(now: () => number) {
 
   return {
     draw(request: HoldRequest): HoldRequest {
-      const line = lineOf(request)
+      const nowMs = time()
+      const line = lineOf(request, nowMs)
       if (!line) return request
-      const nowMs = now()
       count(line, nowMs)
       const { credit } = line
       const { facts, amountNanoUsd, deadlineMs } = request
@@ -87,12 +102,13 @@ export function createCreditLines(now: () => number) {
 
     /** What to wish for beside this hold, and where to bring what comes of it; undefined for an isolate with little to do. */
     wishFor(request: HoldRequest): Wishing | undefined {
-      const line = lineOf(request)
-      const nowMs = now()
+      const nowMs = time()
+      const line = lineOf(request, nowMs)
       if (!line || Math.max(line.calls, line.before) < BUSY_CALLS || nowMs < line.notBeforeMs) return undefined
       line.notBeforeMs = nowMs + ASKED_MS
-      const had = line.credit?.id
-      const wish = { nanoUsd: request.amountNanoUsd * CALLS_AHEAD, ...(had !== undefined && { creditId: had }) }
+      const { credit: had } = line
+      const lackedNanoUsd = Math.max(0, request.amountNanoUsd * CALLS_AHEAD - (had?.nanoUsd ?? 0))
+      const wish = { nanoUsd: lackedNanoUsd, ...(had && { creditId: had.id }) }
       return {
         wish,
         take(credit) {

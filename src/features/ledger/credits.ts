@@ -11,7 +11,13 @@ import type { Accounts } from './accounts.ts'
 /** One isolate is left no more than this share of what its caller's budgets still have: near a limit nobody is. */
 const SHARE = 1 / 100
 
-type Left = { budgets: readonly BudgetRef[]; nanoUsd: number; dueMs: number }
+/**
+ * A credit is added to for so long, and then another begins: an isolate that is always busy would never end it, nor what
+ * of it got lost on the way.
+ */
+const GROWS_MS = 30_000
+
+type Left = { budgets: readonly BudgetRef[]; nanoUsd: number; sinceMs: number; dueMs: number }
 
 /**
  * What isolates were left to hold calls with: `nanoUsd` of each is held in its budgets, drawn or not. Who drew on it is
@@ -19,8 +25,13 @@ type Left = { budgets: readonly BudgetRef[]; nanoUsd: number; dueMs: number }
  */
 export function createCredits(accounts: Pick<Accounts, 'reserve' | 'unreserve' | 'room' | 'isHaunted'>) {
   const credits = new Map<string, Left>()
-  /** While the list is being read: those who ended meanwhile may be on it all the same. */
+  /** While the list is being read: those who have ended, or end meanwhile, may be on it all the same. */
   let endedMeanwhile: Set<string> | undefined
+
+  const growing = (id: string | undefined, nowMs: number): { id: string; left: Left } | undefined => {
+    const left = id === undefined ? undefined : credits.get(id)
+    return id !== undefined && left && nowMs < left.sinceMs + GROWS_MS ? { id, left } : undefined
+  }
 
   return {
     /** What is left to the isolate that asks, under this name unless it has some; undefined where that is too much. */
@@ -29,12 +40,12 @@ export function createCredits(accounts: Pick<Accounts, 'reserve' | 'unreserve' |
       { name, nowMs }: { name: string; nowMs: number },
     ): Credit | undefined {
       if (!wish || accounts.isHaunted(budgets, nowMs)) return undefined
-      const nanoUsd = Math.min(wish.nanoUsd, Math.floor(accounts.room(budgets, nowMs) * SHARE))
+      const mostNanoUsd = Math.floor(accounts.room(budgets, nowMs) * SHARE)
+      // Whoever has enough wishes for nothing more than to draw on it for longer.
+      const nanoUsd = Math.min(wish.nanoUsd, mostNanoUsd)
       const deadlineMs = callDeadlineMs + CREDIT_MS
-      if (nanoUsd < amountNanoUsd || !accounts.reserve(budgets, nanoUsd, { deadlineMs, nowMs }).ok) return undefined
-      const known = wish.creditId === undefined ? undefined : credits.get(wish.creditId)
-      const id = known && wish.creditId !== undefined ? wish.creditId : name
-      const left = known ?? { budgets: budgets.filter(({ soft }) => !soft), nanoUsd: 0, dueMs: 0 }
+      if (mostNanoUsd < amountNanoUsd || !accounts.reserve(budgets, nanoUsd, { deadlineMs, nowMs }).ok) return undefined
+      const { id, left } = growing(wish.creditId, nowMs) ?? { id: name, left: begun(budgets, nowMs) }
       left.nanoUsd += nanoUsd
       left.dueMs = nowMs + CREDIT_MS + LISTED_WITHIN_MS
       credits.set(id, left)
@@ -77,9 +88,9 @@ export function createCredits(accounts: Pick<Accounts, 'reserve' | 'unreserve' |
       }
     },
 
-    /** The list of open calls is read from here on, until `listened`. */
-    listen(): void {
-      endedMeanwhile = new Set()
+    /** The list of open calls is read from here on, until `listened`; these have ended. */
+    listen(ended: Iterable<string>): void {
+      endedMeanwhile = new Set(ended)
     },
     listened(): void {
       endedMeanwhile = undefined
@@ -90,3 +101,10 @@ export function createCredits(accounts: Pick<Accounts, 'reserve' | 'unreserve' |
     hasEnded: (requestId: string): boolean => endedMeanwhile?.has(requestId) === true,
   }
 }
+
+const begun = (budgets: readonly BudgetRef[], nowMs: number): Left => ({
+  budgets: budgets.filter(({ soft }) => !soft),
+  nanoUsd: 0,
+  sinceMs: nowMs,
+  dueMs: 0,
+})
