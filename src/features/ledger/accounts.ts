@@ -159,6 +159,16 @@ export function createAccounts(storage: LedgerStorage, graceMs: number) {
       }
     },
 
+    /** The other way round: a call of the last life is heard of, and holds by itself from now on. */
+    takeFromGhost(budgets: readonly BudgetRef[], amount: number, at: { deadlineMs: number; nowMs: number }): void {
+      for (const budget of hardOf(budgets)) {
+        const account = open(budget, at.nowMs)
+        account.ghost = Math.max(0, account.ghost - amount)
+        account.held += amount
+        raiseMark(budget, account, at.deadlineMs)
+      }
+    },
+
     /** The durable half of spendings, inside the transaction that books their calls: one write a budget. */
     record(calls: readonly Pick<SettledCall, 'budgets' | 'cost_nanos'>[], nowMs: number): void {
       const spent = new Map<string, { bucket: string; nanos: number }>()

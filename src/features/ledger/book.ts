@@ -231,7 +231,7 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
 
     /** `drawn` is what the call holds as a part of a credit, unless it has come to hold by itself. */
     release(requestId: string, drawn?: Drawn): void {
-      if (drawn && !holds.has(requestId)) credits.giveBack(drawn)
+      if (drawn && !holds.has(requestId) && !knows(requestId)) credits.giveBack(drawn)
       release(requestId)
     },
 
@@ -246,8 +246,19 @@ export function createBook(storage: LedgerStorage, { graceMs }: { graceMs: numbe
       return isTaken
     },
 
+    /**
+     * The same for what was drawn on a credit of the last life, which counts as held until its calls are accounted for.
+     * False where they are.
+     */
+    adoptLost(call: HoldRequest, nowMs: number): boolean {
+      const { facts, budgets, amountNanoUsd, deadlineMs } = call
+      if (!accounts.isHaunted(budgets, nowMs)) return false
+      accounts.takeFromGhost(budgets, amountNanoUsd, { deadlineMs, nowMs })
+      holds.set(facts.request_id, { ...call })
+      return true
+    },
+
     credits,
-    isHaunted: accounts.isHaunted,
 
     settle: (settlement: Settlement, nowMs: number): boolean => settle([settledCallOf(settlement)], nowMs)[0] ?? false,
     settleAll: settle,

@@ -10,8 +10,8 @@ type Parts = {
   book: Book
   deps: Pick<Deps, 'db' | 'redis' | 'log' | 'now' | 'newId'>
   graceMs: number
-  /** Takes a call off the list of open ones. */
-  close: (requestId: string) => void
+  /** Takes calls off the list of open ones, and tells which have ended but are still on it. */
+  outbox: { close: (requestId: string) => void; isClosing: (requestId: string) => boolean }
   /** The call with the budgets of its run, which Redis does not know; undefined where there never was such a run. */
   withRun: (call: HoldRequest) => Promise<HoldRequest | undefined>
   /** Reads anew what was spent of these budgets. */
@@ -23,7 +23,7 @@ type Parts = {
  * rows. Together they never cost more than what the last life can have held, for Redis also lists calls whose hold was
  * refused a moment before the crash. False while it is too early; throws `DependencyError` when a store is away.
  */
-export async function layGhosts({ orgId, book, deps, graceMs, close, withRun, reopen }: Parts): Promise<boolean> {
+export async function layGhosts({ orgId, book, deps, graceMs, outbox, withRun, reopen }: Parts): Promise<boolean> {
   const untilMs = book.hauntedUntilMs()
   if (untilMs === undefined) return true
   if (untilMs > deps.now()) return false
@@ -32,6 +32,7 @@ export async function layGhosts({ orgId, book, deps, graceMs, close, withRun, re
     .map((text) => readOpenCall(String(text)))
     .filter((call): call is HoldRequest => call !== undefined && call.deadlineMs + graceMs <= untilMs)
     .filter(({ facts, creditId }) => !book.holdsFor(facts.request_id) && !book.credits.has(creditId))
+    .filter(({ facts }) => !outbox.isClosing(facts.request_id))
     .sort((left, right) => left.deadlineMs - right.deadlineMs)
   const ids = lost.map(({ facts }) => facts.request_id).filter((requestId) => !book.knows(requestId))
   const booked = ids.length === 0 ? new Set<string>() : await bookedAmong(deps, orgId, ids)
@@ -40,7 +41,7 @@ export async function layGhosts({ orgId, book, deps, graceMs, close, withRun, re
   const elsewhere = whole.flatMap(({ id, call }) => (call && booked.has(id) ? call.budgets : []))
   if (elsewhere.length > 0) await reopen([...new Map(elsewhere.map((budget) => [budget.id, budget])).values()])
   for (const { id, call } of whole) {
-    if (!call || booked.has(id) || book.knows(id)) close(id)
+    if (!call || booked.has(id) || book.knows(id)) outbox.close(id)
     else bookLost(call)
   }
   book.forgetGhosts()

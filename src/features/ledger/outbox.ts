@@ -112,6 +112,7 @@ export function createOutbox({ orgId, book, notices, deps, onListed }: Parts) {
 
     /** Redis has not been told yet. */
     isClosing: (requestId: string): boolean => closed.has(requestId),
+    closing: (): Iterable<string> => closed,
 
     /** The call holds (again). */
     reopen: (requestId: string): void => {

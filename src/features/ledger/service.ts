@@ -54,8 +54,8 @@ export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<v
   const book = createBook(storage, { graceMs })
   const notices = createNotices({ orgId, book, storage, deps })
   const outbox = createOutbox({ orgId, book, notices, deps, onListed: (listed) => strays.learn(listed) })
-  const strays = createStrays({ orgId, book, deps, graceMs, outbox })
   const withdrawn = createWithdrawn(deps.now)
+  const strays = createStrays({ orgId, book, deps, graceMs, outbox, isWithdrawn: withdrawn.has })
   const line = createLine({ book, now: deps.now })
   /** One opening at a time: a budget that another call opens meanwhile is open then. */
   let opening = Promise.resolve()
@@ -162,7 +162,7 @@ export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<v
 
   /** False while the last life's calls are not accounted for; whatever is in the way, the alarm must go on. */
   const accountForGhosts = (): Promise<boolean> =>
-    layGhosts({ orgId, book, deps, graceMs, close: outbox.close, withRun, reopen }).catch((cause: unknown) => {
+    layGhosts({ orgId, book, deps, graceMs, outbox, withRun, reopen }).catch((cause: unknown) => {
       deps.log.warn('ledger_ghosts_not_laid', { org_id: orgId, cause: String(cause) })
       return false
     })
@@ -192,9 +192,8 @@ export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<v
 
   /** A call that holds by credit until now; undefined where that credit has ended without it. */
   const announced = (request: HoldRequest): HoldAnswer | undefined => {
-    if (book.adopt(request)) keepWatch(request)
-    // What the last life left to its isolates counts as held until its calls are accounted for.
-    else if (!book.isHaunted(request.budgets, deps.now())) return undefined
+    if (!book.adopt(request) && !book.adoptLost(request, deps.now())) return undefined
+    keepWatch(request)
     return { ok: true }
   }
 
@@ -281,8 +280,9 @@ export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<v
       notices.take()
       if (!outbox.isHeldUp(deps.now())) await outbox.flush()
       await openWaiting()
-      book.clearMarks()
       if (ghostsLaid) await strays.look()
+      // Behind the look, which ends credits: their marks would stay for as long as nobody calls.
+      book.clearMarks()
       scheduleNext(ghostsLaid)
     },
   }

@@ -12,7 +12,13 @@ type Parts = {
   deps: Pick<Deps, 'redis' | 'log' | 'now'>
   graceMs: number
   /** Takes calls off the list of open ones, and tells which are still on it although they are to be taken off. */
-  outbox: { close: (requestId: string) => void; isClosing: (requestId: string) => boolean }
+  outbox: {
+    close: (requestId: string) => void
+    isClosing: (requestId: string) => boolean
+    closing: () => Iterable<string>
+  }
+  /** The call was given up for good. */
+  isWithdrawn: (requestId: string) => boolean
 }
 
 /**
@@ -21,7 +27,7 @@ type Parts = {
  * itself is asked, for it is what survives. No row is written for a stray: those that held in an earlier life are found
  * by `layGhosts` before this looks.
  */
-export function createStrays({ orgId, book, deps, graceMs, outbox }: Parts) {
+export function createStrays({ orgId, book, deps, graceMs, outbox, isWithdrawn }: Parts) {
   const key = redisKeys.open(orgId)
   /** A new life cannot know what is on the list. */
   let dueMs: number | undefined = deps.now()
@@ -43,7 +49,7 @@ export function createStrays({ orgId, book, deps, graceMs, outbox }: Parts) {
     let next: number | undefined
     for (const [requestId, text] of entries) {
       if (book.holdsFor(requestId) || outbox.isClosing(requestId)) continue
-      const call = readOpenCall(text)
+      const call = isWithdrawn(requestId) ? undefined : readOpenCall(text)
       // Who drew on a credit of this life holds by itself from now on, and is booked if it is never heard of again.
       if (call && book.adopt(call)) continue
       const overMs = call ? call.deadlineMs + graceMs : 0
@@ -70,7 +76,8 @@ export function createStrays({ orgId, book, deps, graceMs, outbox }: Parts) {
     async look(): Promise<void> {
       const readMs = deps.now()
       if ((lookMs() ?? Number.POSITIVE_INFINITY) > readMs) return
-      book.credits.listen()
+      // Who is being taken off just now may be gone from there before the answer is here, and be in it all the same.
+      book.credits.listen(outbox.closing())
       try {
         const [reply] = await deps.redis.pipeline([['HGETALL', key]])
         const next = goThrough(Object.entries(reply ?? {}))

@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest'
+import { createBook } from '../../../src/features/ledger/book.ts'
+import { createStrays } from '../../../src/features/ledger/strays.ts'
+import { keptLog } from '../../support/fake-deps.ts'
+import { sqliteStorage } from '../../support/sqlite-storage.ts'
+import { bookOver, budgetOf, holdOf, NOON } from './calls.ts'
+import { isolatesWorld } from './isolates.ts'
+import { GRACE_MS } from './world.ts'
+
+const LIFE_MS = 20_000
+const AGES_MS = 10 * (LIFE_MS + GRACE_MS)
+const LIMIT = 1_000_000
+const AMOUNT = 100
+const CALLS_AHEAD = 32
+const budgets = [budgetOf(LIMIT)]
+
+/** An isolate that was left credit, with the call that it was left it for already settled. */
+async function lent() {
+  const real = isolatesWorld(budgets)
+  const isolate = real.isolate()
+  const start = (listing: 'prompt' | 'late' | 'never' = 'prompt') =>
+    real.start(isolate, { amountNanoUsd: AMOUNT, lifeMs: LIFE_MS, listing })
+  const end = async (): Promise<void> => {
+    for (const id of real.running.keys()) await real.settle(id, AMOUNT)
+  }
+  real.makeBusy(isolate)
+  await start()
+  await end()
+  return { ...real, isolate, start, end }
+}
+
+type Lent = Awaited<ReturnType<typeof lent>>
+const heldIn = async ({ world }: Lent) => (await world.ledger.spend(budgets))[0]?.heldNanoUsd
+const rowsOf = ({ world }: Lent) => [...world.state.rows.values()].map(({ request_id, status }) => [request_id, status])
+
+describe('credit', () => {
+  it('is held whole, drawn or not, and free again when nobody draws on it any more', async () => {
+    const lender = await lent()
+    expect(await heldIn(lender)).toBe(CALLS_AHEAD * AMOUNT)
+    await lender.start()
+    expect(await heldIn(lender)).toBe(CALLS_AHEAD * AMOUNT)
+    await lender.end()
+    expect(await heldIn(lender)).toBe((CALLS_AHEAD - 1) * AMOUNT)
+    await lender.world.pass(LIFE_MS)
+    expect(await heldIn(lender)).toBe(0)
+  })
+
+  it('leaves no mark behind: an object that sleeps after it has lost nothing', async () => {
+    const lender = await lent()
+    await lender.world.pass(AGES_MS)
+    expect(lender.world.state.alarmMs).toBeUndefined()
+    lender.crash()
+    expect(await heldIn(lender)).toBe(0)
+  })
+
+  it('is no hoard of an isolate that is busy for a moment now and then', async () => {
+    const lender = await lent()
+    for (let burst = 0; burst < 100; burst++) {
+      await lender.world.pass(6000)
+      lender.makeBusy(lender.isolate)
+      for (let at = 0; at < CALLS_AHEAD / 2; at++) await lender.start()
+      await lender.end()
+      expect(await heldIn(lender)).toBeLessThanOrEqual(2 * CALLS_AHEAD * AMOUNT)
+    }
+  })
+
+  it('that got lost on its way is free again, however long its isolate stays busy', async () => {
+    const lender = await lent()
+    for (let second = 0; second < 300; second += 3) {
+      lender.makeBusy(lender.isolate)
+      if (second % 6 === 0) lender.faults.push('not told')
+      for (let at = 0; at < 2 * CALLS_AHEAD; at++) await lender.start()
+      await lender.end()
+      await lender.world.pass(3000)
+      expect(await heldIn(lender)).toBeLessThanOrEqual(20 * CALLS_AHEAD * AMOUNT)
+    }
+  })
+
+  it('is not given back twice by a call that was booked before it was released', async () => {
+    const book = bookOver(sqliteStorage(), { graceMs: GRACE_MS, budgets })
+    const wish = { ...holdOf('a', { budgets, amountNanoUsd: AMOUNT }), wish: { nanoUsd: 3 * AMOUNT } }
+    book.hold(wish, NOON)
+    expect(book.credits.grant(wish, { name: 'crd', nowMs: NOON })).toMatchObject({ nanoUsd: 3 * AMOUNT })
+    const drawn = { creditId: 'crd', nanoUsd: AMOUNT }
+    const call = { cost_nanos: 1, created_at: 1, budgets, rowText: '{}', correctionsText: '[]', countersText: '[]' }
+    book.settleAll([{ ...call, request_id: 'b', drawn }], NOON)
+    book.release('b', drawn)
+    expect(book.totals(budgetOf(LIMIT), NOON).held).toBe(3 * AMOUNT)
+  })
+})
+
+describe('a call that drew on credit', () => {
+  it('is booked when it was lost', async () => {
+    const lender = await lent()
+    await lender.start()
+    lender.kill('r000002')
+    await lender.world.pass(AGES_MS)
+    expect(rowsOf(lender)).toContainEqual(['r000002', 'unknown'])
+  })
+
+  it('is booked when it was lost after it was announced to the next life of the object', async () => {
+    const lender = await lent()
+    lender.crash()
+    lender.world.state.redisAway = true
+    await lender.start('never')
+    expect(await heldIn(lender)).toBeLessThanOrEqual(LIMIT)
+    lender.kill('r000002')
+    lender.world.state.redisAway = false
+    await lender.world.pass(AGES_MS)
+    expect(rowsOf(lender)).toEqual([
+      ['r000001', 'ok'],
+      ['r000002', 'unknown'],
+    ])
+    expect(await heldIn(lender)).toBe(0)
+  })
+
+  it('is not booked when it was given up, though a slow Redis lists it after that', async () => {
+    const lender = await lent()
+    lender.faults.push('not asked', 'not asked')
+    expect(await lender.start('late')).toBeUndefined()
+    expect(lender.withdrawn.get('r000002')).toBe(true)
+    await lender.world.pass(2000)
+    lender.listLate()
+    await lender.world.pass(AGES_MS)
+    expect(rowsOf(lender)).toEqual([['r000001', 'ok']])
+    expect([...lender.world.state.open.keys()]).toEqual([])
+  })
+
+  it('is not booked when it was released while Redis was away and the last life was not yet accounted for', async () => {
+    const lender = await lent()
+    await lender.start()
+    lender.crash()
+    lender.world.state.redisAway = true
+    await lender.release('r000002')
+    await lender.world.pass(AGES_MS)
+    lender.world.state.redisAway = false
+    await lender.world.pass(AGES_MS)
+    expect(rowsOf(lender)).toEqual([['r000001', 'ok']])
+    expect(await heldIn(lender)).toBe(0)
+  })
+
+  it('is not taken for lost when it is taken off the list while that is read', async () => {
+    const book = createBook(sqliteStorage(), { graceMs: GRACE_MS })
+    for (const budget of budgets) book.open(budget, new Map(), NOON)
+    const wish = { ...holdOf('a', { budgets, amountNanoUsd: AMOUNT }), wish: { nanoUsd: 3 * AMOUNT } }
+    book.credits.grant(wish, { name: 'crd', nowMs: NOON })
+    const reading = Promise.withResolvers<unknown[]>()
+    const closing = new Set(['b'])
+    const strays = createStrays({
+      orgId: 'org_1',
+      book,
+      deps: {
+        redis: { run: () => Promise.reject(new Error('not asked')), pipeline: () => reading.promise },
+        log: keptLog().log,
+        now: () => NOON,
+      },
+      graceMs: GRACE_MS,
+      outbox: { close: () => undefined, isClosing: (id) => closing.has(id), closing: () => closing },
+      isWithdrawn: () => false,
+    })
+    const looking = strays.look()
+    closing.clear()
+    const call = { ...holdOf('b', { budgets, amountNanoUsd: AMOUNT }), creditId: 'crd' }
+    reading.resolve([{ b: JSON.stringify(call) }])
+    await looking
+    expect(book.holdsFor('b')).toBe(false)
+  })
+})
