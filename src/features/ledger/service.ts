@@ -55,7 +55,10 @@ export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<v
   const notices = createNotices({ orgId, book, storage, deps })
   const outbox = createOutbox({ orgId, book, notices, deps, onListed: (listed) => strays.learn(listed) })
   const withdrawn = createWithdrawn(deps.now)
-  const strays = createStrays({ orgId, book, deps, graceMs, outbox, isWithdrawn: withdrawn.has })
+  /** Those may hold again, but only by themselves. */
+  const released = createWithdrawn(deps.now)
+  const isWithdrawn = (requestId: string) => withdrawn.has(requestId) || released.has(requestId)
+  const strays = createStrays({ orgId, book, deps, graceMs, outbox, isWithdrawn })
   const line = createLine({ book, now: deps.now })
   /** One opening at a time: a budget that another call opens meanwhile is open then. */
   let opening = Promise.resolve()
@@ -232,7 +235,8 @@ export function createOrgLedger(parts: Parts): LedgerBooks & { wake(): Promise<v
     },
 
     async release(requestId, isLast = false, drawn = undefined) {
-      if (isLast) withdrawn.add(requestId)
+      const kept = isLast ? withdrawn : released
+      kept.add(requestId)
       waitingHolds.delete(requestId)
       line.withdraw(requestId)
       book.release(requestId, drawn)

@@ -17,7 +17,7 @@ type Parts = {
     isClosing: (requestId: string) => boolean
     closing: () => Iterable<string>
   }
-  /** The call was given up for good. */
+  /** The call was given up: it does not hold what it may have drawn. */
   isWithdrawn: (requestId: string) => boolean
 }
 

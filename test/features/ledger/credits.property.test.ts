@@ -131,11 +131,11 @@ async function checkEnd({ real }: Run): Promise<void> {
   expect([...state.open.keys()]).toEqual([])
   expect(state.alarmMs).toBeUndefined()
   for (const [id, cost] of settled) expect(state.rows.get(id)).toMatchObject({ status: 'ok', cost_nanos: cost })
-  for (const [id, { amountNanoUsd, isForgotten }] of killed) {
+  for (const [id, { mostNanoUsd, isForgotten }] of killed) {
     const row = state.rows.get(id)
     if (isForgotten && !row) continue
     expect([id, row?.status]).toEqual([id, 'unknown'])
-    expect(row?.cost_nanos).toBeLessThanOrEqual(amountNanoUsd)
+    expect(row?.cost_nanos).toBeLessThanOrEqual(mostNanoUsd)
   }
   for (const [id, isTold] of withdrawn) if (isTold) expect(state.rows.get(id)).toBeUndefined()
   const booked = [...state.rows.values()].reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)

@@ -14,6 +14,8 @@ export type Call = {
   request: HoldRequest
   isolate: Isolate
   amountNanoUsd: number
+  /** As far as it was not told it may hold more than it knows. */
+  mostNanoUsd: number
   isListed: boolean
   /** Nothing that survives the object tells of it any more, should its isolate die, too. */
   isForgotten: boolean
@@ -102,7 +104,14 @@ export function isolatesWorld(budgets: readonly BudgetRef[]) {
       const id = `r${String(made).padStart(6, '0')}`
       const deadlineMs = world.state.nowMs + by.aheadMs + lifeMs
       const request = holdOf(id, { budgets, amountNanoUsd, deadlineMs })
-      const call: Call = { request, isolate: by, amountNanoUsd, isListed: false, isForgotten: false }
+      const call: Call = {
+        request,
+        isolate: by,
+        amountNanoUsd,
+        mostNanoUsd: amountNanoUsd,
+        isListed: false,
+        isForgotten: false,
+      }
       const hold = by.ledger.draw(request)
       if (listing === 'prompt') list(call, hold)
       let held = await answerOf(by.ledger.hold(hold))
@@ -137,8 +146,10 @@ export function isolatesWorld(budgets: readonly BudgetRef[]) {
 
     async extend(id: string, amountNanoUsd: number): Promise<void> {
       const call = running.get(id)
-      const answer = call && (await answerOf(call.isolate.ledger.extend({ requestId: id, amountNanoUsd, budgets })))
-      if (call && answer?.ok) call.amountNanoUsd += amountNanoUsd
+      if (!call) return
+      const answer = await answerOf(call.isolate.ledger.extend({ requestId: id, amountNanoUsd, budgets }))
+      if (answer?.ok) call.amountNanoUsd += amountNanoUsd
+      if (answer?.ok !== false) call.mostNanoUsd += amountNanoUsd
     },
 
     /** It ends before it was made: something else could answer it. */
