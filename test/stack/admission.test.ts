@@ -81,7 +81,8 @@ describe('a small hard budget before many clients at once', () => {
         for (let refused = 0; refused < 2; ) refused = (await once(random)) ? refused + 1 : 0
       }
       await Promise.all(Array.from({ length: CLIENTS }, (_, at) => client(at)))
-      await expect.poll(() => openCalls(orgId), { timeout: 10_000 }).toEqual([])
+      // A Redis that is slow before so many lists a call late: then it is taken off some seconds later.
+      await expect.poll(() => openCalls(orgId), { timeout: 30_000 }).toEqual([])
       // What the crowd left over is still there for one who asks again.
       const random = randomOf(CLIENTS)
       while (!(await once(random)));

@@ -106,11 +106,15 @@ export async function withdrawBefore(deps: Deps, hold: HoldRequest): Promise<voi
   }
 }
 
-/** The script noted this call as holding money, but the ledger refused it. Left there, it is only read after a crash. */
+/**
+ * The script noted this call as holding money, but the ledger refused it. Where Redis does not answer the ledger takes it
+ * off with its batches; left there it is only read after a crash.
+ */
 export async function forgetOpen(deps: Deps, hold: HoldRequest): Promise<void> {
   try {
     await deps.redis.pipeline([['HDEL', redisKeys.open(hold.facts.org_id), [hold.facts.request_id]]])
   } catch (error) {
     if (!(error instanceof DependencyError)) throw error
+    await withdraw(deps, hold)
   }
 }

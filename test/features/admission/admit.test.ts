@@ -196,6 +196,16 @@ describe('money at admission', () => {
     expect(Object.keys(open as object)).toEqual(['req_1'])
   })
 
+  it('has the ledger take a refused call off the list where Redis does not answer', async () => {
+    const { admit, state, deps, ledgerCalls, settled } = world({ budgets: [budget] })
+    await admit()
+    state.ledgerRefuses = true
+    deps.redis = { ...deps.redis, pipeline: () => Promise.reject(new DependencyError('redis', new Error('slow'))) }
+    await expect(admit({ requestId: 'req_refused' })).rejects.toThrow(failure('insufficient_quota'))
+    await settled()
+    expect(ledgerCalls.slice(-2)).toEqual(['hold', 'release'])
+  })
+
   it('gives back what a call held that a limit then refused', async () => {
     const { admit, holds, settled } = world({
       budgets: [budget],
