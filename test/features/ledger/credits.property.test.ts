@@ -9,8 +9,8 @@ import { GRACE_MS } from './world.ts'
 const LIFE_MS = 20_000
 const LIMIT = 1_000_000
 const BUDGETS: readonly BudgetRef[] = [budgetOf(LIMIT, 'total'), budgetOf(LIMIT / 2, 'day')]
-/** Clocks of isolates are so far off at most. */
-const OFF_MS = 3000
+/** Clocks of isolates are so far off at most: one that is put back by five seconds while nobody calls draws too late. */
+const OFF_MS = 2400
 /** What a script still does so long after its answer was given up. */
 const LATE_MS = 2000
 const AGES_MS = 10 * (LIFE_MS + GRACE_MS)
@@ -102,6 +102,21 @@ const passStep =
     await real.world.pass(Math.max(0, ms - LATE_MS))
   }
 
+type Traffic = { isolate: number; rounds: number; roundMs: number; amountNanoUsd: number; listing: Listing }
+
+/** An isolate that stays busy: calls come and go, and now and then one of them is lost. */
+const trafficStep =
+  ({ isolate, rounds, roundMs, amountNanoUsd, listing }: Traffic): Step =>
+  async (run) => {
+    for (let round = 0; round < rounds; round++) {
+      await startStep({ isolate, isBusy: true, calls: 3, amountNanoUsd, listing })(run)
+      await check(run)
+      await passStep(roundMs)(run)
+      await settleStep(round, 1 / 2)(run)
+      await check(run)
+    }
+  }
+
 const crashStep: Step = ({ real }) => real.crash()
 const faultStep =
   (fault: Fault): Step =>
@@ -167,8 +182,18 @@ const passes = fc
     { weight: 1, arbitrary: fc.constantFrom(LIFE_MS, LIFE_MS + GRACE_MS) },
   )
   .map(shown('pass', passStep))
+const traffic = fc
+  .record({
+    isolate: pick,
+    rounds: fc.integer({ min: 2, max: 12 }),
+    roundMs: fc.integer({ min: 500, max: 2500 }),
+    amountNanoUsd: fc.integer({ min: 1, max: 300 }),
+    listing: fc.constantFrom<Listing>('prompt', 'prompt', 'prompt', 'late'),
+  })
+  .map(shown('traffic', trafficStep))
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: starts },
+  { weight: 2, arbitrary: traffic },
   { weight: 4, arbitrary: fc.tuple(pick, share).map(([at, part]) => shown('settle', settleStep)(at, part)) },
   { weight: 1, arbitrary: pick.map((at) => shown('end', named)('release', at)) },
   { weight: 2, arbitrary: pick.map((at) => shown('end', named)('kill', at)) },
