@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { createBook } from '../../../src/features/ledger/book.ts'
+import { settledCallOf } from '../../../src/features/ledger/settled-call.ts'
 import { createStrays } from '../../../src/features/ledger/strays.ts'
 import { keptLog } from '../../support/fake-deps.ts'
 import { sqliteStorage } from '../../support/sqlite-storage.ts'
-import { bookOver, budgetOf, holdOf, NOON } from './calls.ts'
+import { bookOver, budgetOf, holdOf, NOON, settlementOf, settleOne } from './calls.ts'
 import { isolatesWorld } from './isolates.ts'
 import { GRACE_MS } from './world.ts'
 
@@ -50,6 +51,39 @@ describe('credit', () => {
     await lender.world.pass(AGES_MS)
     expect(lender.world.state.alarmMs).toBeUndefined()
     lender.crash()
+    expect(await heldIn(lender)).toBe(0)
+  })
+
+  it('keeps its object awake for as long as it is out, and no longer', async () => {
+    const lender = await lent()
+    const { state, pass } = lender.world
+    await pass(5000)
+    expect(await heldIn(lender)).toBeGreaterThan(0)
+    expect((state.alarmMs ?? 0) - state.nowMs).toBeLessThanOrEqual(4000)
+    await pass(AGES_MS)
+    expect(state.alarmMs).toBeUndefined()
+  })
+
+  it('stays held while Redis is away, for nobody knows who drew on it', async () => {
+    const lender = await lent()
+    await lender.start()
+    lender.kill('r000002')
+    lender.world.state.redisAway = true
+    await lender.world.pass(AGES_MS)
+    expect(await heldIn(lender)).toBe(CALLS_AHEAD * AMOUNT)
+    lender.world.state.redisAway = false
+    await lender.world.pass(AGES_MS)
+    expect(await heldIn(lender)).toBe(0)
+    expect(rowsOf(lender)).toContainEqual(['r000002', 'unknown'])
+  })
+
+  it('is over in its time though Postgres does not take what was booked', async () => {
+    const lender = await lent()
+    lender.world.state.postgresAway = true
+    await lender.start()
+    await lender.world.pass(LIFE_MS / 2 + 1000)
+    expect(await heldIn(lender)).toBe(AMOUNT)
+    await lender.end()
     expect(await heldIn(lender)).toBe(0)
   })
 
@@ -112,6 +146,47 @@ describe('a call that drew on credit', () => {
       ['r000002', 'unknown'],
     ])
     expect(await heldIn(lender)).toBe(0)
+  })
+
+  it('pays on its way out of what it drew, and is settled with all that was paid together', async () => {
+    const lender = await lent()
+    const { ledger } = lender.isolate
+    await lender.start()
+    const attempt = settlementOf('r000002a', 30, budgets)
+    const part = { ...attempt, row: { ...attempt.row, parent_request_id: 'r000002' } }
+    expect(await settleOne(ledger, part)).toBe(true)
+    expect(await heldIn(lender)).toBe(CALLS_AHEAD * AMOUNT)
+    const whole = [settlementOf('r000002', 40, budgets), part].map(settledCallOf)
+    expect(await ledger.settle(whole)).toEqual([true, false])
+    expect(await heldIn(lender)).toBe((CALLS_AHEAD - 1) * AMOUNT)
+    expect((await lender.world.ledger.spend(budgets))[0]?.settledNanoUsd).toBe(AMOUNT + 70)
+  })
+
+  it('is one row when the object took it over before it was settled, and holds nothing after that', async () => {
+    const lender = await lent()
+    const { world } = lender
+    await lender.start()
+    await world.pass(LIFE_MS - 1000)
+    expect(await heldIn(lender)).toBe(AMOUNT)
+    lender.faults.push('not told')
+    await lender.end()
+    expect(await heldIn(lender)).toBe(0)
+    await world.pass(AGES_MS)
+    expect(rowsOf(lender)).toEqual([
+      ['r000001', 'ok'],
+      ['r000002', 'ok'],
+    ])
+  })
+
+  it('may be released when the object has taken it over, and once more', async () => {
+    const lender = await lent()
+    await lender.start()
+    await lender.world.pass(LIFE_MS - 1000)
+    const drawn = { creditId: 'crd_0', nanoUsd: AMOUNT }
+    for (let times = 0; times < 2; times++) await lender.world.ledger.release('r000002', false, drawn)
+    expect(await heldIn(lender)).toBe(0)
+    await lender.world.pass(AGES_MS)
+    expect(rowsOf(lender)).toEqual([['r000001', 'ok']])
   })
 
   it('is not booked when it was given up, though a slow Redis lists it after that', async () => {
