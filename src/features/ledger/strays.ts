@@ -40,9 +40,11 @@ export function createStrays({ orgId, book, deps, graceMs, outbox, isWithdrawn }
     return times.length === 0 ? undefined : Math.max(notBeforeMs, Math.min(...times))
   }
 
-  const suspect = (): void => {
-    dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, deps.now() + LOOK_AFTER_MS)
+  const lookBy = (atMs: number): void => {
+    dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, atMs)
   }
+
+  const suspect = (): void => lookBy(deps.now() + LOOK_AFTER_MS)
 
   /** Closes what is over, and tells when the first of the others will be. */
   const goThrough = (entries: readonly [requestId: string, text: string][]): number | undefined => {
@@ -76,15 +78,19 @@ export function createStrays({ orgId, book, deps, graceMs, outbox, isWithdrawn }
     async look(): Promise<void> {
       const readMs = deps.now()
       if ((lookMs() ?? Number.POSITIVE_INFINITY) > readMs) return
+      const earlierMs = dueMs
+      // Who is suspected from here on may not be in the answer.
+      dueMs = undefined
       // Who is being taken off just now may be gone from there before the answer is here, and be in it all the same.
       book.credits.listen(outbox.closing())
       try {
         const [reply] = await deps.redis.pipeline([['HGETALL', key]])
         const next = goThrough(Object.entries(reply ?? {}))
         book.credits.dropDue(readMs)
-        dueMs = next && Math.max(next, deps.now() + LOOK_AFTER_MS)
+        if (next !== undefined) lookBy(Math.max(next, deps.now() + LOOK_AFTER_MS))
       } catch (cause) {
         notBeforeMs = deps.now() + LOOK_AFTER_MS
+        if (earlierMs !== undefined) lookBy(earlierMs)
         deps.log.warn('open_calls_not_read', { org_id: orgId, cause: String(cause) })
       } finally {
         book.credits.listened()

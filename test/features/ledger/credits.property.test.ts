@@ -224,6 +224,6 @@ it('leaves credit without a loss, whoever dies, hears nothing, comes late or has
       }
       await checkEnd(run)
     }),
-    { numRuns: count(150, 5000), seed: 20_261_122, endOnFailure: false },
+    { numRuns: count(100, 5000), seed: 20_261_122, endOnFailure: false },
   )
 }, 120_000)
