@@ -10,6 +10,8 @@ import type { Accounts } from './accounts.ts'
 
 /** One isolate is left no more than this share of what its caller's budgets still have: near a limit nobody is. */
 const SHARE = 1 / 100
+/** All isolates together, with what their running calls drew, no more than this. */
+const SHARE_OF_ALL = 1 / 10
 
 /**
  * A credit is added to for so long, and then another begins: an isolate that is always busy would never end it, nor what
@@ -18,6 +20,8 @@ const SHARE = 1 / 100
 const GROWS_MS = 30_000
 
 type Left = { budgets: readonly BudgetRef[]; nanoUsd: number; sinceMs: number; dueMs: number }
+
+export type Credits = ReturnType<typeof createCredits>
 
 /**
  * What isolates were left to hold calls with: `nanoUsd` of each is held in its budgets, drawn or not. Who drew on it is
@@ -33,6 +37,12 @@ export function createCredits(accounts: Pick<Accounts, 'reserve' | 'unreserve' |
     return id !== undefined && left && nowMs < left.sinceMs + GROWS_MS ? { id, left } : undefined
   }
 
+  const grantable = (roomNanoUsd: number): number => {
+    let outNanoUsd = 0
+    for (const { nanoUsd } of credits.values()) outNanoUsd += nanoUsd
+    return Math.floor(Math.min(roomNanoUsd * SHARE, (roomNanoUsd + outNanoUsd) * SHARE_OF_ALL - outNanoUsd))
+  }
+
   return {
     /** What is left to the isolate that asks, under this name unless it has some; undefined where that is too much. */
     grant(
@@ -40,7 +50,7 @@ export function createCredits(accounts: Pick<Accounts, 'reserve' | 'unreserve' |
       { name, nowMs }: { name: string; nowMs: number },
     ): Credit | undefined {
       if (!wish || accounts.isHaunted(budgets, nowMs)) return undefined
-      const mostNanoUsd = Math.floor(accounts.room(budgets, nowMs) * SHARE)
+      const mostNanoUsd = grantable(accounts.room(budgets, nowMs))
       // Whoever has enough wishes for nothing more than to draw on it for longer.
       const nanoUsd = Math.min(wish.nanoUsd, mostNanoUsd)
       const deadlineMs = callDeadlineMs + CREDIT_MS
