@@ -48,6 +48,7 @@ function unitProjects(): TestProjectInlineConfiguration[] {
         isolate: false,
         exclude: [...unit.exclude, ...apart, ...clocks],
         setupFiles: 'test/support/setup/shared-process.ts',
+        provide: { sharesProcess: true },
       },
     },
     { test: { ...unit, name: 'unit-clocks', isolate: false, include: clocks } },

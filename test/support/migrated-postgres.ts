@@ -4,6 +4,7 @@ import { openHttpDatabase, openPool } from '../../scripts/database.ts'
 import { type LocalPostgres, startPostgres } from '../../scripts/local/postgres/server.ts'
 import type { Database } from '../../src/core/db.ts'
 import { migrateAll, postgresUsers, type Started, startCopy } from './postgres-copies.ts'
+import { borrowPostgres } from './shared-postgres.ts'
 
 /** A Postgres with this release's schema, for one file of tests. */
 export type MigratedPostgres = {
@@ -22,7 +23,7 @@ type Upstream = { url: string; password: string }
 
 /** On the embedded Postgres, or on the server of that URL. */
 export async function startMigratedPostgres(upstream?: Upstream): Promise<MigratedPostgres> {
-  const { server, end } = upstream ? await migrateServer(upstream) : await startCopy(inject('snapshotFolder'))
+  const { server, end } = upstream ? await migrateServer(upstream) : await startEmbedded()
   const systemUrl = server.urlFor('helix_system')
   const pool = openPool({ url: systemUrl, proxyUrl: server.proxyUrl })
   return {
@@ -35,6 +36,12 @@ export async function startMigratedPostgres(upstream?: Upstream): Promise<Migrat
       await end()
     },
   }
+}
+
+/** Files that share a process take turns on one Postgres, which has no rows and is as new for each of them. */
+function startEmbedded(): Promise<Started> {
+  const snapshots = inject('snapshotFolder')
+  return inject('sharesProcess') ? borrowPostgres(snapshots) : startCopy(snapshots)
 }
 
 async function migrateServer({ url, password }: Upstream): Promise<Started> {

@@ -5,6 +5,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** Where the first file that needs a migrated Postgres leaves a copy for the others of this run. */
     snapshotFolder: string
+    /** Whether files follow each other in one process: see `vitest.config.ts`. */
+    sharesProcess?: boolean
   }
 }
 
