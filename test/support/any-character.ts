@@ -10,3 +10,12 @@ const SURROGATE_COUNT = 0x800
 export const anyCharacter = fc
   .integer({ min: 0, max: 0x10_ffff - SURROGATE_COUNT })
   .map((at) => String.fromCodePoint(at < SURROGATES ? at : at + SURROGATE_COUNT))
+
+/** URLs of any host, with any path; `fc.webUrl()` makes the characters of its own as `unit: 'binary'` does. */
+export const anyUrl = fc
+  .tuple(
+    fc.constantFrom('http', 'https'),
+    fc.webAuthority(),
+    fc.array(fc.string({ unit: anyCharacter, maxLength: 8 }).map(encodeURIComponent), { maxLength: 4 }),
+  )
+  .map(([scheme, authority, segments]) => `${scheme}://${[authority, ...segments].join('/')}`)

@@ -9,6 +9,7 @@ import { createNodeSend, openedWith } from '../../../src/adapters/providers/node
 import { createOllama } from '../../../src/adapters/providers/ollama.ts'
 import type { NodeRequest, NodeServer } from '../../../src/core/node.ts'
 import { OutboundError } from '../../../src/core/outbound.ts'
+import { anyUrl } from '../../support/any-character.ts'
 import { count } from '../../support/lane.ts'
 
 type Got = { method: string; url: string; headers: IncomingHttpHeaders }
@@ -126,7 +127,7 @@ const trick = fc.oneof(
   known.map((path) => path.slice(1)),
   known,
   fc.string(),
-  fc.webUrl(),
+  anyUrl,
   fc.constantFrom('__proto__', 'constructor', 'toString', '', '/'),
 )
 
