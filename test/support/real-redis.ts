@@ -9,11 +9,15 @@ export type RealRedis = { url: string; stop(): Promise<void> }
 const BINARIES = ['redis-server', 'valkey-server']
 const START_LIMIT_MS = 10_000
 
+let found: { binary: string | undefined } | undefined
+
 /** The name of a Redis or Valkey server that runs on this machine, or undefined with the reason printed. */
 export function findRedisServer(): string | undefined {
-  const found = BINARIES.find((binary) => spawnSync(binary, ['--version']).status === 0)
-  if (found === undefined) console.info(`Tests against a real Redis are skipped: no ${BINARIES.join(' or ')} here.`)
-  return found
+  // A process of many files looks once: to start a program takes the longer the more memory it has.
+  found ??= { binary: BINARIES.find((binary) => spawnSync(binary, ['--version']).status === 0) }
+  const { binary } = found
+  if (binary === undefined) console.info(`Tests against a real Redis are skipped: no ${BINARIES.join(' or ')} here.`)
+  return binary
 }
 
 /**
