@@ -29,7 +29,7 @@ export async function openSnapshots(): Promise<{ folder: string; close(): Promis
 
 /** Starts on a copy of what the migrations made once: an empty Postgres takes seconds to make and to migrate. */
 export async function startCopy(snapshots: string): Promise<Started> {
-  const snapshot = await snapshotIn(snapshots)
+  const snapshot = await snapshotIn(snapshots, 'migrated')
   const folder = await mkdtemp(join(snapshots, 'copy-'))
   const dataDir = join(folder, 'data')
   await copyFolder(snapshot, dataDir)
@@ -43,30 +43,38 @@ export async function startCopy(snapshots: string): Promise<Started> {
   }
 }
 
+/** Makes a folder of a Postgres that nobody has used. */
+export async function copyUnused(snapshots: string, dataDir: string): Promise<void> {
+  await copyFolder(await snapshotIn(snapshots, 'unused'), dataDir)
+}
+
 const LONGEST_MS = 90_000
 
+type Snapshot = 'unused' | 'migrated'
+
 /** Made by whoever comes first; the others wait for it, in whichever process they are. */
-async function snapshotIn(snapshots: string): Promise<string> {
-  const snapshot = join(snapshots, 'migrated')
-  const isMine = await mkdir(join(snapshots, 'begun')).then(
+async function snapshotIn(snapshots: string, name: Snapshot): Promise<string> {
+  const snapshot = join(snapshots, name)
+  const isMine = await mkdir(join(snapshots, `begun-${name}`)).then(
     () => true,
     () => false,
   )
-  if (isMine) await makeSnapshot(snapshots, snapshot)
+  if (isMine) await makeSnapshot(snapshots, name)
   const deadlineMs = Date.now() + LONGEST_MS
   while (!existsSync(snapshot) && Date.now() < deadlineMs) await delay(50)
   // Where the first one failed or is far too slow, this one does not wait for it.
-  if (!existsSync(snapshot)) await makeSnapshot(snapshots, snapshot)
+  if (!existsSync(snapshot)) await makeSnapshot(snapshots, name)
   return snapshot
 }
 
-async function makeSnapshot(snapshots: string, snapshot: string): Promise<void> {
+async function makeSnapshot(snapshots: string, name: Snapshot): Promise<void> {
   const dataDir = join(await mkdtemp(join(snapshots, 'first-')), 'data')
+  if (name === 'migrated') await copyUnused(snapshots, dataDir)
   const server = await startPostgres({ users: postgresUsers, dataDir })
-  await migrateAll(server)
+  if (name === 'migrated') await migrateAll(server)
   await server.close()
   // Where another one was faster after all, that one's stays, and this one's is as good.
-  await rename(dataDir, snapshot).catch(() => {})
+  await rename(dataDir, join(snapshots, name)).catch(() => {})
 }
 
 /** More than a thousand small files, which the program for it copies in a fifth of the time. */

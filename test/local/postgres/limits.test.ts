@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { neon, Pool } from '@neondatabase/serverless'
 import { Client as TcpClient } from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type LocalPostgres, startPostgres } from '../../../scripts/local/postgres/server.ts'
+import { copyUnused } from '../../support/postgres-copies.ts'
 import { useDriver } from './target.ts'
 
 /** What only the embedded Postgres does: one backend, one folder, one thread that can be replaced. */
@@ -52,6 +53,7 @@ describe('the limits of the embedded Postgres', { timeout: 60_000 }, () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'local-postgres-'))
+    await copyUnused(inject('snapshotFolder'), join(folder, 'data'))
     postgres = await start()
   }, 60_000)
   afterAll(async () => {
