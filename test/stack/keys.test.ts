@@ -407,7 +407,7 @@ describe('a key that was tampered with', () => {
     expect(await tryOut(apiKey)).toBe(200)
     expect(withChecksum(apiKey.slice(0, -6))).toBe(apiKey)
     const random = randomOf(7)
-    const mutants = Array.from({ length: count(500, 100_000) }, () => mutate(apiKey, random))
+    const mutants = Array.from({ length: count(200, 100_000) }, () => mutate(apiKey, random))
     const costs = () => [stack.redis.requests(), stack.postgres.requests()]
     let before: number[] = []
     // What earlier calls left for after their replies is done when nothing has been asked for a while.
