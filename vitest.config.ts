@@ -1,4 +1,5 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 import { LongestFirst } from './test/support/setup/longest-first.ts'
 
@@ -30,6 +31,16 @@ const changesItsProcess = /\bvi\.(mock|doMock|hoisted|resetModules)\b|\bneonConf
 
 type TestFile = { path: string; text: string }
 
+/** With the texts of what it imports of `test/`, each once. */
+function wholeTextOf(path: string, seen = new Set<string>()): string {
+  if (seen.has(path) || !existsSync(path)) return ''
+  seen.add(path)
+  const text = readFileSync(path, 'utf8')
+  const imported = [...text.matchAll(/ from '(\.[^']+\.ts)'/g)].map(([, to = '']) => join(dirname(path), to))
+  const helpers = imported.filter((to) => to.startsWith('test'))
+  return [text, ...helpers.map((to) => wholeTextOf(to, seen))].join('\n')
+}
+
 /** By default each file has a process of its own. */
 function unitProjects(): TestProjectInlineConfiguration[] {
   if (process.env.HELIX_TEST_PROCESSES !== 'shared') return [{ test: unit }]
@@ -39,7 +50,8 @@ function unitProjects(): TestProjectInlineConfiguration[] {
   }))
   const isApart = ({ path, text }: TestFile) => path.startsWith('test/local/postgres/') || changesItsProcess.test(text)
   const apart = files.filter(isApart).map(({ path }) => path)
-  const clocks = files.filter((file) => fakesItsClock.test(file.text) && !isApart(file)).map(({ path }) => path)
+  const isOfClocks = (file: TestFile) => fakesItsClock.test(wholeTextOf(file.path)) && !isApart(file)
+  const clocks = files.filter(isOfClocks).map(({ path }) => path)
   return [
     // Most of the time of a small file is the start of a process and the loading of the modules that all files need.
     {

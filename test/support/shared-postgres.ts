@@ -42,10 +42,18 @@ let isLent = false
 export async function borrowPostgres(snapshots: string): Promise<Started> {
   if (isLent) return startCopy(snapshots)
   isLent = true
+  if (shared && !(await isAlive(shared))) await forget(shared)
   const lent = shared ?? (await openShared(snapshots))
   shared = lent
   return { server: lent.started.server, end: () => takeBack(lent) }
 }
+
+/** What a file did to the timers of its process may have ended it since. */
+const isAlive = ({ started }: Shared): Promise<boolean> =>
+  asSuperuser(started, (pool) => pool.query('select 1')).then(
+    () => true,
+    () => false,
+  )
 
 async function openShared(snapshots: string): Promise<Shared> {
   const started = await startCopy(snapshots)
@@ -64,11 +72,13 @@ async function takeBack(lent: Shared): Promise<void> {
     await removeRows(pool, lent.tables)
     return (await fingerprintOf(pool)) === lent.fingerprint
   }).catch(() => false)
-  if (!isAsBefore) {
-    shared = undefined
-    await lent.started.end()
-  }
+  if (!isAsBefore) await forget(lent)
   isLent = false
+}
+
+async function forget({ started }: Shared): Promise<void> {
+  shared = undefined
+  await started.end()
 }
 
 /** Rows are deleted: to truncate a table takes all that refer to it, and a new file for each of them and their indexes. */
