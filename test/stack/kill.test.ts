@@ -8,7 +8,9 @@ import { type Stack, startStack } from '../support/stack.ts'
 import { booksOf, openCalls, type UsageRow, usageRow } from './truth-books.ts'
 
 const KILLS = count(1, 3)
-const AT_ONCE = 10
+/** So many calls a second, and a budget so large, that the first life leaves its isolate credit. */
+const AT_ONCE = 16
+const BUDGET_USD = 100_000
 const TIMEOUT_MS = 1500
 const GRACE_MS = 400
 
@@ -61,7 +63,7 @@ describe('workerd killed in the middle of its work', () => {
   it(
     'loses no row and no money: what was lost is known as unknown, within what it held',
     async () => {
-      const { apiKey, orgId, budgetId = '' } = await stack.org({ budgetUsd: 100 })
+      const { apiKey, orgId, budgetId = '' } = await stack.org({ budgetUsd: BUDGET_USD })
       const outcomes: Outcome[] = []
       let next = 0
       for (let kill = 0; kill < KILLS; kill++) {
