@@ -8,6 +8,7 @@ import type { Deps } from '../../src/core/context.ts'
 import type { Gate } from '../../src/core/gate.ts'
 import { newId } from '../../src/core/ids.ts'
 import type { LedgerRow } from '../../src/core/ledger.ts'
+import { createMemory, type Gathering, type Memory } from '../../src/core/memory.ts'
 import type { Provider } from '../../src/core/models.ts'
 import { redisKeys } from '../../src/features/admission/keys.ts'
 import { createAdmit } from '../../src/features/admission/service.ts'
@@ -114,6 +115,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     ledgerOf: createLedgers(ledger, now),
     providers: providersOf({ vendors, hasNode: nodeModels !== undefined, nodeConcurrency }, { outbound, now }),
     gateOf: memoryGates(now),
+    memory: aloneMemory(),
     log: kept.log,
     now,
     newId: (prefix) => newId(prefix, now()),
@@ -161,6 +163,12 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     },
   }
 }
+
+/** Settlements go one by one: whoever makes one call after the other would wait for more that never come. */
+const aloneMemory = (): Memory => ({
+  ...createMemory(),
+  gatherings: Object.assign(new Map<string, Gathering>(), { get: () => undefined }),
+})
 
 function providersOf(
   {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import type { LedgerBooks, LedgerRow } from '../../../src/core/ledger.ts'
+import { createMemory } from '../../../src/core/memory.ts'
 import { costNanoUsd, findPrice, modelOf } from '../../../src/features/catalog/service.ts'
 import { type Sent, startGateway } from '../../support/gateway.ts'
 import { count } from '../../support/lane.ts'
@@ -142,6 +143,8 @@ it(
           () => twice,
           () => world.state.nowMs,
         ),
+        // What ends at about the same time is settled together.
+        memory: createMemory(),
       },
       upstream: vendorWith(bills),
     })
