@@ -20,6 +20,9 @@ export type LedgerObject = Omit<LedgerBooks, 'hold'> & {
 /** The part of a Durable Object namespace that is used here. */
 export type LedgerNamespace = { getByName(name: string): LedgerObject }
 
+/** Of more organisations than this an isolate makes the ways to their ledgers anew. */
+const MOST_LEDGERS = 1000
+
 const answered = <T>(call: () => Promise<T>, wait?: { waitMs: number }): Promise<T> => objectCall('ledger', call, wait)
 
 /**
@@ -28,7 +31,8 @@ const answered = <T>(call: () => Promise<T>, wait?: { waitMs: number }): Promise
  */
 export function createLedgers(namespace: LedgerNamespace, now: () => number): (orgId: string) => OrgLedger {
   const lines = createCreditLines(now)
-  return (orgId) => {
+  const ledgers = new Map<string, OrgLedger>()
+  const make = (orgId: string): OrgLedger => {
     const stub = () => namespace.getByName(orgId)
     const ask = (request: HoldRequest): Promise<HoldAnswer> =>
       answered(() => stub().hold(JSON.stringify(request)), waitOf(request))
@@ -60,6 +64,15 @@ export function createLedgers(namespace: LedgerNamespace, now: () => number): (o
       forgetRun: (runId) => answered(() => stub().forgetRun(runId)),
     }
   }
+  // Each call asks for its ledger three times.
+  return (orgId) => {
+    const known = ledgers.get(orgId)
+    if (known) return known
+    if (ledgers.size >= MOST_LEDGERS) ledgers.clear()
+    const ledger = make(orgId)
+    ledgers.set(orgId, ledger)
+    return ledger
+  }
 }
 
 type Ask = (request: HoldRequest) => Promise<HoldAnswer>
@@ -68,8 +81,7 @@ type Ask = (request: HoldRequest) => Promise<HoldAnswer>
 function held(lines: CreditLines, request: HoldRequest, ask: Ask): Promise<HoldAnswer> {
   if (request.creditId !== undefined) return Promise.resolve({ ok: true })
   const wishing = lines.wishFor(request)
-  if (!wishing) return ask(request)
-  return withWish(request, wishing, ask)
+  return wishing ? withWish(request, wishing, ask) : ask(request)
 }
 
 async function withWish(request: HoldRequest, { wish, take }: Wishing, ask: Ask): Promise<HoldAnswer> {
